@@ -1,0 +1,127 @@
+import type { Accepted, Gauge, Message, ProcessInfo, Rejection, RunningCall, Source } from '../../src/core/record.ts'
+import type { TraceRow } from '../../src/core/trace.ts'
+import type { MinutePart } from '../../src/core/window.ts'
+
+/** An error as it is stored: a record of type error, or an event with an error. Times are µs since the epoch. */
+export type ErrorRow = {
+  readonly error_id: string
+  readonly at_us: number
+  readonly trace_id: string | null
+  readonly span_id: string | null
+  readonly error_type: string
+  readonly message: string
+  readonly traceback: string | null
+  /** `v1:` and 32 hex digits, see src/core/fingerprint.ts. */
+  readonly fingerprint: string
+  /** The innermost in-app frame as text, null when the stack has none. */
+  readonly culprit: string | null
+  readonly context: { readonly [key: string]: unknown }
+  /** The fields of the connection event that it came as; all null where it came as a record of its own. */
+  readonly connection_type: string | null
+  readonly direction: string | null
+  readonly script_name: string | null
+  readonly function_name: string | null
+  readonly data_size_bytes: number | null
+  readonly response_time_ms: number | null
+  readonly metadata: { readonly [key: string]: unknown } | null
+}
+
+/** The one argument of `telltale.ingest_batch(batch jsonb)`: a batch after parsing, redaction and derivation. */
+export type BatchRows = {
+  readonly batch_id: string
+  /** The ingest key that it came with. */
+  readonly key_id: string
+  readonly made_at_us: number
+  /** `Telltale-Sent-At` of this attempt, null without the header. */
+  readonly sent_at_us: number | null
+  /** The edge's clock when the request arrived. */
+  readonly received_at_us: number
+  readonly source: Source
+  readonly process: ProcessInfo
+  readonly seq: number
+  readonly piece: readonly [number, number]
+  readonly counters: { readonly recorded: number; readonly dropped: { readonly [reason: string]: number } }
+  readonly running: readonly RunningCall[]
+  readonly running_total: number
+  readonly accepted: Accepted
+  readonly rejected: readonly Rejection[]
+  /** One a trace, sorted by trace_id, computed by `traceRowOf` from this batch's spans alone. */
+  readonly traces: readonly TraceRow[]
+  readonly errors: readonly ErrorRow[]
+  readonly messages: readonly Message[]
+  readonly gauges: readonly Gauge[]
+  readonly parts: readonly MinutePart[]
+}
+
+/** What `telltale.ingest_batch` answers. */
+export type IngestReply = {
+  readonly status: 'stored' | 'repeated'
+  /** As stored with the batch id: a repeated batch is answered what its first attempt was. */
+  readonly accepted: Accepted
+  readonly rejected: readonly Rejection[]
+  /** Series keys of this batch that were not admitted, and what they were counted under: `tool:x` -> `tool:other`. */
+  readonly renamed: { readonly [seriesKey: string]: string }
+  readonly watched: boolean
+  /** Whether a tick is due and unclaimed. */
+  readonly tick_due: boolean
+}
+
+/** An ingest key as stored: only the hash of its secret. */
+export type KeyRow = {
+  readonly key_id: string
+  /** sha256 of the whole key, 64 hex digits. */
+  readonly key_hash: string
+  readonly revoked: boolean
+}
+
+/** What failed in a store, in terms that a route can answer. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  /**
+   * `unavailable`: not reached, no turn in time, or any server fault: keep the batch and try again.
+   * `refused`: the data itself was refused (SQLSTATE classes 22 and 23).
+   * `missing_partition`: SQLSTATE TT001; `days` names them.
+   */
+  readonly reason: 'unavailable' | 'refused' | 'missing_partition'
+  readonly code: string | null
+  /** UTC days as YYYY-MM-DD, of `missing_partition` alone. */
+  readonly days: readonly string[]
+
+  constructor(
+    reason: StoreError['reason'],
+    message: string,
+    more: { code?: string | null; days?: readonly string[]; cause?: unknown } = {},
+  ) {
+    super(message, { cause: more.cause })
+    this.reason = reason
+    this.code = more.code ?? null
+    this.days = more.days ?? []
+  }
+}
+
+/** Everything that the edge asks of Postgres. Each method is one rpc; each throws StoreError. */
+export interface BatchStore {
+  readKey(keyId: string): Promise<KeyRow | null>
+  ingestBatch(rows: BatchRows): Promise<IngestReply>
+  /** Makes the partitions of the given UTC days (YYYY-MM-DD), in a transaction of their own. */
+  makePartitions(days: readonly string[]): Promise<void>
+}
+
+/** The steps of the tick, in the order in which they run. Each is one rpc, idempotent, and resumable. */
+export const tickSteps = [
+  'make_partitions',
+  'mark_interrupted',
+  'compact_minutes',
+  'recompute_hours',
+  'drop_partitions',
+  'prune',
+] as const
+export type TickStep = (typeof tickSteps)[number]
+
+export interface TickStore {
+  /** Takes or renews the lease for `seconds`; false when another holder has it. */
+  claimTick(holder: string, seconds: number): Promise<boolean>
+  /** Runs one step; the answer says how much it did, and whether more of it waits. */
+  runStep(step: TickStep): Promise<{ readonly done: number; readonly more: boolean }>
+  releaseTick(holder: string): Promise<void>
+}

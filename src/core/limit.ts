@@ -1,0 +1,104 @@
+import { assert } from './result.ts'
+
+// Every bound of the system, in one place. Units then bound close each name; times are what the unit says.
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const daySeconds = 86_400
+
+// A batch.
+export const batchRecordsMax = 1_000
+export const batchBytesMax = 1 * MiB
+export const batchCompressedBytesMax = 1 * MiB
+export const rejectionsListedMax = 1_000
+export const runningMax = 1_000
+export const piecesMax = 1_000
+
+// A value inside a record. Text longer than its limit is cut and marked; a malformed id is refused.
+export const nameBytesMax = 256
+export const idBytesMax = 256
+export const messageBytesMax = 8 * KiB
+export const stackBytesMax = 64 * KiB
+export const attributesMax = 64
+export const attributeKeyBytesMax = 128
+export const attributeBytesMax = 4 * KiB
+export const attributesBytesMax = 16 * KiB
+export const jsonDepthMax = 8
+export const parseDepthMax = 32
+export const labelsMax = 16
+export const reasonBytesMax = 256
+export const droppedReasonsMax = 32
+export const integerMax = Number.MAX_SAFE_INTEGER
+
+// Names admitted into windows, per source; what comes after is `other`.
+export const layersMax = 16
+export const toolsMax = 64
+export const providersMax = 16
+export const modelsMax = 32
+export const connectionsMax = 16
+export const callNumbersNamed = 5
+
+// A trace.
+export const traceSpansMax = 10_000
+export const traceHoursMax = 24
+
+// Ages.
+export const recordAgeDaysMax = 29
+export const recordAheadDaysMax = 1
+export const batchAgeDaysMax = 15
+export const outboxAgeDaysMax = 14
+export const batchIdDaysKept = 30
+export const detailDaysKept = 30
+export const minuteDaysKept = 30
+export const hourDaysKept = 400
+export const processDaysKept = 60
+export const interruptedSecondsMin = 60
+export const flushesUnrenewedMax = 4
+export const partitionDaysAhead = 3
+
+// Pace.
+export const embeddedFlushMs = 250
+export const hostedFlushMs = 15_000
+export const watchedFlushMs = 1_000
+export const turnMsMax = 2_000
+export const retryAfterSeconds = 2
+export const keyCacheMs = 15_000
+export const keyCacheEntriesMax = 1_000
+
+// Reading.
+export const pageRowsMax = 1_000
+export const postgrestRowsMax = 1_000
+
+// The reporter, a guest in its host.
+export const outboxBytesMax = 8 * MiB
+export const outboxRecordsMax = 50_000
+export const reporterBatchRecordsMax = 500
+export const exitFlushMsMax = 2_000
+export const retryBaseMs = 250
+export const retryMsMax = 30_000
+export const tapFrameBytesMax = 32 * MiB
+export const openCallsMax = 10_000
+
+// The embedded Postgres.
+export const idleInTransactionMsMax = 2_000
+export const statementMsMax = 30_000
+export const socketClientsMax = 64
+
+// How the bounds relate. A change that breaks one of these would lose or corrupt something far away.
+assert(outboxAgeDaysMax < batchAgeDaysMax, 'an outbox gives a batch up before the edge would refuse it')
+assert(batchAgeDaysMax < batchIdDaysKept, 'a batch id outlives every retry of its batch')
+assert(recordAgeDaysMax < detailDaysKept, 'a record that is taken has a partition that is kept')
+assert(detailDaysKept <= processDaysKept, 'the process of a stored span is still known')
+assert(minuteDaysKept < hourDaysKept, 'hours outlive the minutes that they are made of')
+assert(detailDaysKept <= minuteDaysKept, 'every trace that can be read lies in a minute that can be read')
+assert(recordAheadDaysMax < partitionDaysAhead, 'a record from tomorrow finds its partition')
+assert(messageBytesMax + stackBytesMax + attributesBytesMax < batchBytesMax, 'the largest error fits into a batch')
+assert(reporterBatchRecordsMax <= batchRecordsMax, 'a reporter never makes a batch that the edge refuses')
+assert(batchBytesMax < outboxBytesMax, 'an outbox holds at least one full batch')
+assert(jsonDepthMax < parseDepthMax, 'a record of full depth can be parsed inside its batch')
+assert(attributeBytesMax <= attributesBytesMax, 'one attribute of full length fits among the attributes')
+assert(embeddedFlushMs <= watchedFlushMs && watchedFlushMs <= hostedFlushMs, 'watching never slows the pace')
+assert(hostedFlushMs * flushesUnrenewedMax <= interruptedSecondsMin * 1_000, 'a process at its slowest pace is alive')
+assert(idleInTransactionMsMax <= turnMsMax, 'a psql that holds the session delays ingest by one turn at most')
+assert(traceHoursMax * 3_600 <= daySeconds, 'time filters that widen by a day find every trace')
+assert(retryBaseMs < retryMsMax, 'backoff grows')
