@@ -78,6 +78,20 @@ export const retryBaseMs = 250
 export const retryMsMax = 30_000
 export const tapFrameBytesMax = 32 * MiB
 export const openCallsMax = 10_000
+export const sessionsCountedMax = 10_000
+export const quietFlushMs = 50
+export const errorGapMs = 100
+export const sendMsMax = 10_000
+export const replyBytesMax = 1 * MiB
+export const gzipBytesMin = 1 * KiB
+export const refusedKeyRetryMs = 60_000
+export const retryAfterMsMax = 300_000
+export const circuitFailuresMin = 5
+export const causesMax = 8
+export const stackFramesKept = 50
+export const tapExitFlushMsMax = 1_000
+export const stderrTailBytesMax = 16 * KiB
+export const argumentNamesMax = 32
 
 // The embedded Postgres.
 export const idleInTransactionMsMax = 2_000
@@ -102,3 +116,6 @@ assert(hostedFlushMs * flushesUnrenewedMax <= interruptedSecondsMin * 1_000, 'a 
 assert(idleInTransactionMsMax <= turnMsMax, 'a psql that holds the session delays ingest by one turn at most')
 assert(traceHoursMax * 3_600 <= daySeconds, 'time filters that widen by a day find every trace')
 assert(retryBaseMs < retryMsMax, 'backoff grows')
+assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
+assert(stderrTailBytesMax <= stackBytesMax, 'what a dying server said fits into the traceback of its error')
+assert(tapExitFlushMsMax <= exitFlushMsMax, 'a tap holds its client up no longer than a reporter its host')
