@@ -11,6 +11,7 @@ import {
   sessionRules,
   type TelltaleRecord,
 } from '../src/core/record.ts'
+import { type StoredSpans, storedSpanOf } from '../src/core/trace.ts'
 
 // Arbitraries for property tests. Everything they make passes the wire's checks when the clock stands near `base_us`.
 
@@ -126,6 +127,37 @@ export function arbitraryTrace(
     spans: fc.array(arbitrarySpan({ ...shape, traceIds: 1 }), { minLength: 1, maxLength: spansMax }),
   })
   return fc.array(piece, { minLength: 1, maxLength: piecesMax }).map((pieces) => ({ trace_id: traceIdOf(0), pieces }))
+}
+
+/**
+ * A trace's spans as they are stored, up to `spansMax`, of up to `processes` processes, whose clocks may be far apart
+ * (each at most 2 * spread_us). Some ended ones were concluded by the tick. The keys are in no order.
+ */
+export function arbitraryStoredSpans(
+  shape: SpanShape & { readonly spansMax?: number; readonly processes?: 1 | 2 | 3 } = {},
+): fc.Arbitrary<StoredSpans> {
+  const { spansMax = 8, spread_us = 200, processes = 3 } = shape
+  const part = fc.record({
+    span: arbitrarySpan({ ...shape, traceIds: 1 }),
+    process: fc.nat(processes - 1),
+    concluded: fc.constantFrom(false, false, false, true),
+  })
+  return fc
+    .record({
+      skews: fc.tuple(fc.constant(0), fc.nat(2 * spread_us), fc.nat(2 * spread_us)),
+      parts: fc.array(part, { minLength: 1, maxLength: spansMax }),
+    })
+    .map(({ skews, parts }) =>
+      Object.fromEntries(
+        parts.map(({ span, process, concluded }) => {
+          const skew = skews[process] as number
+          const start_us = span.start_us + skew
+          const end_us = span.end_us === null ? null : span.end_us + skew
+          const stored = storedSpanOf({ ...span, start_us, end_us }, fixtureProcesses[process] as string)
+          return [span.span_id, concluded && end_us !== null ? { ...stored, concluded: true as const } : stored]
+        }),
+      ),
+    )
 }
 
 export type BatchShape = SpanShape & {
