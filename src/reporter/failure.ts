@@ -1,0 +1,76 @@
+import { causesMax, messageBytesMax, nameBytesMax, stackBytesMax } from '../core/limit.ts'
+import { cutMiddle, cutText } from './text_cut.ts'
+
+/** What was thrown, as an error record tells it. */
+export type Failure = { readonly errorType: string; readonly message: string; readonly traceback: string | null }
+
+/**
+ * Describes anything that can be thrown, and never throws itself, whatever its getters do. The traceback is the stack
+ * as V8 prints it, then those of its causes (and of the members of an AggregateError), innermost last, each behind a
+ * line that begins with `Caused by: `; at most `causesMax` of them, no error twice.
+ */
+export function failureOf(thrown: unknown): Failure {
+  const parts: string[] = []
+  collect(thrown, '', parts, new Set())
+  const traceback = parts.join('\n')
+  return {
+    errorType: cutText(typeOf(thrown), nameBytesMax),
+    message: cutText(messageOf(thrown), messageBytesMax),
+    traceback: traceback === '' ? null : cutMiddle(traceback, stackBytesMax),
+  }
+}
+
+function collect(thrown: unknown, label: string, parts: string[], seen: Set<unknown>): void {
+  if (parts.length > causesMax || seen.has(thrown)) return
+  if (typeof thrown === 'object') seen.add(thrown)
+  const stack = fieldOf(thrown, 'stack')
+  if (typeof stack === 'string' && stack !== '') parts.push(label + stack)
+  else if (label !== '') parts.push(`${label}${typeOf(thrown)}: ${messageOf(thrown)}`)
+  const members = fieldOf(thrown, 'errors')
+  if (isError(thrown) && Array.isArray(members)) {
+    for (const [at, member] of members.slice(0, causesMax).entries()) {
+      collect(member, `Caused by [${at + 1} of ${members.length}]: `, parts, seen)
+    }
+  }
+  const cause = fieldOf(thrown, 'cause')
+  if (isError(thrown) && cause !== undefined && cause !== null) collect(cause, 'Caused by: ', parts, seen)
+}
+
+function isError(thrown: unknown): boolean {
+  try {
+    return thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]'
+  } catch {
+    return false
+  }
+}
+
+function typeOf(thrown: unknown): string {
+  if (thrown === null || typeof thrown !== 'object') return thrown === null ? 'null' : typeof thrown
+  const name = fieldOf(thrown, 'name')
+  const own = fieldOf(fieldOf(thrown, 'constructor'), 'name')
+  // A subclass that never set `name` still says `Error`; its class knows better.
+  if (isError(thrown) && (name === 'Error' || typeof name !== 'string' || name === '')) {
+    return typeof own === 'string' && own !== '' ? own : 'Error'
+  }
+  if (typeof name === 'string' && name !== '') return name
+  return typeof own === 'string' && own !== '' ? own : 'object'
+}
+
+function messageOf(thrown: unknown): string {
+  const message = fieldOf(thrown, 'message')
+  if (typeof message === 'string') return message
+  try {
+    return typeof thrown === 'object' && thrown !== null ? (JSON.stringify(thrown) ?? '') : String(thrown)
+  } catch {
+    return 'Cannot read the thrown value: it refuses to be read'
+  }
+}
+
+function fieldOf(value: unknown, key: string): unknown {
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return undefined
+  try {
+    return (value as { readonly [key: string]: unknown })[key]
+  } catch {
+    return undefined
+  }
+}
