@@ -30,6 +30,12 @@ export const reasonBytesMax = 256
 export const droppedReasonsMax = 32
 export const integerMax = Number.MAX_SAFE_INTEGER
 
+// A stack trace, as far as it names the group of its error.
+export const stackLineCharactersMax = 2_048
+export const causesMax = 16
+export const fingerprintFramesMax = 64
+export const fingerprintMessageCharactersMax = 1_024
+
 // Names admitted into windows, per source; what comes after is `other`.
 export const layersMax = 16
 export const toolsMax = 64
