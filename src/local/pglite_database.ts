@@ -1,24 +1,30 @@
 import { mkdir } from 'node:fs/promises'
+import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
-import { statementMsMax, turnMsMax } from '../core/limit.ts'
+import { idleInTransactionMsMax, socketClientsMax, statementMsMax, turnMsMax } from '../core/limit.ts'
+import { lockDataDir } from './data_dir_lock.ts'
 import { type Database, DatabaseError, type Row, type Statement } from './database.ts'
-import { openPgliteEngine, type PgliteEngine } from './pglite_engine.ts'
-import { createPgliteSession, type PgliteSession } from './pglite_session.ts'
-import { queryMessage } from './postgres_message.ts'
+import { openPgliteEngine } from './pglite_engine.ts'
+import { createPgliteSession, type PgliteSession, type SessionOwner } from './pglite_session.ts'
+import { ownedBytesOf, queryMessage } from './postgres_message.ts'
 import { createSessionLock, TurnTimeout } from './session_lock.ts'
 import { assertNoError, rollbackMessage, rowsOf, transactionOf } from './statement_answer.ts'
+import { openWireServer } from './wire_server.ts'
 
 export type PgliteOptions = {
-  /** Where the cluster lives; made when missing. One process at a time. */
+  /** For the cluster (in `pgdata`) and the lock; made when missing. One process at a time. */
   readonly dir: string
-  /** For clients such as `psql`. Default: any free port of the loopback interface. */
+  /** Where clients such as `psql` connect. Default: any free port of 127.0.0.1. */
   readonly host?: string
   readonly port?: number
+  /** Default: postgres. Whatever the name, it is the owner of everything. */
   readonly user?: string
   readonly password: string
   /** Default: as in limit.ts. */
   readonly statementMsMax?: number
   readonly turnMsMax?: number
+  readonly socketClientsMax?: number
+  readonly idleInTransactionMsMax?: number
 }
 
 export type PgliteDatabase = Database & {
@@ -31,7 +37,7 @@ const resultBytesMax = 256 * 1024 * 1024
 /** An answer, collected. */
 async function answerOf(
   session: PgliteSession,
-  owner: object | null,
+  owner: SessionOwner | null,
   bytes: Buffer,
   { msMax, turnMs, rollback }: { msMax: number; turnMs: number; rollback?: Uint8Array },
 ): Promise<Buffer> {
@@ -59,38 +65,75 @@ async function answerOf(
   return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
 }
 
+/** What a server tells each client about itself. */
+async function readParameters(query: Database['query']): Promise<Readonly<Record<string, string>>> {
+  const names = ['server_version', 'server_encoding', 'client_encoding', 'application_name', 'is_superuser']
+  names.push('session_authorization', 'DateStyle', 'IntervalStyle', 'TimeZone', 'integer_datetimes')
+  names.push('standard_conforming_strings', 'in_hot_standby', 'default_transaction_read_only', 'search_path')
+  const columns = names.map((name) => `pg_catalog.current_setting('${name}') as "${name}"`)
+  const [row] = await query({ text: `select ${columns.join(', ')}`, readOnly: true })
+  return row as Readonly<Record<string, string>>
+}
+
 /**
  * Opens PGlite, PostgreSQL as a library, in a worker thread. Committed rows survive a killed process, for they have
  * been handed to the operating system; it never fsyncs, so a power cut may lose the last seconds.
+ * Its one session is shared with the clients of `url`: see `createWireClient()` for what they lose between statements.
+ * @throws DataDirInUse when another process has the directory, DatabaseError 57P03 when it cannot be opened.
  */
 export async function openPgliteDatabase(options: PgliteOptions): Promise<PgliteDatabase> {
+  const { host = '127.0.0.1', port = 0, user = 'postgres', password } = options
   const msMax = options.statementMsMax ?? statementMsMax
   const turnMs = options.turnMsMax ?? turnMsMax
-  const dir = join(options.dir, 'pgdata')
-  await mkdir(dir, { recursive: true })
-  const engine: PgliteEngine = await openPgliteEngine(dir)
-  const session = createPgliteSession(engine, createSessionLock())
-
-  const query = async (statement: Statement): Promise<readonly Row[]> =>
-    rowsOf(await answerOf(session, null, transactionOf(statement), { msMax, turnMs, rollback: rollbackMessage }))
-
-  const exec = async (text: string): Promise<void> => {
-    const bytes = Buffer.from(Uint8Array.from(queryMessage(text)).buffer)
-    assertNoError(await answerOf(session, {}, bytes, { msMax, turnMs: msMax, rollback: rollbackMessage }))
+  const unlock = lockDataDir(options.dir)
+  const closers: (() => unknown)[] = [unlock]
+  const closeAll = async () => {
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
   }
+  try {
+    const dir = join(options.dir, 'pgdata')
+    await mkdir(dir, { recursive: true })
+    const engine = await openPgliteEngine(dir)
+    closers.push(engine.close)
+    const session = createPgliteSession(engine, createSessionLock())
 
-  return {
-    query,
-    exec,
-    url: '',
-    async maintain() {
-      const tables = await query({ text: tablesToVacuum, readOnly: true })
-      for (const { name } of tables) await exec(`vacuum (analyze) ${name}`)
-      await exec('checkpoint')
-    },
-    async close() {
-      await engine.close()
-    },
+    const query = async (statement: Statement): Promise<readonly Row[]> =>
+      rowsOf(await answerOf(session, null, transactionOf(statement), { msMax, turnMs, rollback: rollbackMessage }))
+    const exec = async (text: string): Promise<void> => {
+      const bytes = ownedBytesOf([queryMessage(text)])
+      assertNoError(await answerOf(session, {}, bytes, { msMax, turnMs: msMax, rollback: rollbackMessage }))
+    }
+
+    const server = await openWireServer({
+      session,
+      host,
+      port,
+      user,
+      password,
+      parameters: await readParameters(query),
+      interrupt: engine.interrupt,
+      clientsMax: options.socketClientsMax ?? socketClientsMax,
+      limits: {
+        statementMsMax: msMax,
+        idleInTransactionMsMax: options.idleInTransactionMsMax ?? idleInTransactionMsMax,
+      },
+    })
+    closers.push(server.close)
+    const authority = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@${isIPv6(host) ? `[${host}]` : host}`
+    return {
+      query,
+      exec,
+      url: `postgres://${authority}:${server.port}/postgres`,
+      async maintain() {
+        const tables = await query({ text: tablesToVacuum, readOnly: true })
+        for (const { name } of tables) await exec(`vacuum (analyze) ${name}`)
+        await exec('checkpoint')
+      },
+      close: closeAll,
+    }
+  } catch (error) {
+    await closeAll()
+    throw error
   }
 }
 

@@ -1,8 +1,14 @@
 import { statementMsMax } from '../core/limit.ts'
 import { DatabaseError } from './database.ts'
 import type { PgliteEngine, RunOptions } from './pglite_engine.ts'
-import { cleanMessages, type TransactionStatus } from './postgres_message.ts'
+import { cleanMessages, ownedBytesOf, type TransactionStatus } from './postgres_message.ts'
 import type { SessionLock } from './session_lock.ts'
+
+/** Somebody who may leave something in the session. */
+export type SessionOwner = {
+  /** Called before it is cleaned away for somebody else, outside a transaction, to read what is worth keeping. */
+  readonly beforeClean?: (run: Turn['run']) => Promise<void>
+}
 
 /** One holding of the session. */
 export type Turn = {
@@ -11,6 +17,8 @@ export type Turn = {
   run(bytes: Buffer, options: RunOptions): Promise<TransactionStatus | null>
   /** Gives the session back. */
   end(): void
+  /** Rolls back and cleans, then gives the session back. */
+  abandon(): Promise<void>
 }
 
 /**
@@ -22,24 +30,21 @@ export type PgliteSession = {
    * @param owner whoever may leave something behind; null for one that runs whole transactions and leaves nothing.
    * @throws TurnTimeout when no turn came within `msMax`.
    */
-  take(owner: object | null, msMax?: number): Promise<Turn>
+  take(owner: SessionOwner | null, msMax?: number): Promise<Turn>
   /** How many wait for a turn. */
   readonly waiting: number
 }
 
 export function createPgliteSession(engine: PgliteEngine, lock: SessionLock): PgliteSession {
-  let last: { readonly owner: object; readonly generation: number } | null = null
+  let last: { readonly owner: SessionOwner; readonly generation: number } | null = null
 
+  /** An engine that fails in here begins anew, which is as clean. */
+  const ignoreRefusal = (error: unknown) => {
+    if (!(error instanceof DatabaseError)) throw error
+  }
   const clean = async () => {
     last = null
-    try {
-      await engine.run(Buffer.from(Uint8Array.from(cleanMessages).buffer), {
-        msMax: statementMsMax,
-        onPiece: () => undefined,
-      })
-    } catch (error) {
-      if (!(error instanceof DatabaseError)) throw error // Otherwise the engine begins anew, which is as clean.
-    }
+    await engine.run(ownedBytesOf(cleanMessages), { msMax: statementMsMax, onPiece: () => true }).catch(ignoreRefusal)
   }
 
   return {
@@ -48,9 +53,13 @@ export function createPgliteSession(engine: PgliteEngine, lock: SessionLock): Pg
       try {
         if (last !== null && last.generation !== engine.generation) last = null
         const fresh = last === null || last.owner !== owner
-        if (last !== null && fresh) await clean()
+        if (last !== null && fresh) {
+          await last.owner.beforeClean?.(engine.run).catch(ignoreRefusal)
+          await clean()
+        }
         if (owner !== null) last = { owner, generation: engine.generation }
-        return { fresh, run: engine.run, end: release }
+        const abandon = () => clean().finally(release)
+        return { fresh, run: engine.run, end: release, abandon }
       } catch (error) {
         release()
         throw error

@@ -84,13 +84,24 @@ const syncMessage = messageOf(messageType.sync)
 const executeMessage = messageOf(messageType.execute, '', int32Of(0))
 const describePortal = messageOf(messageType.describe, 'P')
 
+/** The bytes in a buffer that owns its memory, so it can be transferred to another thread. */
+export function ownedBytesOf(parts: readonly Uint8Array[]): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(parts.reduce((size, part) => size + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
 /** A simple query: one or more statements in one implicit transaction. */
 export function queryMessage(text: string): Buffer {
   return messageOf(messageType.query, text)
 }
 
 /** What puts a session of unknown state back to how it began, whatever a client left in it. */
-export const cleanMessages = Buffer.concat([syncMessage, queryMessage('rollback'), queryMessage('discard all')])
+export const cleanMessages: readonly Buffer[] = [syncMessage, queryMessage('rollback'), queryMessage('discard all')]
 
 export type Step = { readonly text: string; readonly values?: readonly (string | null)[]; readonly described?: boolean }
 
@@ -162,8 +173,8 @@ export function valuesOf(bytes: Buffer, frame: Frame): readonly (string | null)[
   for (let i = bytes.readUInt16BE(frame.start); i > 0; i--) {
     const length = bytes.readInt32BE(at)
     at += 4
-    if (length < 0) values.push(null)
-    else values.push(bytes.toString('utf8', at, (at += length)))
+    values.push(length < 0 ? null : bytes.toString('utf8', at, at + length))
+    at += Math.max(length, 0)
   }
   return values
 }

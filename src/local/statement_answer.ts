@@ -13,11 +13,12 @@ import {
   valuesOf,
 } from './postgres_message.ts'
 
-const { json, jsonb } = { json: 114, jsonb: 3802 }
+const jsonTypeId = 114
+const jsonbTypeId = 3802
 
 /** What `pg` makes of a value in text format, except that json and jsonb stay text. */
 export function parserOf(typeId: number): (text: string) => unknown {
-  if (typeId === json || typeId === jsonb) return (text) => text
+  if (typeId === jsonTypeId || typeId === jsonbTypeId) return (text) => text
   return pg.types.getTypeParser(typeId, 'text')
 }
 
@@ -69,6 +70,13 @@ export function rowsOf(answer: Buffer): readonly Row[] {
   return rows
 }
 
+/** The rows of an answer as text, for statements of our own that cannot fail in a way worth telling. */
+export function plainRowsOf(answer: Buffer): readonly (readonly (string | null)[])[] {
+  const rows: (readonly (string | null)[])[] = []
+  for (const frame of framesOf(answer)) if (frame.type === messageType.dataRow) rows.push(valuesOf(answer, frame))
+  return rows
+}
+
 /** @throws DatabaseError for the first ErrorResponse in an answer. */
 export function assertNoError(answer: Buffer): void {
   for (const frame of framesOf(answer)) {
@@ -77,10 +85,5 @@ export function assertNoError(answer: Buffer): void {
 }
 
 function databaseErrorOf(fields: Readonly<Record<string, string>>): DatabaseError {
-  return new DatabaseError(
-    fields['M'] ?? 'unknown error',
-    fields['C'] ?? 'XX000',
-    fields['D'] ?? null,
-    fields['H'] ?? null,
-  )
+  return new DatabaseError(fields.M ?? 'unknown error', fields.C ?? 'XX000', fields.D ?? null, fields.H ?? null)
 }
