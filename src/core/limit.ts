@@ -32,7 +32,7 @@ export const integerMax = Number.MAX_SAFE_INTEGER
 
 // A stack trace, as far as it names the group of its error.
 export const stackLineCharactersMax = 2_048
-export const causesMax = 16
+export const stackCausesMax = 16
 export const fingerprintFramesMax = 64
 export const fingerprintMessageCharactersMax = 1_024
 
