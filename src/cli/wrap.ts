@@ -1,0 +1,95 @@
+import type { Command } from 'commander'
+
+type WrapOptions = {
+  readonly service?: string
+  readonly layer?: string
+  readonly environment?: string
+  readonly instance?: string
+  readonly session?: string
+  readonly inner?: boolean
+}
+
+/** `telltale wrap [options] -- CMD ARGS...`: a server on the stdio transport, recorded on its way past. */
+export function registerWrap(program: Command): void {
+  program
+    .command('wrap')
+    .description('run an MCP server (stdio) and record every request to it; its bytes pass unchanged')
+    .usage('[options] -- CMD [ARGS...]')
+    .argument('<command...>', 'the command that starts the server, after --')
+    .option('--service <name>', 'name of the server (default: from the command)')
+    .option('--layer <name>', 'the layer that the server is', 'tool')
+    .option('--environment <name>', 'such as production or staging')
+    .option('--instance <name>', 'which copy of the server (default: the host name)')
+    .option('--session <key>', 'session of calls that name none')
+    .option('--inner', 'another Telltale recorder further out has recorded each request already')
+    .action(async (words: readonly string[], options: WrapOptions) => {
+      const [command, ...args] = words
+      if (command !== undefined) await wrap(command, args, options)
+    })
+}
+
+/** Runs the tap until the server ends, then ends this process as the server ended. */
+async function wrap(command: string, args: readonly string[], options: WrapOptions): Promise<void> {
+  // Loaded here, so that no other command pays for it.
+  const [{ startTap }, { forwardSignals, exitLike }, { tapExitFlushMsMax }] = await Promise.all([
+    import('../tap/stdio_tap.ts'),
+    import('../tap/exit_mirror.ts'),
+    import('../core/limit.ts'),
+  ])
+  const { reporter, listener } = await listenerOf(command, args, options).catch((error: unknown) => {
+    warn(`Cannot record, traffic passes unread: ${error instanceof Error ? error.message : String(error)}`)
+    return { reporter: null, listener: null }
+  })
+  const { stdin: input, stdout: output, stderr: errors } = process
+  const tap = startTap({ command, args, input, output, errors, listener, warn })
+  const stopForwarding = forwardSignals(tap)
+  const exit = await tap.ended
+  if (exit.kind === 'not_started') warn(exit.message)
+  await reporter?.close(tapExitFlushMsMax)
+  stopForwarding()
+  exitLike(exit)
+}
+
+async function listenerOf(command: string, args: readonly string[], options: WrapOptions) {
+  const [{ createReporter }, { CallObserver }, { serviceOf }, { randomUUID }] = await Promise.all([
+    import('../reporter/reporter.ts'),
+    import('../tap/call_observer.ts'),
+    import('../tap/service_name.ts'),
+    import('node:crypto'),
+  ])
+  const env = await settings()
+  const reporter = createReporter({
+    env,
+    service: options.service ?? env.TELLTALE_SERVICE ?? serviceOf(command, args),
+    environment: options.environment,
+    instance: options.instance,
+    flushOnExit: false,
+  })
+  if (!reporter.enabled) {
+    if (!env.TELLTALE_DISABLED)
+      warn('Cannot record: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set; traffic passes unread')
+    return { reporter: null, listener: null }
+  }
+  const { layer, session, inner } = options
+  return { reporter, listener: new CallObserver({ reporter, layer, session, inner, connectionId: randomUUID() }) }
+}
+
+/** The environment, and what it lacks from the local.env that `telltale start` has written. */
+async function settings(): Promise<{ readonly [name: string]: string | undefined }> {
+  const { env } = process
+  if (env.TELLTALE_DISABLED || (env.TELLTALE_INGEST_URL && env.TELLTALE_INGEST_KEY)) return env
+  try {
+    const { readLocalEnv } = await import('../local/local_env.ts')
+    return { ...readLocalEnv(), ...env }
+  } catch {
+    return env
+  }
+}
+
+function warn(text: string): void {
+  try {
+    process.stderr.write(`telltale: ${text}\n`)
+  } catch {
+    // Without a stderr there is nobody to tell.
+  }
+}

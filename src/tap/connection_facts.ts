@@ -1,0 +1,54 @@
+import type { Attributes, Session } from '../core/record.ts'
+import type { McpParams, McpParty, McpResult } from '../wire/mcp_frame.ts'
+
+/** What a connection has told of itself so far, under the names that OpenTelemetry has for it. */
+export class ConnectionFacts {
+  readonly #connectionId: string
+  readonly #explicitSession: string | null
+  #protocolVersion: string | null = null
+  #client: McpParty | null = null
+  #server: McpParty | null = null
+
+  constructor(connectionId: string, explicitSession: string | null) {
+    this.#connectionId = connectionId
+    this.#explicitSession = explicitSession
+  }
+
+  /** Older revisions say it once, in `initialize`; since 2026-07-28 every request does. */
+  learn(params: McpParams): void {
+    this.#protocolVersion = params.protocolVersion ?? this.#protocolVersion
+    this.#client = params.client ?? this.#client
+  }
+
+  /** The answer to `initialize` settles the version; `server/discover` tells the server's name. */
+  learnFrom(method: string, result: McpResult): void {
+    if (method !== 'initialize' && method !== 'server/discover') return
+    this.#protocolVersion = result.protocolVersion ?? this.#protocolVersion
+    this.#server = result.server ?? this.#server
+  }
+
+  attributes(): Attributes {
+    return {
+      'telltale.connection_id': this.#connectionId,
+      ...(this.#protocolVersion === null ? {} : { 'mcp.protocol.version': this.#protocolVersion }),
+      ...partyAttributes('mcp.client', this.#client),
+      ...partyAttributes('mcp.server', this.#server),
+    }
+  }
+
+  /** The session of a call, by the first rule that finds a key. */
+  sessionOf(params: McpParams): Session {
+    const continuation = params.arguments?.continuation_id
+    if (typeof continuation === 'string' && continuation !== '') return { key: continuation, rule: 'continuation' }
+    if (params.conversationId !== null) return { key: params.conversationId, rule: 'conversation' }
+    if (this.#explicitSession !== null) return { key: this.#explicitSession, rule: 'explicit' }
+    if (params.mcpSessionId !== null) return { key: params.mcpSessionId, rule: 'mcp' }
+    return { key: this.#connectionId, rule: 'connection' }
+  }
+}
+
+function partyAttributes(prefix: string, party: McpParty | null): Attributes {
+  if (party === null) return {}
+  const name = { [`${prefix}.name`]: party.name }
+  return party.version === null ? name : { ...name, [`${prefix}.version`]: party.version }
+}

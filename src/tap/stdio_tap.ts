@@ -1,0 +1,147 @@
+import type { ChildProcess } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import spawn from 'cross-spawn'
+import { stderrTailBytesMax } from '../core/limit.ts'
+import type { Departure } from './call_observer.ts'
+import { type Line, LineSplitter } from './line_splitter.ts'
+import { relay } from './relay.ts'
+
+/** Whoever listens to the frames. Every method may throw: the traffic flows on. */
+export type Listener = {
+  clientLine(line: Line, at: number): void
+  serverLine(line: Line, at: number): void
+  close(departure: Departure, at: number): void
+}
+
+export type TapOptions = {
+  readonly command: string
+  readonly args: readonly string[]
+  /** The client's side. */
+  readonly input: Readable
+  readonly output: Writable
+  readonly errors: Writable
+  /** Null: bytes pass and nobody listens. */
+  readonly listener: Listener | null
+  /** Told once when the listener has thrown. */
+  readonly warn: (text: string) => void
+}
+
+/** How the server ended: what the tap has to end like. */
+export type TapExit =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'killed'; readonly signal: NodeJS.Signals }
+  | { readonly kind: 'not_started'; readonly code: 126 | 127; readonly message: string }
+
+export type Tap = {
+  /** Passes a signal on to the server; answers whether there was one to take it. */
+  readonly signal: (signal: NodeJS.Signals) => boolean
+  /** Resolves when the server has ended and every byte that it wrote has been passed on. */
+  readonly ended: Promise<TapExit>
+}
+
+/** Starts an MCP server on the stdio transport between a client and itself. */
+export function startTap(options: TapOptions): Tap {
+  const child = spawn(options.command, [...options.args], { stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true })
+  const { stdin, stdout, stderr } = child
+  if (!stdin || !stdout || !stderr) throw new Error(`Cannot tap ${options.command}: it has no pipes`)
+  let clientLeft = false
+  options.input.once('end', () => {
+    clientLeft = true
+  })
+  const tail = createTail()
+  const toServer = splitterOf(options, (listener, line, at) => listener.clientLine(line, at))
+  const toClient = splitterOf(options, (listener, line, at) => listener.serverLine(line, at))
+
+  void relay(options.input, stdin, toServer.push, true)
+  const written = [relay(stdout, options.output, toClient.push, false), relay(stderr, options.errors, tail.push, false)]
+  const ended = exitOf(child, options.command).then(async (exit) => {
+    options.input.pause()
+    await Promise.all([...written, ...[options.output, options.errors].map(flushed)])
+    toClient.end()
+    const code = exit.kind === 'killed' ? null : exit.code
+    const signal = exit.kind === 'killed' ? exit.signal : null
+    const lastWords = exit.kind === 'not_started' ? exit.message : tail.text()
+    toClient.tell((listener, at) => listener.close({ code, signal, clientLeft, lastWords }, at))
+    return exit
+  })
+  return {
+    ended,
+    signal(signal) {
+      if (child.exitCode !== null || child.signalCode !== null) return false
+      clientLeft = true
+      return child.kill(signal)
+    },
+  }
+}
+
+/** Waits for the end of the process, and then for its streams; a process it left behind may still write to them. */
+function exitOf(child: ChildProcess, command: string): Promise<TapExit> {
+  return new Promise((resolve) => {
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      if (child.pid !== undefined && error.code !== 'ENOENT') return
+      const code = error.code === 'EACCES' ? 126 : 127
+      resolve({ kind: 'not_started', code, message: `Cannot start ${command}: ${error.message}` })
+    })
+    child.once('close', (code, signal) => {
+      resolve(signal ? { kind: 'killed', signal } : { kind: 'exited', code: code ?? 1 })
+    })
+  })
+}
+
+type Tell = (tell: (listener: Listener, at: number) => void) => void
+
+/** Lines of one direction for the listener, who is left alone for good once it has thrown. */
+function splitterOf(
+  { listener, warn }: TapOptions,
+  pass: (listener: Listener, line: Line, at: number) => void,
+): { readonly push: ((chunk: Uint8Array) => void) | null; readonly end: () => void; readonly tell: Tell } {
+  if (!listener) return { push: null, end: () => undefined, tell: () => undefined }
+  let deaf = false
+  const tell: Tell = (told) => {
+    if (deaf) return
+    try {
+      told(listener, performance.now())
+    } catch (error) {
+      deaf = true
+      warn(
+        `Cannot read the traffic any longer, it passes unread: ${error instanceof Error ? error.message : String(error)}`,
+      )
+    }
+  }
+  let arrivedAt = 0
+  const splitter = new LineSplitter((line) => tell((heard) => pass(heard, line, arrivedAt)))
+  return {
+    push(chunk) {
+      if (deaf) return
+      arrivedAt = performance.now()
+      splitter.push(chunk)
+    },
+    end: () => splitter.end(),
+    tell,
+  }
+}
+
+/** Keeps the last of what was written. */
+function createTail(): { readonly push: (chunk: Uint8Array) => void; readonly text: () => string } {
+  let kept = Buffer.alloc(0)
+  return {
+    push(chunk) {
+      kept = Buffer.concat([kept, chunk]).subarray(-stderrTailBytesMax)
+    },
+    text: () =>
+      kept
+        .toString()
+        .replace(/^\uFFFD+/, '')
+        .trim(),
+  }
+}
+
+/** Resolves when all that was written has left, or the far end is gone. */
+function flushed(target: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    if (target.destroyed || target.errored || target.writableLength === 0) return resolve()
+    target.once('error', () => resolve())
+    target.once('close', () => resolve())
+    target.write('', () => resolve())
+  })
+}
