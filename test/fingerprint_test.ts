@@ -1,0 +1,177 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { culpritOf, type Failure, fingerprintOf, messagePatternOf } from '../src/core/fingerprint.ts'
+import { stackBytesMax } from '../src/core/limit.ts'
+
+function failureWith(fields: Partial<Failure>): Failure {
+  return { error_type: 'Error', message: 'boom', traceback: null, ...fields }
+}
+
+type Place = { readonly root: string; readonly slash: '/' | '\\'; readonly packages: string; readonly line: number }
+
+const linux: Place = { root: '/app/', slash: '/', packages: '/app/node_modules/', line: 10 }
+const places: { readonly [name: string]: Place } = {
+  'Docker on Linux': linux,
+  'other line numbers': { ...linux, line: 977 },
+  Windows: { root: 'C:\\Users\\me\\Projects\\exai\\', slash: '\\', packages: 'C:\\x\\node_modules\\', line: 11 },
+  'another drive': { root: 'D:\\exai (x86)\\', slash: '\\', packages: 'D:\\node_modules\\', line: 12 },
+  'a home': { root: '/home/me/work/exai/', slash: '/', packages: '/usr/lib/node_modules/', line: 13 },
+  'a home whose projects lie in src': {
+    root: '/home/me/src/exai/',
+    slash: '/',
+    packages: '/x/node_modules/',
+    line: 13,
+  },
+  'a Mac': { root: '/Users/me/exai/', slash: '/', packages: '/Users/me/exai/node_modules/', line: 14 },
+  'the usual image': { root: '/usr/src/app/', slash: '/', packages: '/usr/src/app/node_modules/', line: 15 },
+  'file URLs': { root: 'file:///C:/exai/', slash: '/', packages: 'file:///C:/exai/node_modules/', line: 16 },
+}
+
+/** The same failure as Node prints it at another place. */
+function nodeFailureAt({ root, slash, packages, line }: Place, files = ['server.ts', 'src/store/file.ts']): Failure {
+  const [outer = '', inner = ''] = files.map((file) => root + file.replaceAll('/', slash))
+  const traceback = [
+    `StoreError: Cannot read row ${line}`,
+    `    at readFile (${inner}:${line}:5)`,
+    `    at async Object.load (${inner}?v=${line}:${line + 3}:5)`,
+    `    at async next (${packages}hono${slash}dist${slash}hono.js:${line}:9)`,
+    `    at async ${outer}:${line}:1`,
+    `    at process.processTicksAndRejections (node:internal/process/task_queues:${line}:5) {`,
+    '  [cause]: TypeError: fetch failed',
+    `      at send (${inner}:${line + 40}:11)`,
+    '}',
+  ].join('\n')
+  return { error_type: 'StoreError', message: `Cannot read row ${line}`, traceback }
+}
+
+/** The same failure as Python prints it at another place. */
+function pythonFailureAt({ root, slash, line }: Place): Failure {
+  const file = (path: string): string => root.replace('file:///', '') + path.replaceAll('/', slash)
+  const traceback = [
+    'Traceback (most recent call last):',
+    `  File "${file('src/net.py')}", line ${line}, in fetch`,
+    '    return client.send()',
+    ...(line > 12 ? ['           ^^^^^^^^^^^^^'] : []),
+    'TimeoutError: read',
+    '',
+    'The above exception was the direct cause of the following exception:',
+    '',
+    'Traceback (most recent call last):',
+    `  File "${file('server.py')}", line ${line}, in main`,
+    `  File "${file('src/net.py')}", line ${line + 1}, in call`,
+    `exai.ProviderError: call ${line} failed`,
+  ].join(slash === '\\' ? '\r\n' : '\n')
+  return { error_type: 'exai.ProviderError', message: `call ${line} failed`, traceback }
+}
+
+const reference = fingerprintOf(nodeFailureAt(linux))
+
+test.each(Object.entries(places))('fingerprintOf() is the same on %s', (_, place) => {
+  expect(fingerprintOf(nodeFailureAt(place))).toBe(reference)
+  expect(fingerprintOf(pythonFailureAt(place))).toBe(fingerprintOf(pythonFailureAt(linux)))
+  const one = ['src/store/file.ts', 'src/store/file.ts']
+  expect(fingerprintOf(nodeFailureAt(place, one))).toBe(fingerprintOf(nodeFailureAt(linux, one)))
+  const plain = ['server.ts', 'server.ts']
+  expect(fingerprintOf(nodeFailureAt(place, plain))).toBe(fingerprintOf(nodeFailureAt(linux, plain)))
+})
+
+test('fingerprintOf() is v1 and 32 hex digits, and does not change between versions of this code', () => {
+  expect(reference).toMatch(/^v1:[0-9a-f]{32}$/)
+  expect(reference).toBe('v1:00eaa261c8f5ed7683ad80d8d9506a3e')
+  expect(fingerprintOf(failureWith({ message: 'Cannot open 7' }))).toBe('v1:299091258fbd63a15b746fd786eeb89c')
+})
+
+test.each<[string, (failure: Failure) => Failure]>([
+  ['type', (failure) => ({ ...failure, error_type: 'RangeError' })],
+  ['function', (failure) => ({ ...failure, traceback: `${failure.traceback}`.replace('readFile', 'writeFile') })],
+  ['file', (failure) => ({ ...failure, traceback: `${failure.traceback}`.replace('file.ts', 'table.ts') })],
+  ['directory', (failure) => ({ ...failure, traceback: `${failure.traceback}`.replace('src/store', 'src/route') })],
+  [
+    'type of cause',
+    (failure) => ({ ...failure, traceback: `${failure.traceback}`.replace('TypeError', 'RangeError') }),
+  ],
+  ['cause at all', (failure) => ({ ...failure, traceback: `${failure.traceback}`.split('  [cause]')[0] as string })],
+])('fingerprintOf() is another with another %s', (_, changed) => {
+  expect(fingerprintOf(changed(nodeFailureAt(linux)))).not.toBe(reference)
+})
+
+test('fingerprintOf() does not see packages, the depth of a recursion, or hashes of a build', () => {
+  const frames = (...lines: string[]): string =>
+    fingerprintOf(failureWith({ traceback: ['Error: x', ...lines.map((line) => `    at ${line}`)].join('\n') }))
+  const base = frames('f (/app/src/a.js:1:1)', 'g (/app/src/b.js:1:1)')
+  expect(frames('x (/app/node_modules/x/y.js:1:1)', 'f (/app/src/a.js:2:2)', 'g (/app/src/b.js:1:1)')).toBe(base)
+  expect(frames('f (/app/src/a.js:1:1)', 'f (/app/src/a.js:1:1)', 'g (/app/src/b.js:1:1)')).toBe(base)
+  expect(frames('f$1 (/app/src/a.js:1:1)', 'new g (/app/src/b.js:1:1)')).toBe(base)
+  expect(frames('f (/app/dist/a-3f2a9c1b.js:1:1)')).toBe(frames('f (/app/dist/a-99ff9c1b.js:1:1)'))
+})
+
+test('fingerprintOf() without an in-app frame goes by type and message pattern', () => {
+  const of = (message: string, error_type = 'Error'): string => fingerprintOf(failureWith({ message, error_type }))
+  expect(of('Cannot open C:\\Users\\me\\a.txt: row 17')).toBe(of('Cannot open /home/you/c.txt: row 9'))
+  expect(of('Cannot open the file')).not.toBe(of('Cannot close the file'))
+  expect(of('same', 'A')).not.toBe(of('same', 'B'))
+  const native = failureWith({ message: 'row 3', traceback: 'Error: row 3\n    at run (node:internal/timers:1:1)' })
+  expect(fingerprintOf(native)).toBe(of('row 4'))
+})
+
+test.each<[string, string]>([
+  ['Timeout after 30000 ms (attempt 2/3)', 'Timeout after <n> ms (attempt <n>/<n>)'],
+  ['No row 6f1c1c5e-0b1a-4f0e-9a55-0f3de1b1a001 in 0xDEADBEEF', 'No row <n> in <n>'],
+  ['request req_8fK2x9LmQ1 refused', 'request <n> refused'],
+  [`Unknown key "a b" in 'c d', can't go on, don't ask`, `Unknown key <text> in <text>, can't go on, don't ask`],
+  ['GET https://api.z.ai/v4/chat?key=1 answered 500', 'GET <url> answered <n>'],
+  ['open /var/lib/x.db and C:\\Program Files\\x.db', 'open <path> and <path>'],
+  ['read and/or write\n  failed', 'read and/or write failed'],
+  ['', ''],
+])('messagePatternOf(%j)', (message, pattern) => {
+  expect(messagePatternOf(message)).toBe(pattern)
+})
+
+test('culpritOf() is the innermost in-app frame, below the project', () => {
+  for (const place of Object.values(places)) {
+    expect(culpritOf(nodeFailureAt(place))).toBe('readFile (src/store/file.ts)')
+    expect(culpritOf(pythonFailureAt(place))).toBe('call (src/net.py)')
+  }
+  const traceback = 'Error: x\n    at file:///app/src/main.ts:1:1'
+  expect(culpritOf(failureWith({ traceback }))).toBe('src/main.ts')
+})
+
+test('culpritOf() is null without an in-app frame', () => {
+  expect(culpritOf(failureWith({}))).toBeNull()
+  expect(culpritOf(failureWith({ traceback: 'Error: x\n    at run (node:net:1:1)' }))).toBeNull()
+})
+
+test('fingerprintOf() and culpritOf() answer anything, the same each time', () => {
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('at f (/a/b.js:1:2)', '  File "x/y.py", line 1, in f'),
+  )
+  fc.assert(
+    fc.property(text, fc.array(text), (message, lines) => {
+      const failure = failureWith({ message, traceback: lines.join('\n') })
+      expect(fingerprintOf(failure)).toBe(fingerprintOf({ ...failure }))
+      expect([null, 'string']).toContain(culpritOf(failure) === null ? null : 'string')
+    }),
+    { numRuns: 300 },
+  )
+})
+
+const long = stackBytesMax
+test.each<[string, Partial<Failure>]>([
+  ['a message of one letter', { message: 'a'.repeat(long) }],
+  ['a message of quotes', { message: `'"`.repeat(long / 2) }],
+  ['a message of slashes', { message: '/'.repeat(long) }],
+  ['a message of hex', { message: 'a1-'.repeat(long / 3) }],
+  [
+    'ten thousand different frames',
+    { traceback: Array.from({ length: 10_000 }, (_, n) => `    at f${n} (/a/${n}/x.js:1:1)`).join('\n') },
+  ],
+  ['a path of slashes', { traceback: `    at f (${'/.'.repeat(1_000)}x.js:1:1)\n`.repeat(32) }],
+  ['a path of hex', { traceback: `    at f (/${'a1'.repeat(900)}:1:1)\n`.repeat(35) }],
+  ['a path of backslashes', { traceback: `    at f (${'\\'.repeat(2_000)}:1:1)\n`.repeat(32) }],
+  ['a scheme without end', { traceback: `    at f (${'a+'.repeat(1_000)}:1:1)\n`.repeat(32) }],
+])('fingerprintOf() answers %s in bounded time', (_, fields) => {
+  const at = performance.now()
+  fingerprintOf(failureWith(fields))
+  expect(performance.now() - at).toBeLessThan(500)
+})
