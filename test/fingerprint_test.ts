@@ -105,6 +105,17 @@ test('fingerprintOf() does not see packages, the depth of a recursion, or hashes
   expect(frames('f (/app/dist/a-3f2a9c1b.js:1:1)')).toBe(frames('f (/app/dist/a-99ff9c1b.js:1:1)'))
 })
 
+test('fingerprintOf() does not count how many members of a group failed alike', () => {
+  const member = (n: number): string => `    +---------------- ${n} ----------------\n    | ValueError: ${n}\n`
+  const group = (members: string): string => {
+    const begin = '  + Exception Group Traceback (most recent call last):\n  |   File "/app/main.py", line 1, in main\n'
+    const traceback = `${begin}  | ExceptionGroup: several\n  +-+---------------- 1 ----------------\n    | ValueError: 1\n${members}`
+    return fingerprintOf(failureWith({ error_type: 'ExceptionGroup', traceback }))
+  }
+  expect(group(member(2) + member(3))).toBe(group(''))
+  expect(group(member(2).replace('ValueError', 'KeyError'))).not.toBe(group(''))
+})
+
 test('fingerprintOf() without an in-app frame goes by type and message pattern', () => {
   const of = (message: string, error_type = 'Error'): string => fingerprintOf(failureWith({ message, error_type }))
   expect(of('Cannot open C:\\Users\\me\\a.txt: row 17')).toBe(of('Cannot open /home/you/c.txt: row 9'))

@@ -140,10 +140,16 @@ test('parseStack() reads an exception group: the group, then its members', () =>
     '    |     raise ValueError(1)',
     '    | ValueError: 1',
     '    +---------------- 2 ----------------',
+    '    | TimeoutError: 2',
+    '    | ',
+    '    | The above exception was the direct cause of the following exception:',
+    '    | ',
+    '    | Traceback (most recent call last):',
+    '    |   File "/app/b.py", line 2, in b',
     '    | TypeError: 2',
     '    +------------------------------------',
   ].join('\n')
-  expect(shapeOf(text)).toEqual([['ExceptionGroup', 'main'], ['ValueError', 'a'], ['TypeError']])
+  expect(shapeOf(text)).toEqual([['ExceptionGroup', 'main'], ['ValueError', 'a'], ['TypeError', 'b'], ['TimeoutError']])
 })
 
 test('parseStack() never throws, and keeps at most so many exceptions', () => {

@@ -45,11 +45,13 @@ function groundsOf(error: Failure): Grounds {
   const parts = partsOf(error)
   if (inAppFramesOf(parts).length === 0) return ['message', error.error_type, messagePatternOf(error.message)]
   const root = rootOf(parts)
-  return parts.map((part, i) => {
+  const grounds = parts.map((part, i): [string, ...string[]] => {
     const lines = inAppFramesOf([part]).map((frame) => frameTextOf(frame, root))
     const type = i === 0 ? error.error_type : (part.error_type ?? '')
     return [type, ...[...new Set(lines)].slice(0, fingerprintFramesMax)]
   })
+  // How many members of a group failed alike says nothing.
+  return [...new Map(grounds.map((ground) => [JSON.stringify(ground), ground])).values()]
 }
 
 function partsOf(error: Failure): StackPart[] {

@@ -35,9 +35,10 @@ export function parseStack(text: string): StackPart[] {
   let current = parts[0] as MutablePart
   const begin = (outer: boolean): void => {
     if (isBlank(current)) return
+    // Python prints a cause before what it caused; inside a group that stays among the group's members.
+    const place = outer ? parts.indexOf(current) : parts.length
     current = newPart()
-    if (outer) parts.unshift(current)
-    else parts.push(current)
+    parts.splice(place, 0, current)
   }
   for (const raw of lines) {
     const body = raw.replace(groupMargin, '')
