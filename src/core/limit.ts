@@ -70,6 +70,10 @@ export const turnMsMax = 2_000
 export const retryAfterSeconds = 2
 export const keyCacheMs = 15_000
 export const keyCacheEntriesMax = 1_000
+export const storeSlackMs = 1_000
+export const ingestsInFlightMax = 256
+export const tickMsMax = 20_000
+export const tickLeaseSeconds = 120
 
 // Reading.
 export const pageRowsMax = 1_000
@@ -119,6 +123,10 @@ assert(jsonDepthMax < parseDepthMax, 'a record of full depth can be parsed insid
 assert(attributeBytesMax <= attributesBytesMax, 'one attribute of full length fits among the attributes')
 assert(embeddedFlushMs <= watchedFlushMs && watchedFlushMs <= hostedFlushMs, 'watching never slows the pace')
 assert(hostedFlushMs * flushesUnrenewedMax <= interruptedSecondsMin * 1_000, 'a process at its slowest pace is alive')
+assert(
+  tickMsMax + statementMsMax + storeSlackMs < tickLeaseSeconds * 1_000,
+  'a step begun in time ends within the lease',
+)
 assert(idleInTransactionMsMax <= turnMsMax, 'a psql that holds the session delays ingest by one turn at most')
 assert(traceHoursMax * 3_600 <= daySeconds, 'time filters that widen by a day find every trace')
 assert(retryBaseMs < retryMsMax, 'backoff grows')

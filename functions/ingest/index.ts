@@ -1,0 +1,20 @@
+import { ingestApp } from '../route/ingest.ts'
+import { readEdgeEnv } from '../store/edge_env.ts'
+import { PostgresStore } from '../store/postgres.ts'
+import { tickNudge } from '../store/tick_nudge.ts'
+
+declare const Deno: {
+  readonly env: { get(name: string): string | undefined }
+  serve(answer: (request: Request) => Response | Promise<Response>): unknown
+}
+declare const EdgeRuntime: { waitUntil(work: Promise<unknown>): void }
+
+const env = readEdgeEnv((name) => Deno.env.get(name))
+const app = ingestApp({
+  store: new PostgresStore(env),
+  clock: () => Date.now() * 1_000,
+  flushMs: env.flushMs,
+  nudge: tickNudge(env, (work) => EdgeRuntime.waitUntil(work)),
+})
+
+Deno.serve((request) => app.fetch(request))

@@ -1,0 +1,90 @@
+import { Hono } from 'hono'
+import { requestId } from 'hono/request-id'
+import { ingestsInFlightMax } from '../../src/core/limit.ts'
+import { openApiDocument } from '../../src/wire/openapi.ts'
+import { parseBatch } from '../../src/wire/parse_batch.ts'
+import { acceptBatch } from '../action/accept_batch.ts'
+import { keyChecker } from '../action/check_key.ts'
+import { type BatchStore, StoreError } from '../store/port.ts'
+import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
+import { type ProblemStatus, problem } from './problem.ts'
+import { readBody } from './read_body.ts'
+
+export type IngestDependencies = {
+  readonly store: BatchStore
+  /** µs since the epoch. */
+  readonly clock: () => number
+  /** The pace of a reporter that nobody watches, in ms. */
+  readonly flushMs: number
+  /** Starts a tick in the background; called after a batch whose store says that one is due. */
+  readonly nudge?: () => void
+  readonly log?: EdgeLog
+}
+
+type Env = { Variables: { requestId: string } }
+
+/** `POST /ingest` takes batches, `GET /ingest/openapi.json` documents it. Every failure is a problem document. */
+export function ingestApp({ store, clock, flushMs, nudge, log = consoleLog }: IngestDependencies): Hono<Env> {
+  const checkKey = keyChecker(store, clock)
+  const app = new Hono<Env>({ strict: false }).basePath('/ingest')
+  let inFlight = 0
+
+  app.use(requestId({ limitLength: 64 }))
+  app.get('/openapi.json', (c) => c.json(openApiDocument()))
+
+  app.post('/', async (c) => {
+    const receivedAtUs = clock()
+    if (inFlight >= ingestsInFlightMax) return problem(c, 429, 'Cannot take batch: too many are being taken')
+    inFlight += 1
+    try {
+      const key = await checkKey(c.req.header('authorization') ?? null)
+      if (!key.ok && key.error === 'revoked') return problem(c, 403, 'Cannot take batch: its ingest key is revoked')
+      if (!key.ok) {
+        return problem(c, 401, 'Cannot take batch: its ingest key is unknown', { 'WWW-Authenticate': 'Bearer' })
+      }
+      const body = await readBody(c.req.raw)
+      if (!body.ok) return problem(c, body.error.status, body.error.detail, hintsOf(body.error.status))
+      const parsed = parseBatch(body.value, receivedAtUs)
+      if (!parsed.ok) return problem(c, parsed.error.status, parsed.error.detail)
+      const sentAtUs = sentAtOf(c.req.header('telltale-sent-at'))
+      const { ack, tickDue } = await acceptBatch(
+        parsed.value,
+        { keyId: key.value, sentAtUs, receivedAtUs, flushMs },
+        store,
+      )
+      if (tickDue) nudge?.()
+      return c.json(ack)
+    } finally {
+      inFlight -= 1
+    }
+  })
+
+  app.all('/', (c) => problem(c, 405, `Cannot ${c.req.method} here: batches are sent by POST`, { Allow: 'POST' }))
+  app.all('/openapi.json', (c) => problem(c, 405, 'Cannot change the document: it is read by GET', { Allow: 'GET' }))
+  app.notFound((c) => problem(c, 404, 'Cannot find the resource: batches are taken at /ingest'))
+  app.onError((error, c) => {
+    const [status, detail] = answerTo(error)
+    const entry = { request_id: c.get('requestId') ?? '', what: 'ingest' }
+    log({ ...entry, detail: error instanceof StoreError ? error.message : originOf(error) })
+    return problem(c, status, detail)
+  })
+  return app
+}
+
+/** The store's failures as answers. A missing partition that was made and is still missing is the store's fault. */
+function answerTo(error: Error): readonly [ProblemStatus, string] {
+  if (!(error instanceof StoreError)) return [500, 'Cannot take batch: the edge failed']
+  if (error.reason === 'refused') return [422, 'Cannot take batch: the store refuses its content']
+  return [503, 'Cannot take batch: the store is unavailable']
+}
+
+function hintsOf(status: number): Record<string, string> {
+  return status === 415 ? { Accept: 'application/json', 'Accept-Encoding': 'gzip, identity' } : {}
+}
+
+/** Integer µs since the epoch; null for anything else, as without the header. */
+function sentAtOf(header: string | undefined): number | null {
+  if (header === undefined || !/^\d{1,16}$/.test(header)) return null
+  const us = Number(header)
+  return Number.isSafeInteger(us) ? us : null
+}

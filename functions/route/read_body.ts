@@ -1,0 +1,78 @@
+import { batchBytesMax, batchCompressedBytesMax } from '../../src/core/limit.ts'
+import { err, ok, type Result } from '../../src/core/result.ts'
+
+/** Why a body was not read. 408: it ended early, so the sender should keep it and send it again. */
+export type BodyRefusal = { readonly status: 400 | 408 | 413 | 415; readonly detail: string }
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+/**
+ * The decompressed bytes of a JSON request, at most batchBytesMax of them. Content-Encoding may be gzip or identity.
+ * A body that grows beyond a bound is not read further, so that a small request never costs much memory.
+ */
+export async function readBody(request: Request): Promise<Result<Bytes, BodyRefusal>> {
+  const type = request.headers.get('content-type')
+  if (!isJson(type)) return refuse(415, 'Cannot read body: its Content-Type is not application/json in UTF-8')
+  const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase()
+  if (encoding !== 'gzip' && encoding !== 'identity') {
+    return refuse(415, 'Cannot read body: its Content-Encoding is neither gzip nor identity')
+  }
+  const bytesMax = encoding === 'gzip' ? batchCompressedBytesMax : batchBytesMax
+  const tooLarge = `Cannot read body: it is over ${bytesMax} bytes long`
+  if (Number(request.headers.get('content-length') ?? 0) > bytesMax) return refuse(413, tooLarge)
+  if (request.body === null) return ok(new Uint8Array())
+  try {
+    const sent = await readAtMost(request.body, bytesMax)
+    if (sent === null) return refuse(413, tooLarge)
+    return encoding === 'gzip' ? await readGzip(sent) : ok(sent)
+  } catch {
+    return refuse(408, 'Cannot read body: it ended early')
+  }
+}
+
+async function readGzip(compressed: Bytes): Promise<Result<Bytes, BodyRefusal>> {
+  try {
+    const plain = await readAtMost(
+      new Blob([compressed]).stream().pipeThrough(new DecompressionStream('gzip')),
+      batchBytesMax,
+    )
+    return plain === null
+      ? refuse(413, `Cannot read body: it is over ${batchBytesMax} bytes long decompressed`)
+      : ok(plain)
+  } catch {
+    return refuse(400, 'Cannot read body: it is not gzip')
+  }
+}
+
+/** All bytes of the stream, or null as soon as they are more than `bytesMax`. Throws what the stream throws. */
+async function readAtMost(stream: ReadableStream<Uint8Array>, bytesMax: number): Promise<Bytes | null> {
+  const reader = stream.getReader()
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    length += next.value.byteLength
+    if (length > bytesMax) {
+      // Not awaited: a sender that goes on regardless must not keep the answer waiting.
+      reader.cancel().catch(() => {})
+      return null
+    }
+    chunks.push(next.value)
+  }
+  const bytes = new Uint8Array(length)
+  let offset = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset)
+    offset += chunk.byteLength
+  }
+  return bytes
+}
+
+function isJson(contentType: string | null): boolean {
+  const [type = '', ...parameters] = (contentType ?? '').toLowerCase().split(';')
+  const charset = parameters.map((text) => text.trim()).find((text) => text.startsWith('charset='))
+  return type.trim() === 'application/json' && (charset === undefined || /^charset="?utf-?8"?$/.test(charset))
+}
+
+function refuse(status: BodyRefusal['status'], detail: string): Result<never, BodyRefusal> {
+  return err({ status, detail })
+}

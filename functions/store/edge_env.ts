@@ -1,0 +1,43 @@
+import { embeddedFlushMs, hostedFlushMs } from '../../src/core/limit.ts'
+import { assert } from '../../src/core/result.ts'
+
+/** What an edge function needs to know of its project. */
+export type EdgeEnv = {
+  /** The project's address, without a path. */
+  readonly url: string
+  /** Opens everything; never logged. */
+  readonly secretKey: string
+  /** How long a reporter that nobody watches waits between batches, in ms. */
+  readonly flushMs: number
+}
+
+/**
+ * Reads the environment that Supabase gives its functions, and the embedded stack its own. Names, first one wins:
+ * SUPABASE_SECRET_KEYS (JSON, the key named `default` or else the first), SUPABASE_SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY.
+ * Throws when the address or the key is missing: nothing can be served without them.
+ */
+export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv {
+  const url = read('SUPABASE_URL') ?? ''
+  assert(/^https?:\/\//.test(url), 'SUPABASE_URL is an address')
+  const secretKey =
+    secretOf(read('SUPABASE_SECRET_KEYS')) || read('SUPABASE_SECRET_KEY') || read('SUPABASE_SERVICE_ROLE_KEY') || ''
+  assert(secretKey !== '', 'SUPABASE_SECRET_KEYS, SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is set')
+  return { url: url.replace(/\/+$/, ''), secretKey, flushMs: flushOf(read('TELLTALE_FLUSH_MS')) }
+}
+
+function secretOf(json: string | undefined): string | null {
+  if (json === undefined || json === '') return null
+  try {
+    const keys = JSON.parse(json) as Record<string, unknown> | null
+    const key = keys?.default ?? Object.values(keys ?? {})[0]
+    return typeof key === 'string' ? key : null
+  } catch {
+    // The parser's own message would quote the keys.
+    return null
+  }
+}
+
+function flushOf(text: string | undefined): number {
+  const ms = Number(text ?? '')
+  return Number.isInteger(ms) && ms >= embeddedFlushMs ? ms : hostedFlushMs
+}

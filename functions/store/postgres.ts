@@ -1,0 +1,138 @@
+import { PostgrestClient } from '@supabase/postgrest-js'
+import { statementMsMax, storeSlackMs, turnMsMax } from '../../src/core/limit.ts'
+import {
+  type BatchRows,
+  type BatchStore,
+  type IngestReply,
+  type KeyRow,
+  StoreError,
+  type TickStep,
+  type TickStore,
+} from './port.ts'
+
+/** The tables of the operator's own project live in `public`; ours never do. */
+const schema = 'telltale'
+
+export type StoreAccess = {
+  /** SUPABASE_URL, without a path. */
+  readonly url: string
+  /** `sb_secret_...`, or the legacy service_role JWT. */
+  readonly secretKey: string
+  readonly fetch?: typeof fetch
+}
+
+type Client = ReturnType<typeof clientOf>
+type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly status: number }
+type Refusal = { readonly code?: string | null; readonly details?: string | null }
+
+/** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
+export class PostgresStore implements BatchStore, TickStore {
+  readonly #quick: Client
+  readonly #patient: Client
+
+  constructor(access: StoreAccess) {
+    this.#quick = clientOf(access, turnMsMax + storeSlackMs)
+    this.#patient = clientOf(access, statementMsMax + storeSlackMs)
+  }
+
+  async readKey(keyId: string): Promise<KeyRow | null> {
+    const row = await this.#call(this.#quick, 'read_key', { key_id: keyId })
+    if (row === null) return null
+    if (isObject(row) && row.key_id === keyId && typeof row.key_hash === 'string' && typeof row.revoked === 'boolean') {
+      return { key_id: keyId, key_hash: row.key_hash, revoked: row.revoked }
+    }
+    throw misread('read_key')
+  }
+
+  async ingestBatch(rows: BatchRows): Promise<IngestReply> {
+    const reply = await this.#call(this.#quick, 'ingest_batch', { batch: rows })
+    if (!isReply(reply)) throw misread('ingest_batch')
+    return reply
+  }
+
+  async makePartitions(days: readonly string[]): Promise<void> {
+    await this.#call(this.#quick, 'make_partitions', { days })
+  }
+
+  async claimTick(holder: string, seconds: number): Promise<boolean> {
+    const claimed = await this.#call(this.#quick, 'claim_tick', { holder, seconds })
+    if (typeof claimed !== 'boolean') throw misread('claim_tick')
+    return claimed
+  }
+
+  async runStep(step: TickStep): Promise<{ readonly done: number; readonly more: boolean }> {
+    const reply = await this.#call(this.#patient, `tick_${step}`, {})
+    if (!isObject(reply) || typeof reply.done !== 'number' || typeof reply.more !== 'boolean') {
+      throw misread(`tick_${step}`)
+    }
+    return { done: reply.done, more: reply.more }
+  }
+
+  async releaseTick(holder: string): Promise<void> {
+    await this.#call(this.#quick, 'release_tick', { holder })
+  }
+
+  async #call(client: Client, name: string, args: Record<string, unknown>): Promise<unknown> {
+    const answer = (await client.rpc(name, args)) as Answer
+    if (answer.error === null) return answer.data
+    throw storeErrorOf(name, answer)
+  }
+}
+
+function clientOf({ url, secretKey, fetch }: StoreAccess, timeout: number) {
+  const headers = headersOf(secretKey)
+  // No retries here: the reporter tries again by its own rules.
+  const options = { headers, schema, timeout, retry: false, ...(fetch === undefined ? {} : { fetch }) }
+  return new PostgrestClient(`${url.replace(/\/+$/, '')}/rest/v1`, options)
+}
+
+/** New keys are no JWTs and belong in `apikey` alone; legacy ones are read from Authorization too. */
+function headersOf(secretKey: string): Record<string, string> {
+  const apikey = { apikey: secretKey }
+  return secretKey.startsWith('sb_') ? apikey : { ...apikey, Authorization: `Bearer ${secretKey}` }
+}
+
+/**
+ * The failure in the port's terms. Only SQLSTATE classes 22 and 23 are the data's fault; whatever else answered, or did
+ * not, may go well the next time. Postgres's own texts are left out: they quote rows.
+ */
+function storeErrorOf(name: string, { error, status }: Answer): StoreError {
+  const code = error?.code === undefined || error.code === null || error.code === '' ? null : error.code
+  if (code === 'TT001') {
+    const days = daysOf(error?.details ?? '')
+    if (days.length > 0)
+      return new StoreError('missing_partition', `Cannot call ${name}: a day has no partition`, { code, days })
+  }
+  if (code !== null && /^2[23][0-9A-Z]{3}$/.test(code)) {
+    return new StoreError('refused', `Cannot call ${name}: Postgres refuses the data with ${code}`, { code })
+  }
+  const now = status === 0 ? 'Postgres is not reached' : `it answers ${status}${code === null ? '' : ` with ${code}`}`
+  return new StoreError('unavailable', `Cannot call ${name}: ${now}`, { code })
+}
+
+function daysOf(details: string): string[] {
+  return details
+    .split(',')
+    .map((day) => day.trim())
+    .filter((day) => /^\d{4}-\d{2}-\d{2}$/.test(day))
+}
+
+function misread(name: string): StoreError {
+  return new StoreError('unavailable', `Cannot call ${name}: its answer is not understood`)
+}
+
+function isObject(value: unknown): value is { readonly [key: string]: unknown } {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isReply(value: unknown): value is IngestReply {
+  return (
+    isObject(value) &&
+    (value.status === 'stored' || value.status === 'repeated') &&
+    isObject(value.accepted) &&
+    Array.isArray(value.rejected) &&
+    isObject(value.renamed) &&
+    typeof value.watched === 'boolean' &&
+    typeof value.tick_due === 'boolean'
+  )
+}
