@@ -11,6 +11,7 @@ import {
   retryMsMax,
   watchedFlushMs,
 } from '../core/limit.ts'
+import type { Ack } from '../core/record.ts'
 import { type Envelope, type FrozenBatch, freezeFrom, recut } from './frozen_batch.ts'
 import type { Outbox } from './outbox.ts'
 import type { Transport } from './transport.ts'
@@ -28,6 +29,8 @@ export type CourierOptions = {
   readonly envelopeOf: (seq: number) => Envelope
   readonly runningTotal: () => number
   readonly warn: (kind: string, text: string) => void
+  /** The first backoff, in ms. */
+  readonly retryMs?: number | undefined
   readonly random?: () => number
 }
 
@@ -132,12 +135,9 @@ export class Courier {
     return this.#frozen.length > 0 || this.#options.outbox.loose > 0 || this.#undeclared
   }
 
+  /** Something was dropped that no stored batch has told of. */
   get #undeclared(): boolean {
-    return this.#droppedTotal() > this.#declared
-  }
-
-  #droppedTotal(): number {
-    return Object.values(this.#options.outbox.dropped).reduce((sum, count) => sum + count, 0)
+    return totalOf(this.#options.outbox.dropped) > this.#declared
   }
 
   /** Whether the timer waits for the pace, rather than for a backoff or for this very moment. */
@@ -209,7 +209,6 @@ export class Courier {
     const { outbox, envelopeOf, announce } = this.#options
     announce()
     this.#urgent = false
-    this.#declared = this.#droppedTotal()
     this.#activeSince = null
     const batch = await freezeFrom(outbox, envelopeOf(++this.#seq), this.#recordsMax, this.#bytesMax)
     this.#frozen.push(batch)
@@ -217,9 +216,15 @@ export class Courier {
   }
 
   async #carryOut(verdict: Verdict, batch: FrozenBatch): Promise<boolean> {
-    const { outbox, warn } = this.#options
+    const { warn } = this.#options
     if (verdict.act === 'keep') {
       this.#backOff(verdict)
+      return false
+    }
+    if (verdict.act !== 'settle' && batch.records.length === 0) {
+      // A sign of life was refused: there is nothing to give up, and no reason to hurry with the next.
+      this.#frozen.shift()
+      this.#backOff({ act: 'keep', why: 'unavailable', waitMs: null, text: 'it refuses a batch without records' })
       return false
     }
     this.#failures = 0
@@ -233,16 +238,21 @@ export class Courier {
       if (pieces.length === 0) this.#drop('too_large')
       else this.#frozen.splice(0, 1, ...pieces)
     } else {
-      this.#frozen.shift()
-      outbox.settle(batch.records.length, batch.bytes)
-      const rejected = Math.min(verdict.ack.rejected.length, batch.records.length)
-      this.#rejected += rejected
-      this.#stored += batch.records.length - rejected
-      this.#watched = verdict.ack.watched
-      if (verdict.ack.flush_after_ms > 0) this.#paceMs = Math.min(verdict.ack.flush_after_ms, paceMsMax)
-      if (verdict.ack.records_max > 0) this.#recordsMax = Math.min(reporterBatchRecordsMax, verdict.ack.records_max)
+      this.#settle(verdict.ack, batch)
     }
     return true
+  }
+
+  #settle(ack: Ack, batch: FrozenBatch): void {
+    this.#frozen.shift()
+    this.#options.outbox.settle(batch.records.length, batch.bytes)
+    const rejected = Math.min(ack.rejected.length, batch.records.length)
+    this.#rejected += rejected
+    this.#stored += batch.records.length - rejected
+    this.#declared = Math.max(this.#declared, totalOf(batch.envelope.counters.dropped))
+    this.#watched = ack.watched
+    if (ack.flush_after_ms > 0) this.#paceMs = Math.min(ack.flush_after_ms, paceMsMax)
+    if (ack.records_max > 0) this.#recordsMax = Math.max(1, Math.min(reporterBatchRecordsMax, ack.records_max))
   }
 
   #drop(reason: string): void {
@@ -254,8 +264,8 @@ export class Courier {
 
   /** Waits between half and all of a delay that doubles, and at least as long as the server asked for. */
   #backOff(verdict: Extract<Verdict, { act: 'keep' }>): void {
-    const { instant, warn, random = Math.random } = this.#options
-    const delay = Math.min(retryMsMax, retryBaseMs * 2 ** Math.min(this.#failures, 20))
+    const { instant, warn, random = Math.random, retryMs = retryBaseMs } = this.#options
+    const delay = Math.min(retryMsMax, retryMs * 2 ** Math.min(this.#failures, 20))
     this.#failures++
     this.#blockedUntil = instant() + Math.max(verdict.waitMs ?? 0, delay * (0.5 + random() / 2))
     if (verdict.why === 'key_refused')
@@ -263,6 +273,10 @@ export class Courier {
     else if (this.#failures === circuitFailuresMin)
       warn('unreachable', `Cannot reach the ingest address: ${verdict.text}; records wait in memory`)
   }
+}
+
+function totalOf(dropped: { readonly [reason: string]: number }): number {
+  return Object.values(dropped).reduce((sum, count) => sum + count, 0)
 }
 
 function sleep(ms: number): Promise<void> {

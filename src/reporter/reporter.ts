@@ -42,6 +42,8 @@ export type ReporterOptions = {
   readonly outbox?: Partial<OutboxLimits>
   /** How long one attempt may take, in ms. */
   readonly sendMsMax?: number
+  /** How long to wait after a first failed attempt, in ms; doubled at each. */
+  readonly retryMs?: number
   /** Sends what waits when the event loop runs dry. True by default. */
   readonly flushOnExit?: boolean
 }
@@ -121,6 +123,7 @@ function liveReporter(
     }),
     runningTotal: () => recorder.running.total,
     warn,
+    retryMs: options.retryMs,
   })
   return guarded({ recorder, courier, outbox, warn, nowUs, flushOnExit: options.flushOnExit ?? true })
 }
