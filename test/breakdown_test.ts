@@ -71,6 +71,12 @@ test('selfTimesOf() moves each child of another process by itself, so two skewed
   expect(selfTimesOf(spans).get('a')).toBe(60)
 })
 
+test('selfTimesOf() and breakdownOf() take a span that ends before it starts as one of no length', () => {
+  const spans = spansOf({ a: [100, 40, null, { kind: 'wait' }], b: [110, 120] })
+  expect(selfTimesOf(spans).get('a')).toBe(0)
+  expect(breakdownOf(spans)).toEqual({ layers: { b: 0.01, unexplained: 0.01 }, wait_ms: 0 })
+})
+
 test('breakdownOf() counts the self time of wait spans, whatever their layer', () => {
   const wait: Partial<StoredSpan> = { kind: 'wait', layer: 'provider' }
   const spans = spansOf({ a: [0, 100], b: [10, 60, 'a', wait], c: [20, 30, 'b'] })

@@ -178,6 +178,15 @@ test('summaryOf() takes a fact from the head, else from the first span in time t
   })
 })
 
+test('summaryOf() keeps the session of the head before an earlier one', () => {
+  const own = { session_key: 'own', session_rule: 'connection' }
+  const spans = {
+    [one]: storedWith({ entry: true, start_us: 5, ...own }),
+    [two]: storedWith({ start_us: 1, session_key: 'other', session_rule: 'mcp' }),
+  }
+  expect(summaryOf(spans)).toMatchObject(own)
+})
+
 test('summaryOf() adds the tokens of layer api where the head tells none', () => {
   const api = { layer: 'api', parent_span_id: one }
   const spans = {
@@ -187,6 +196,7 @@ test('summaryOf() adds the tokens of layer api where the head tells none', () =>
     [spanIdOf(3)]: storedWith({ layer: 'provider', parent_span_id: one, tokens_out: 100 }),
   }
   expect(summaryOf(spans)).toMatchObject({ tokens_in: 5, tokens_out: 5 })
+  expect(summaryOf({ ...spans, [one]: storedWith({ tokens_out: 0 }) })).toMatchObject({ tokens_in: 30, tokens_out: 0 })
   expect(summaryOf({ [one]: storedWith({}), [two]: storedWith({ tokens_out: 100 }) }).tokens_out).toBeNull()
 })
 
