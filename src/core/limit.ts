@@ -108,6 +108,18 @@ export const idleInTransactionMsMax = 2_000
 export const statementMsMax = 30_000
 export const socketClientsMax = 64
 
+// The embedded gateway.
+export const restBodyBytesMax = 16 * MiB
+export const headersBytesMax = 32 * KiB
+export const headersMsMax = 10_000
+export const requestMsMax = 60_000
+export const keepAliveMs = 30_000
+export const closeMsMax = 3_000
+export const embeddedTickMs = 5_000
+export const maintenanceMs = 60_000
+export const catalogueReloadMsMin = 1_000
+export const jwtSkewSecondsMax = 30
+
 // How the bounds relate. A change that breaks one of these would lose or corrupt something far away.
 assert(outboxAgeDaysMax < batchAgeDaysMax, 'an outbox gives a batch up before the edge would refuse it')
 assert(batchAgeDaysMax < batchIdDaysKept, 'a batch id outlives every retry of its batch')
@@ -130,6 +142,9 @@ assert(
 assert(idleInTransactionMsMax <= turnMsMax, 'a psql that holds the session delays ingest by one turn at most')
 assert(traceHoursMax * 3_600 <= daySeconds, 'time filters that widen by a day find every trace')
 assert(retryBaseMs < retryMsMax, 'backoff grows')
+assert(batchBytesMax * 8 <= restBodyBytesMax, 'what the edge derives from a full batch passes the gateway')
+assert(statementMsMax < requestMsMax, 'a statement ends before its request is given up')
+assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
 assert(stderrTailBytesMax <= stackBytesMax, 'what a dying server said fits into the traceback of its error')
 assert(tapExitFlushMsMax <= exitFlushMsMax, 'a tap holds its client up no longer than a reporter its host')
