@@ -6,8 +6,8 @@ export type Failure = { readonly errorType: string; readonly message: string; re
 
 /**
  * Describes anything that can be thrown, and never throws itself, whatever its getters do. The traceback is the stack
- * as V8 prints it, then those of its causes (and of the members of an AggregateError), innermost last, each behind a
- * line that begins with `Caused by: `; at most `causesMax` of them, no error twice.
+ * as V8 prints it, then those of the members of an AggregateError (`[errors]: `) and of its causes (`Caused by: `),
+ * innermost last; at most `causesMax` of them, no error twice.
  */
 export function failureOf(thrown: unknown): Failure {
   const parts: string[] = []
@@ -28,8 +28,8 @@ function collect(thrown: unknown, label: string, parts: string[], seen: Set<unkn
   else if (label !== '') parts.push(`${label}${typeOf(thrown)}: ${messageOf(thrown)}`)
   const members = fieldOf(thrown, 'errors')
   if (isError(thrown) && Array.isArray(members)) {
-    for (const [at, member] of members.slice(0, causesMax).entries()) {
-      collect(member, `Caused by [${at + 1} of ${members.length}]: `, parts, seen)
+    for (const member of members.slice(0, causesMax)) {
+      collect(member, '[errors]: ', parts, seen)
     }
   }
   const cause = fieldOf(thrown, 'cause')
