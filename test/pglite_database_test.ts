@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openPgliteDatabase } from '../src/local/pglite_database.ts'
+
+let dir = ''
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'telltale-pglite-'))
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+const modulePath = fileURLToPath(new URL('../src/local/pglite_database.ts', import.meta.url))
+/** Inserts as fast as it can from four lanes and prints the number of each row that was acked. */
+const writer = `
+  const { openPgliteDatabase } = await import(require('node:url').pathToFileURL(process.argv[2]).href)
+  const db = await openPgliteDatabase({ dir: process.argv[1], password: 'secret' })
+  await db.exec('create table if not exists rows (i bigint primary key, filler text)')
+  let i = Number(process.argv[3])
+  const lane = async () => {
+    for (;;) {
+      const mine = i++
+      await db.query({ text: "insert into rows values ($1::bigint, repeat('x', 500))", values: [String(mine)] })
+      process.stdout.write(mine + '\\n')
+    }
+  }
+  setInterval(() => db.maintain(), 150)
+  await Promise.all([lane(), lane(), lane(), lane()])
+`
+
+function startWriter(from: number): { child: ChildProcess; acked: () => readonly number[] } {
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', '-e', `(async () => {${writer}})()`, dir, modulePath, `${from}`],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  let text = ''
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  const acked = () =>
+    text
+      .slice(0, text.lastIndexOf('\n') + 1)
+      .split('\n')
+      .slice(0, -1)
+      .map(Number)
+  return { child, acked }
+}
+
+test('openPgliteDatabase() loses no acked row when its process is killed, five times over', async () => {
+  const acked = new Set<number>()
+  for (let round = 0; round < 5; round++) {
+    const writing = startWriter(round * 1_000_000)
+    await once(writing.child.stdout as NodeJS.ReadableStream, 'data')
+    await new Promise((resolve) => setTimeout(resolve, 150 + round * 90))
+    const closed = once(writing.child, 'close')
+    writing.child.kill('SIGKILL')
+    await closed
+    for (const i of writing.acked()) acked.add(i)
+  }
+  expect(acked.size).toBeGreaterThan(100)
+  const database = await openPgliteDatabase({ dir, password: 'secret' })
+  const stored = new Set((await database.query({ text: 'select i::int from rows' })).map((row) => row.i))
+  await database.close()
+  expect([...acked].filter((i) => !stored.has(i))).toEqual([])
+}, 60_000)
+
+test('openPgliteDatabase() refuses a second process and names the first', async () => {
+  const { child } = startWriter(0)
+  await once(child.stdout as NodeJS.ReadableStream, 'data')
+  const refusal = `Cannot open data directory: it is in use by process ${child.pid} (`
+  await expect(openPgliteDatabase({ dir, password: 'secret' })).rejects.toThrow(refusal)
+  const closed = once(child, 'close')
+  child.kill('SIGKILL')
+  await closed
+})
+
+test('openPgliteDatabase() keeps acked rows and serves on when a statement is ended again and again', async () => {
+  const database = await openPgliteDatabase({ dir, password: 'secret', statementMsMax: 300, turnMsMax: 20_000 })
+  await database.exec('create table rows (i int)')
+  let acked = 0
+  const endless = 'with recursive r(i) as (select 1 union all select i from r) insert into rows select i from r'
+  for (let round = 0; round < 3; round++) {
+    const inserts = Array.from({ length: 20 }, (_, i) =>
+      database.query({ text: 'insert into rows values ($1::int)', values: [`${i}`] }).then(() => {
+        acked += 1
+      }),
+    )
+    await expect(database.query({ text: endless })).rejects.toMatchObject({ code: '57014' })
+    await Promise.all(inserts)
+  }
+  expect(await database.query({ text: 'select count(*)::int as n from rows' })).toEqual([{ n: acked }])
+  await database.close()
+  const again = await openPgliteDatabase({ dir, password: 'secret' })
+  expect(await again.query({ text: 'select count(*)::int as n from rows' })).toEqual([{ n: 60 }])
+  await again.close()
+}, 60_000)
+
+test('openPgliteDatabase() begins anew when PostgreSQL ends its thread, and loses nothing', async () => {
+  const database = await openPgliteDatabase({ dir, password: 'secret' })
+  await database.exec('create table rows (i int); insert into rows values (1)')
+  // COPY without data to read ends PGlite, which nothing of ours sends; it stands for every such death.
+  await expect(database.query({ text: 'copy rows from stdin' })).rejects.toMatchObject({ code: '57P02' })
+  expect(await database.query({ text: 'select i from rows' })).toEqual([{ i: 1 }])
+  await database.close()
+})
+
+test('openPgliteDatabase() leaves the event loop free while a statement runs', async () => {
+  const database = await openPgliteDatabase({ dir, password: 'secret' })
+  await database.query({ text: 'select 1' })
+  const delay = monitorEventLoopDelay({ resolution: 5 })
+  delay.enable()
+  await database.query({
+    text: 'select count(*) from generate_series(1, 3000000) i where md5(i::text) = $1',
+    values: [''],
+  })
+  delay.disable()
+  expect(delay.max / 1e6).toBeLessThan(100)
+  await database.close()
+})
+
+test('maintain() takes back what updates left behind', async () => {
+  const database = await openPgliteDatabase({ dir, password: 'secret' })
+  const sizeOf = async () => Number((await database.query({ text: `select pg_table_size('rows') as size` }))[0]?.size)
+  await database.exec('create table rows (i int, filler text)')
+  await database.exec(`insert into rows select i, repeat('x', 500) from generate_series(1, 2000) i`)
+  const before = await sizeOf()
+  for (let round = 0; round < 10; round++) {
+    await database.exec('update rows set i = i + 1')
+    await database.maintain()
+  }
+  expect(await sizeOf()).toBeLessThan(4 * before)
+  expect(statSync(join(dir, 'pgdata')).isDirectory()).toBe(true)
+  const [row] = await database.query({ text: `select reltuples::int as n from pg_class where oid = 'rows'::regclass` })
+  expect(row?.n).toBe(2_000)
+  await database.close()
+})
