@@ -201,7 +201,9 @@ describe.skipIf(skip !== null)(`psql on the embedded database${skip === null ? '
 
   test('psql with a wrong password or user is refused', async () => {
     for (const change of [{ password: 'wrong' }, { password: '' }, { username: 'someone' }]) {
-      const psql = startPsql(Object.assign(new URL(database.url), change).href)
+      const url = new URL(database.url)
+      Object.assign(url, change)
+      const psql = startPsql(url.href)
       expect(await psql.quit()).toMatch(/password authentication failed for user|no password supplied/)
     }
   })

@@ -107,6 +107,13 @@ export const argumentNamesMax = 32
 export const idleInTransactionMsMax = 2_000
 export const statementMsMax = 30_000
 export const socketClientsMax = 64
+export const socketStartupMsMax = 10_000
+export const socketTransactionMsMax = 30_000 // While others wait.
+export const socketBatchBytesMax = 64 * MiB
+export const resultBytesMax = 256 * MiB
+export const unreadResultBytesMax = 4 * MiB
+export const preparedStatementsMax = 1_000
+export const preparedStatementBytesMax = 4 * MiB
 
 // The embedded gateway.
 export const restBodyBytesMax = 16 * MiB
@@ -140,6 +147,8 @@ assert(
   'a step begun in time ends within the lease',
 )
 assert(idleInTransactionMsMax <= turnMsMax, 'a psql that holds the session delays ingest by one turn at most')
+assert(statementMsMax <= socketTransactionMsMax, 'one statement that is allowed never ends its transaction')
+assert(batchBytesMax < resultBytesMax && unreadResultBytesMax < resultBytesMax, 'a result may be as large as a batch')
 assert(traceHoursMax * 3_600 <= daySeconds, 'time filters that widen by a day find every trace')
 assert(retryBaseMs < retryMsMax, 'backoff grows')
 assert(batchBytesMax * 8 <= restBodyBytesMax, 'what the edge derives from a full batch passes the gateway')

@@ -1,10 +1,8 @@
-import { statementMsMax } from '../core/limit.ts'
+import { preparedStatementBytesMax, preparedStatementsMax, statementMsMax } from '../core/limit.ts'
 import type { Turn } from './pglite_session.ts'
 import { type Frame, framesOf, messageType, pipelineOf } from './postgres_message.ts'
 import { plainRowsOf } from './statement_answer.ts'
 
-const preparedMax = 1_000
-const preparedBytesMax = 4 * 1024 * 1024
 /** What a client may ask for in its startup message. */
 const startupSettings = new Set(['application_name', 'datestyle', 'timezone', 'extra_float_digits', 'search_path'])
 const maySet = /\b(set|reset|set_config|discard)\b/i
@@ -57,7 +55,7 @@ export function createClientMemory(parameters: Readonly<Record<string, string>>)
   const remember = (name: string, message: Buffer) => {
     forget(name)
     live.add(name)
-    if (prepared.size >= preparedMax || preparedBytes + message.length > preparedBytesMax) return
+    if (prepared.size >= preparedStatementsMax || preparedBytes + message.length > preparedStatementBytesMax) return
     prepared.set(name, Buffer.from(message))
     preparedBytes += message.length
   }

@@ -35,7 +35,11 @@ export interface Database {
    * @throws DatabaseError when PostgreSQL refuses; SQLSTATE 53300 when there was no turn within `turnMsMax`.
    */
   query(statement: Statement): Promise<readonly Row[]>
-  /** Runs several statements as the owner, each in a transaction of its own unless the text says begin. */
+  /**
+   * Runs several statements as the owner, together in one transaction unless the text says begin and commit itself.
+   * A transaction or a setting that it leaves is undone. For statements such as VACUUM, one at a time.
+   * @throws DatabaseError as `query` does.
+   */
   exec(text: string): Promise<void>
   /** For `psql` and any other PostgreSQL client. Holds a password. */
   readonly url: string

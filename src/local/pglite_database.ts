@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
-import { idleInTransactionMsMax, socketClientsMax, statementMsMax, turnMsMax } from '../core/limit.ts'
+import { idleInTransactionMsMax, resultBytesMax, socketClientsMax, statementMsMax, turnMsMax } from '../core/limit.ts'
 import { lockDataDir } from './data_dir_lock.ts'
 import { type Database, DatabaseError, type Row, type Statement } from './database.ts'
 import { openPgliteEngine } from './pglite_engine.ts'
@@ -31,8 +31,6 @@ export type PgliteDatabase = Database & {
   /** VACUUM (ANALYZE) where it is due, and CHECKPOINT: PGlite does neither by itself. Others get turns in between. */
   maintain(): Promise<void>
 }
-
-const resultBytesMax = 256 * 1024 * 1024
 
 /** An answer, collected. */
 async function answerOf(
@@ -125,8 +123,13 @@ export async function openPgliteDatabase(options: PgliteOptions): Promise<Pglite
       exec,
       url: `postgres://${authority}:${server.port}/postgres`,
       async maintain() {
+        await query({ text: 'select pg_catalog.pg_stat_force_next_flush()' })
         const tables = await query({ text: tablesToVacuum, readOnly: true })
-        for (const { name } of tables) await exec(`vacuum (analyze) ${name}`)
+        for (const { name } of tables) {
+          await exec(`vacuum (analyze) ${name}`).catch((error: unknown) => {
+            if (!(error instanceof DatabaseError) || error.code !== undefinedTable) throw error // Else just dropped.
+          })
+        }
         await exec('checkpoint')
       },
       close: closeAll,
@@ -137,7 +140,13 @@ export async function openPgliteDatabase(options: PgliteOptions): Promise<Pglite
   }
 }
 
+const undefinedTable = '42P01'
+
+/** As autovacuum decides, with its default thresholds. */
 const tablesToVacuum = `
   select pg_catalog.format('%I.%I', schemaname, relname) as name
   from pg_catalog.pg_stat_all_tables
-  where schemaname not in ('pg_toast', 'information_schema') and n_dead_tup + n_ins_since_vacuum + n_mod_since_analyze > 0`
+  where schemaname not like 'pg_toast%' and (
+    n_dead_tup > 50 + 0.2 * n_live_tup
+    or n_mod_since_analyze > 50 + 0.1 * n_live_tup
+    or n_ins_since_vacuum > 1000 + 0.2 * n_live_tup)`

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { unreadResultBytesMax } from '../core/limit.ts'
 import { assert } from '../core/result.ts'
 import { DatabaseError } from './database.ts'
 import type { WorkerData, WorkerReport, WorkerTask } from './pglite_worker.ts'
@@ -32,14 +33,13 @@ export type PgliteEngine = {
   close(): Promise<void>
 }
 
-const outstandingBytesMax = 4 * 1024 * 1024
 const closeMsMax = 5_000
 
 type Thread = { readonly worker: Worker; readonly outstanding: Int32Array }
 
 function openThread(dir: string): Promise<Thread> {
   const outstanding = new Int32Array(new SharedArrayBuffer(8))
-  const workerData: WorkerData = { dir, outstanding, outstandingBytesMax }
+  const workerData: WorkerData = { dir, outstanding, outstandingBytesMax: unreadResultBytesMax }
   const worker = new Worker(new URL('./pglite_worker.ts', import.meta.url), { workerData, execArgv: [] })
   return new Promise((resolve, reject) => {
     const refuse = (why: unknown) => {

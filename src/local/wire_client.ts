@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { idleInTransactionMsMax, statementMsMax } from '../core/limit.ts'
+import { idleInTransactionMsMax, socketBatchBytesMax, socketTransactionMsMax, statementMsMax } from '../core/limit.ts'
 import { type ClientMemory, createClientMemory } from './client_memory.ts'
 import { DatabaseError } from './database.ts'
 import { type MessageReader, ReadTimeout } from './message_reader.ts'
@@ -18,9 +18,9 @@ export type WireLimits = {
 
 export const wireLimits: WireLimits = {
   idleInTransactionMsMax,
-  transactionMsMax: statementMsMax,
+  transactionMsMax: socketTransactionMsMax,
   statementMsMax,
-  batchBytesMax: 64 * 1024 * 1024,
+  batchBytesMax: socketBatchBytesMax,
 }
 
 /** Ends a connection, having told the client why. */

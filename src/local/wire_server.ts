@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { socketClientsMax } from '../core/limit.ts'
+import { socketClientsMax, socketStartupMsMax } from '../core/limit.ts'
 import { createMessageReader } from './message_reader.ts'
 import type { PgliteSession } from './pglite_session.ts'
 import { int32Of, messageOf, messageType } from './postgres_message.ts'
@@ -29,7 +29,6 @@ export type WireServer = {
   close(): Promise<void>
 }
 
-const startupMsMax = 10_000
 const int32Max = 2 ** 31 - 1
 
 type Registered = { readonly secretKey: number; readonly client: WireClient }
@@ -57,7 +56,7 @@ export async function openWireServer(options: WireServerOptions): Promise<WireSe
 
   const serve = async (socket: Socket): Promise<void> => {
     const reader = createMessageReader(socket)
-    const deadlineAt = Date.now() + startupMsMax
+    const deadlineAt = Date.now() + socketStartupMsMax
     const startup = await readStartup(socket, reader, deadlineAt)
     if (startup === null) return
     if (startup.kind === 'cancel') {
