@@ -1,18 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 
+let template = ''
 let dir = ''
+beforeAll(async () => {
+  template = mkdtempSync(join(tmpdir(), 'telltale-pglite-'))
+  await (await openPgliteDatabase({ dir: template, password: 'secret' })).close()
+})
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'telltale-pglite-'))
+  cpSync(template, dir, { recursive: true })
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
+afterAll(() => rmSync(template, { recursive: true, force: true }))
 
 const modulePath = fileURLToPath(new URL('../src/local/pglite_database.ts', import.meta.url))
 /** Inserts as fast as it can from four lanes and prints the number of each row that was acked. */
@@ -79,6 +86,31 @@ test('openPgliteDatabase() refuses a second process and names the first', async 
   const closed = once(child, 'close')
   child.kill('SIGKILL')
   await closed
+})
+
+test('openPgliteDatabase() begins again where making the cluster was cut short', async () => {
+  rmSync(join(dir, 'pgdata'), { recursive: true })
+  const { child } = startWriter(0)
+  while (!existsSync(join(dir, 'pgdata', 'base'))) await new Promise((resolve) => setTimeout(resolve, 5))
+  const closed = once(child, 'close')
+  child.kill('SIGKILL')
+  await closed
+  expect(existsSync(join(dir, 'pgdata.unfinished'))).toBe(true)
+  const database = await openPgliteDatabase({ dir, password: 'secret' })
+  expect(await database.query({ text: 'select 1 as one' })).toEqual([{ one: 1 }])
+  await database.close()
+})
+
+test('openPgliteDatabase() lets go of the directory when closed while it reopens', async () => {
+  const database = await openPgliteDatabase({ dir, password: 'secret', statementMsMax: 200 })
+  const slow = database.query({ text: 'select pg_sleep(60)' }).catch((error: unknown) => error)
+  const next = database.query({ text: 'select 1' }).catch((error: unknown) => error)
+  expect(await slow).toMatchObject({ code: '57014' })
+  await new Promise((resolve) => setTimeout(resolve, 30))
+  await database.close()
+  expect(await next).toMatchObject({ code: '57P01' })
+  const again = await openPgliteDatabase({ dir, password: 'secret' })
+  await again.close()
 })
 
 test('openPgliteDatabase() keeps acked rows and serves on when a statement is ended again and again', async () => {

@@ -14,7 +14,12 @@ let database: PgliteDatabase
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'telltale-wire-'))
-  const limits = { socketClientsMax: clientsMax, idleInTransactionMsMax: 500, statementMsMax: 1_500 }
+  const limits = {
+    socketClientsMax: clientsMax,
+    idleInTransactionMsMax: 500,
+    statementMsMax: 1_500,
+    socketTransactionMsMax: 1_000,
+  }
   database = await openPgliteDatabase({ dir, password: 'secret', ...limits })
 })
 beforeEach(() => database.exec('drop table if exists rows; create table rows (who text, i int)'))
@@ -267,6 +272,26 @@ test('openWireServer() sends a client away that stops inside a message of its tr
     expect(await ended).toContain('idle-in-transaction timeout')
   })
   expect(await countOf('stopped')).toBe(0)
+})
+
+test('openWireServer() ends a transaction that never rests, once others wait for it', async () => {
+  await withClient(async (client) => {
+    const ended = endOf(client)
+    await client.query(`begin; insert into rows values ('restless', 1)`)
+    let waiting: Promise<unknown> | null = null
+    const startedAt = Date.now()
+    const refused = (async () => {
+      for (;;) {
+        await client.query('select pg_sleep(0.05)')
+        if (Date.now() - startedAt > 1_200) waiting ??= insert(1)
+      }
+    })()
+    const refusal = await refused.catch((error: Error) => error.message) // It may arrive as the answer to the next one.
+    expect(`${refusal}, ${await ended}`).toContain('transaction timeout')
+    await waiting
+  })
+  expect(await countOf('restless')).toBe(0)
+  expect(await countOf('inside')).toBe(1)
 })
 
 test('openWireServer() drops a client that reads nothing, and keeps no more of its result than a little', async () => {

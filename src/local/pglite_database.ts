@@ -1,10 +1,18 @@
-import { mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
-import { idleInTransactionMsMax, resultBytesMax, socketClientsMax, statementMsMax, turnMsMax } from '../core/limit.ts'
+import {
+  idleInTransactionMsMax,
+  resultBytesMax,
+  socketClientsMax,
+  socketTransactionMsMax,
+  statementMsMax,
+  turnMsMax,
+} from '../core/limit.ts'
 import { lockDataDir } from './data_dir_lock.ts'
 import { type Database, DatabaseError, type Row, type Statement } from './database.ts'
-import { openPgliteEngine } from './pglite_engine.ts'
+import { openPgliteEngine, type PgliteEngine } from './pglite_engine.ts'
 import { createPgliteSession, type PgliteSession, type SessionOwner } from './pglite_session.ts'
 import { ownedBytesOf, queryMessage } from './postgres_message.ts'
 import { createSessionLock, TurnTimeout } from './session_lock.ts'
@@ -24,6 +32,7 @@ export type PgliteOptions = {
   readonly statementMsMax?: number
   readonly turnMsMax?: number
   readonly socketClientsMax?: number
+  readonly socketTransactionMsMax?: number
   readonly idleInTransactionMsMax?: number
 }
 
@@ -74,6 +83,21 @@ async function readParameters(query: Database['query']): Promise<Readonly<Record
 }
 
 /**
+ * Opens the cluster in `pgdata`, made when missing. A note beside it says that it is being made: PGlite copies it there
+ * file by file, and one that was cut short has nothing yet that anybody was promised.
+ */
+async function openCluster(parent: string): Promise<PgliteEngine> {
+  const dir = join(parent, 'pgdata')
+  const note = join(parent, 'pgdata.unfinished')
+  if (existsSync(note)) await rm(dir, { recursive: true, force: true })
+  if (!existsSync(dir)) await writeFile(note, '')
+  await mkdir(dir, { recursive: true })
+  const engine = await openPgliteEngine(dir)
+  await rm(note, { force: true })
+  return engine
+}
+
+/**
  * Opens PGlite, PostgreSQL as a library, in a worker thread. Committed rows survive a killed process, for they have
  * been handed to the operating system; it never fsyncs, so a power cut may lose the last seconds.
  * Its one session is shared with the clients of `url`: see `createWireClient()` for what they lose between statements.
@@ -89,9 +113,7 @@ export async function openPgliteDatabase(options: PgliteOptions): Promise<Pglite
     for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
   }
   try {
-    const dir = join(options.dir, 'pgdata')
-    await mkdir(dir, { recursive: true })
-    const engine = await openPgliteEngine(dir)
+    const engine = await openCluster(options.dir)
     closers.push(engine.close)
     const session = createPgliteSession(engine, createSessionLock())
 
@@ -113,6 +135,7 @@ export async function openPgliteDatabase(options: PgliteOptions): Promise<Pglite
       clientsMax: options.socketClientsMax ?? socketClientsMax,
       limits: {
         statementMsMax: msMax,
+        transactionMsMax: options.socketTransactionMsMax ?? socketTransactionMsMax,
         idleInTransactionMsMax: options.idleInTransactionMsMax ?? idleInTransactionMsMax,
       },
     })

@@ -33,6 +33,7 @@ export type PgliteEngine = {
   close(): Promise<void>
 }
 
+const openMsMax = 60_000
 const closeMsMax = 5_000
 
 type Thread = { readonly worker: Worker; readonly outstanding: Int32Array }
@@ -43,12 +44,16 @@ function openThread(dir: string): Promise<Thread> {
   const worker = new Worker(new URL('./pglite_worker.ts', import.meta.url), { workerData, execArgv: [] })
   return new Promise((resolve, reject) => {
     const refuse = (why: unknown) => {
+      clearTimeout(timer)
       reject(new DatabaseError(`Cannot open database ${dir}: ${why instanceof Error ? why.message : why}`, '57P03'))
+      void worker.terminate()
     }
+    const timer = setTimeout(() => refuse(`it did not open within ${openMsMax} ms`), openMsMax)
     const takeExit = (code: number) => refuse(`its thread ended with ${code}`)
     worker.on('error', refuse) // Later a no-op: an exit follows.
     worker.once('exit', takeExit)
     worker.once('message', () => {
+      clearTimeout(timer)
       worker.off('exit', takeExit)
       resolve({ worker, outstanding })
     })
@@ -112,6 +117,7 @@ export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
   let thread: Thread | null = await openThread(dir)
   let generation = 1
   let running = false
+  let untilIdle: Promise<void> = Promise.resolve()
   let closed = false
   let interrupt = () => {}
   return {
@@ -119,9 +125,18 @@ export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
       assert(!running, 'the engine runs one task at a time')
       if (closed) throw new DatabaseError('Cannot run statement: the database is closed', '57P01')
       running = true
+      let idle = () => {}
+      untilIdle = new Promise((resolve) => {
+        idle = resolve
+      })
       try {
         if (thread === null) {
-          thread = await openThread(dir)
+          const opened = await openThread(dir)
+          if (closed) {
+            await opened.worker.terminate()
+            throw new DatabaseError('Cannot run statement: the database is closed', '57P01')
+          }
+          thread = opened
           generation += 1
         }
         return await runTask(thread, bytes, options, (stop) => {
@@ -137,6 +152,7 @@ export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
       } finally {
         running = false
         interrupt = () => {}
+        idle()
       }
     },
     interrupt() {
@@ -149,7 +165,7 @@ export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
       closed = true
       const last = thread
       thread = null
-      if (last === null) return
+      if (last === null) return untilIdle // It was being opened again.
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, closeMsMax)
         last.worker.once('exit', () => {
@@ -159,6 +175,7 @@ export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
         last.worker.postMessage('close')
       })
       await last.worker.terminate()
+      await untilIdle
     },
   }
 }

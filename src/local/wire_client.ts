@@ -88,13 +88,13 @@ async function readBatch(
   socket: Socket,
   reader: MessageReader,
   { batchBytesMax }: WireLimits,
-  deadlineAt: number,
+  idleMsMax: number,
 ): Promise<readonly Buffer[] | null> {
   const batch: Buffer[] = []
   let bytesLeft = batchBytesMax
   let copying = false
   for (;;) {
-    const message = await readMessage(reader, bytesLeft, deadlineAt)
+    const message = await readMessage(reader, bytesLeft, Date.now() + idleMsMax)
     if (message === null || message[0] === messageType.terminate) return null
     bytesLeft -= message.length
     const type = message[0] as number
@@ -204,8 +204,8 @@ export function createWireClient(
 
   const serveBatches = async (): Promise<void> => {
     for (;;) {
-      const deadlineAt = turn === null ? Number.POSITIVE_INFINITY : Date.now() + limits.idleInTransactionMsMax
-      const batch = await readBatch(socket, reader, limits, deadlineAt)
+      const idleMsMax = turn === null ? Number.POSITIVE_INFINITY : limits.idleInTransactionMsMax
+      const batch = await readBatch(socket, reader, limits, idleMsMax)
       if (batch === null) return
       const status = await runBatch(batch)
       if (status === 'I') {
