@@ -1,0 +1,117 @@
+import { relative } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { Stack } from '../local/stack.ts'
+
+export type StartOptions = {
+  readonly demo: boolean
+  readonly port?: number
+  readonly host?: string
+  readonly dataDir?: string
+}
+
+const defaultPort = 8080
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** `telltale start`: the embedded stack, until a signal ends it. */
+export function registerStart(program: Command): void {
+  program
+    .command('start')
+    .description('start the embedded stack and say where it listens')
+    .option('--no-demo', 'no traffic of our own while the store is empty')
+    .option('--port <n>', 'port to listen on, 0 for any free one (default: PORT, or 8080)', parsePort)
+    .option('--host <address>', 'address to listen on (default: HOST, or 127.0.0.1)')
+    .option('--data-dir <path>', 'where everything is kept (default: TELLTALE_DATA_DIR, or .telltale of the clone)')
+    .addHelpText('after', '\nTELLTALE_DATABASE_URL takes a PostgreSQL server in place of the embedded one.')
+    .addHelpText('after', 'TELLTALE_ALLOWED_HOSTS (comma list) lets requests name further hosts.')
+    .action((options: StartOptions) => startCommand(options))
+}
+
+/**
+ * Starts the stack, says `telltale ready <url>` on stdout, and resolves when a signal has stopped it cleanly. A second
+ * signal ends the process at once.
+ */
+export async function startCommand(options: StartOptions): Promise<void> {
+  const stop = new AbortController()
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)
+    stop.abort()
+  }
+  for (const signal of stopSignals) process.on(signal, onSignal)
+  // A closed terminal or pipe is no reason to stop recording.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+  try {
+    await runUntil(stop.signal, options)
+  } finally {
+    for (const signal of stopSignals) process.off(signal, onSignal)
+  }
+}
+
+async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<void> {
+  const [{ startStack }, { dataDirOf }] = await Promise.all([
+    import('../local/stack.ts'),
+    import('../local/local_env.ts'),
+  ])
+  const { env } = process
+  const host = options.host ?? env.HOST
+  const stack = await startStack({
+    dataDir: dataDirOf(options.dataDir === undefined ? env : { TELLTALE_DATA_DIR: options.dataDir }),
+    port: options.port ?? portOf(env.PORT),
+    allowedHosts: listOf(env.TELLTALE_ALLOWED_HOSTS),
+    log,
+    ...(host ? { host } : {}),
+    ...(env.TELLTALE_DATABASE_URL ? { databaseUrl: env.TELLTALE_DATABASE_URL } : {}),
+  })
+  try {
+    say(stack)
+    const demo = options.demo ? await startDemoWhileEmpty(stack, stopped) : null
+    if (!stopped.aborted) await new Promise((resolve) => stopped.addEventListener('abort', resolve, { once: true }))
+    await demo?.stop()
+  } finally {
+    await stack.close()
+  }
+}
+
+function say({ url, envPath }: Stack): void {
+  const path = relative(process.cwd(), envPath)
+  log(`keys and addresses are in ${path.startsWith('..') ? envPath : path}`)
+  log('record an MCP server (stdio): telltale wrap -- CMD ARGS...')
+  log('follow its calls: telltale tail')
+  process.stdout.write(`telltale ready ${url}\n`)
+}
+
+/** Traffic of our own, until somebody's real traffic arrives. */
+async function startDemoWhileEmpty({ env }: Stack, signal: AbortSignal) {
+  const [{ startDemo }, { stackClientOf }] = await Promise.all([
+    import('../demo/run_demo.ts'),
+    import('./stack_client.ts'),
+  ])
+  const client = stackClientOf(env)
+  const real = async () => {
+    const status = await client.rpc('store_status', {})
+    return typeof status === 'object' && status !== null && 'real' in status && status.real === true
+  }
+  const isReal = await real().catch(() => false)
+  return isReal ? null : startDemo({ env, signal, log, real })
+}
+
+function log(line: string): void {
+  process.stderr.write(`telltale: ${line}\n`)
+}
+
+function listOf(text: string | undefined): string[] {
+  return (text ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+function portOf(text: string | undefined): number {
+  return text ? parsePort(text, 'Cannot use PORT: ') : defaultPort
+}
+
+/** @throws InvalidArgumentError when the text is no port. */
+function parsePort(text: string, before: unknown): number {
+  const port = Number(text)
+  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
+  throw new InvalidArgumentError(`${typeof before === 'string' ? before : ''}${text} is not a port from 0 to 65535.`)
+}

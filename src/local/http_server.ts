@@ -1,0 +1,75 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import { type AddressInfo, isIPv6 } from 'node:net'
+import { createAdaptorServer } from '@hono/node-server'
+import { closeMsMax, headersBytesMax, headersMsMax, keepAliveMs, requestMsMax } from '../core/limit.ts'
+import { type PortHolder, readPortHolder } from './port_holder.ts'
+
+export type HttpServer = {
+  /** With a name that this machine can call, whatever it listens on. */
+  readonly url: string
+  /** Takes no more requests, waits `closeMsMax` for those under way, then drops them. */
+  close(): Promise<void>
+}
+
+/** The port belongs to another process. */
+export class PortTaken extends Error {
+  override readonly name = 'PortTaken'
+
+  constructor(host: string, port: number, holder: PortHolder | null) {
+    const who =
+      holder === null
+        ? 'another process'
+        : `process ${holder.pid}${holder.command === null ? '' : ` (${holder.command})`}`
+    super(`Cannot listen on ${host}:${port}: ${who} does; choose another port, as in PORT=${nextPort(port)} npm start`)
+  }
+}
+
+type Listen = { readonly host: string; readonly port: number }
+
+/**
+ * Serves `fetch` over HTTP. Port 0: any free one.
+ * @throws PortTaken
+ */
+export async function openHttpServer(
+  { host, port }: Listen,
+  fetch: (request: Request) => Response | Promise<Response>,
+): Promise<HttpServer> {
+  const server = createAdaptorServer({
+    fetch,
+    serverOptions: {
+      maxHeaderSize: headersBytesMax,
+      headersTimeout: headersMsMax,
+      requestTimeout: requestMsMax,
+      keepAliveTimeout: keepAliveMs,
+    },
+  }) as Server
+  server.listen(port, host)
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    if (code === 'EADDRINUSE') throw new PortTaken(host, port, await readPortHolder(port))
+    if (code === 'EACCES') throw new Error(`Cannot listen on ${host}:${port}: it needs rights that this user lacks`)
+    throw new Error(`Cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  return { url: urlOf(host, (server.address() as AddressInfo).port), close: () => closeServer(server) }
+}
+
+function nextPort(port: number): number {
+  return port < 65_535 ? port + 1 : port - 1
+}
+
+function urlOf(host: string, port: number): string {
+  const callable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${isIPv6(callable) ? `[${callable}]` : callable}:${port}`
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeIdleConnections()
+  const timer = setTimeout(() => server.closeAllConnections(), closeMsMax)
+  await closed
+  clearTimeout(timer)
+}
