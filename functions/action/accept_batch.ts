@@ -1,9 +1,10 @@
 import { culpritOf, fingerprintOf } from '../../src/core/fingerprint.ts'
-import { batchRecordsMax, watchedFlushMs } from '../../src/core/limit.ts'
+import { batchRecordsMax, nameBytesMax, watchedFlushMs } from '../../src/core/limit.ts'
 import type { Ack, Batch, ConnectionEvent, ErrorRecord, Gauge, Message, Span } from '../../src/core/record.ts'
 import { traceRowOf } from '../../src/core/trace.ts'
 import { minutePartsOf } from '../../src/core/window.ts'
 import type { ParsedBatch } from '../../src/wire/parse_batch.ts'
+import { cutText } from '../../src/wire/wire_text.ts'
 import { type BatchRows, type BatchStore, type ErrorRow, type IngestReply, StoreError } from '../store/port.ts'
 import { redactBatch } from './redact_batch.ts'
 
@@ -130,7 +131,7 @@ function rowOfError(error: ErrorRecord): ErrorRow {
 
 function rowOfEvent(event: ConnectionEvent): ErrorRow {
   const failure = {
-    error_type: event.error_type ?? `${event.connection_type} error`,
+    error_type: event.error_type ?? cutText(`${event.connection_type} error`, nameBytesMax),
     message: event.error ?? '',
     traceback: event.error_traceback,
   }

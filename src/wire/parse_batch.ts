@@ -152,9 +152,11 @@ function byKey([a]: readonly [string, string], [b]: readonly [string, string]): 
   return a < b ? -1 : 1
 }
 
-/** Of two records with one id, the same one whatever order they came in. */
+/** Of two records with one id, the one that says more; the same one whatever order they came in. */
 function greaterOf(a: TelltaleRecord, b: TelltaleRecord): TelltaleRecord {
-  return JSON.stringify(a) >= JSON.stringify(b) ? a : b
+  const [textA, textB] = [JSON.stringify(a), JSON.stringify(b)]
+  if (textA.length !== textB.length) return textA.length > textB.length ? a : b
+  return textA >= textB ? a : b
 }
 
 function takeRunning(values: readonly unknown[], nowUs: number): { running: RunningCall[]; refused: number } {

@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { readEdgeEnv } from '../functions/store/edge_env.ts'
+import { embeddedFlushMs, hostedFlushMs } from '../src/core/limit.ts'
+
+const url = 'https://project.supabase.co'
+const read = (env: Record<string, string>) => readEdgeEnv((name) => env[name])
+
+test.each<[string, Record<string, string>, string]>([
+  [
+    'the default of the new keys',
+    { SUPABASE_SECRET_KEYS: '{"a":"sb_secret_a","default":"sb_secret_d"}' },
+    'sb_secret_d',
+  ],
+  ['the first of the new keys', { SUPABASE_SECRET_KEYS: '{"a":"sb_secret_a"}' }, 'sb_secret_a'],
+  ['the one key', { SUPABASE_SECRET_KEY: 'sb_secret_k' }, 'sb_secret_k'],
+  ['the legacy key', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ' }, 'eyJ'],
+  ['a new key before a legacy one', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ', SUPABASE_SECRET_KEYS: '{"default":"n"}' }, 'n'],
+  ['the legacy key beside an empty list', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ', SUPABASE_SECRET_KEYS: '{}' }, 'eyJ'],
+  ['the legacy key beside what is no JSON', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ', SUPABASE_SECRET_KEYS: '{' }, 'eyJ'],
+])('readEdgeEnv() takes %s', (_, env, secretKey) => {
+  expect(read({ SUPABASE_URL: `${url}/`, ...env })).toEqual({ url, secretKey, flushMs: hostedFlushMs })
+})
+
+test('readEdgeEnv() takes the pace from TELLTALE_FLUSH_MS when it is one', () => {
+  const env = { SUPABASE_URL: url, SUPABASE_SECRET_KEY: 'k' }
+  expect(read({ ...env, TELLTALE_FLUSH_MS: '250' }).flushMs).toBe(embeddedFlushMs)
+  for (const text of ['', '0', '-1', 'soon', '1e9.5']) {
+    expect(read({ ...env, TELLTALE_FLUSH_MS: text }).flushMs).toBe(hostedFlushMs)
+  }
+})
+
+test('readEdgeEnv() throws without an address or a key, and quotes neither', () => {
+  expect(() => read({ SUPABASE_SECRET_KEY: 'k' })).toThrow('SUPABASE_URL')
+  expect(() => read({ SUPABASE_URL: url, SUPABASE_SECRET_KEYS: '["not", {"a": 1}' })).toThrow('SUPABASE_SECRET_KEYS')
+})
