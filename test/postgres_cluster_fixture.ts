@@ -1,4 +1,4 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -18,11 +18,6 @@ function serverBinDir(): string | null {
 /** Why tests against a PostgreSQL server cannot run here; null when they can or must. */
 export function noPostgresReason(): string | null {
   return required || serverBinDir() !== null ? null : 'no PostgreSQL server is installed'
-}
-
-/** Why tests with `psql` cannot run here; null when they can or must. */
-export function noPsqlReason(): string | null {
-  return required || spawnSync('psql', ['--version']).status === 0 ? null : 'psql is not installed'
 }
 
 async function freePort(): Promise<number> {
