@@ -40,7 +40,8 @@ test('createSessionLock() refuses a turn that does not come in time, and skips i
   release()
   const releasePatient = await patient
   releasePatient()
-  await await lock.take(0)
+  const releaseLast = await lock.take(0)
+  releaseLast()
 })
 
 test('createSessionLock() lets one who asks once through a flood after those before it only', async () => {
