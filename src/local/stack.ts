@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { ingestApp } from '../../functions/route/ingest.ts'
 import { tickApp } from '../../functions/route/tick.ts'
@@ -72,6 +73,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     for (let next = closers.pop(); next !== undefined; next = closers.pop()) await next()
   }
   try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     closers.push(lock(dataDir))
     const keys = await readProjectKeys(dataDir)
     // The port before the database: whether it is free is known at once, the database takes seconds.
