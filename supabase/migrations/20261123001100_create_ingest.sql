@@ -1,0 +1,427 @@
+-- Storing a batch. The order in which locks are taken, which makes any number of writers free of deadlock:
+--   1. the five partitioned tables, row exclusive (against drop_partitions)
+--   2. the batch's row (a repeat waits here for the first, holding nothing else)
+--   3. its source   4. names, in order of key   5. its process   6. trace_days, by trace id   7. traces, by trace id
+--   8. errors, by id and fingerprint   9. error groups, by fingerprint   10. messages, by id   11. gauges, by key
+-- Whatever else takes more than one of these (mark_interrupted: one process, then its traces) keeps to that order.
+-- Every statement handles all rows of its kind at once; there is no loop over records.
+-- enable_seqscan is off: plans are kept for the life of a session, and may have been made when the tables were empty.
+
+create function telltale.days_missing(batch jsonb) returns date[]
+language plpgsql stable security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+begin
+  return (
+    select array_agg(day order by day)
+    from (
+      select coalesce((select d.day from telltale.trace_days as d where d.trace_id = t.value ->> 'trace_id'),
+        telltale.day_of((t.value -> 'started_at_us')::bigint)) as day
+      from jsonb_array_elements(batch -> 'traces') as t
+      union
+      select telltale.day_of((r.value -> 'at_us')::bigint)
+      from (values ('errors'), ('messages'), ('gauges')) as kind(name)
+      cross join lateral jsonb_array_elements(batch -> kind.name) as r
+      union
+      select telltale.day_of((p.value -> 'minute')::bigint * 1000000) from jsonb_array_elements(batch -> 'parts') as p
+    ) as wanted
+    where not exists (select from telltale.partition_days as made where made.day = wanted.day)
+  );
+end
+$$;
+comment on function telltale.days_missing(jsonb) is
+  'The UTC days of BatchRows that have no partitions yet, null when all have. Definer: part of ingest_batch.';
+revoke all on function telltale.days_missing(jsonb) from public, anon, authenticated, service_role;
+
+create function telltale.admit_names(source uuid, keys text[]) returns jsonb
+language plpgsql volatile security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  unknown text[];
+  renamed jsonb;
+begin
+  select array_agg(k order by k collate "C") into unknown
+  from unnest(keys) as k
+  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection')
+    and k <> split_part(k, ':', 1) || ':other'
+    and not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k);
+  if unknown is null then
+    return '{}';
+  end if;
+  -- Names are only ever added, so that a kind seen to be full stays full, and its newcomers need no lock.
+  if exists (
+    select from unnest(unknown) as k
+    where (select count(*) from telltale.admitted_names as n
+      where n.source_id = source and n.series_key like split_part(k, ':', 1) || ':%')
+      < telltale.names_max(split_part(k, ':', 1))
+  ) then
+    perform from telltale.sources where source_id = source for no key update;
+    insert into telltale.admitted_names (source_id, series_key)
+    select source, fresh.key
+    from (
+      select k as key, split_part(k, ':', 1) as kind,
+        row_number() over (partition by split_part(k, ':', 1) order by k collate "C") as place
+      from unnest(unknown) as k
+      where not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k)
+    ) as fresh
+    where fresh.place + (select count(*) from telltale.admitted_names as n
+      where n.source_id = source and n.series_key like fresh.kind || ':%') <= telltale.names_max(fresh.kind)
+    order by fresh.key collate "C"
+    on conflict do nothing;
+  end if;
+  select jsonb_object_agg(k, split_part(k, ':', 1) || ':other') into renamed
+  from unnest(unknown) as k
+  where not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k);
+  return coalesce(renamed, '{}');
+end
+$$;
+comment on function telltale.admit_names(uuid, text[]) is
+  'Admits series keys of a source while their kind has room; {key: its kind:other} of those that had to stay out. Definer:
+part of ingest_batch.';
+revoke all on function telltale.admit_names(uuid, text[]) from public, anon, authenticated, service_role;
+
+create function telltale.names_max(kind text) returns integer
+language sql immutable strict parallel safe
+set search_path = ''
+as $$
+  select case kind when 'tool' then 64 when 'provider' then 16 when 'model' then 32 when 'layer' then 16
+    when 'connection' then 16 end
+$$;
+comment on function telltale.names_max(text) is 'How many names of a kind a source may have; see src/core/limit.ts.';
+revoke all on function telltale.names_max(text) from public, anon;
+grant execute on function telltale.names_max(text) to authenticated, service_role;
+
+create function telltale.store_process(batch jsonb, source uuid) returns void
+language plpgsql volatile security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+  v_process uuid := (batch -> 'process' ->> 'id')::uuid;
+  v_seq bigint := (batch -> 'seq')::bigint;
+  v_pieces int := (batch -> 'piece' -> 1)::int;
+  v_sent bigint := coalesce((batch ->> 'sent_at_us')::bigint, (batch -> 'received_at_us')::bigint);
+  v_offset bigint := (batch -> 'received_at_us')::bigint - (batch ->> 'sent_at_us')::bigint;
+  v_pace int := coalesce((batch ->> 'flush_ms')::int, 15000);
+  v_whole boolean;
+  v_seqs int8multirange;
+begin
+  insert into telltale.processes (process_id, source_id, version, started_at, host, pid, sdk)
+  values (v_process, source, batch -> 'source' ->> 'version',
+    telltale.at_of((batch -> 'process' -> 'started_at_us')::bigint), batch -> 'process' ->> 'host',
+    (batch -> 'process' ->> 'pid')::bigint, batch -> 'process' ->> 'sdk')
+  on conflict (process_id) do nothing;
+  perform from telltale.processes where process_id = v_process for no key update;
+  -- Of a batch that was cut, the pieces are parts of one whole; the last to come sees the others, for it waited above.
+  v_whole := v_pieces = 1 or (
+    select sum(1.0 / piece_count) > 0.999999
+    from (select distinct piece_index, piece_count from telltale.batches
+      where process_id = v_process and seq = v_seq and piece_count > 1) as piece);
+  update telltale.processes as p set
+    last_seen_at = greatest(p.last_seen_at, clock_timestamp()),
+    pace_ms = v_pace,
+    recorded = case when newer.counters then (batch -> 'counters' -> 'recorded')::bigint else p.recorded end,
+    dropped = case when newer.counters then batch -> 'counters' -> 'dropped' else p.dropped end,
+    counters_seq = greatest(p.counters_seq, v_seq),
+    stored = p.stored + (select coalesce(sum(n.value::bigint), 0) from jsonb_each(batch -> 'accepted') as n),
+    rejected = p.rejected + jsonb_array_length(batch -> 'rejected'),
+    seqs = case when v_whole then p.seqs + int8multirange(int8range(v_seq, v_seq, '[]')) else p.seqs end,
+    renewed_at = case when newer.fresh then clock_timestamp() else p.renewed_at end,
+    running = case when newer.running then batch -> 'running' else p.running end,
+    running_total = case when newer.running then (batch -> 'running_total')::bigint else p.running_total end,
+    running_seq = case when newer.running then v_seq else p.running_seq end,
+    clock_offset_us = case
+      when v_offset is null then p.clock_offset_us
+      when p.clock_offset_us is null or v_offset <= p.clock_offset_us then v_offset
+      else p.clock_offset_us + (v_offset - p.clock_offset_us) / 16 end
+  from (
+    select
+      (v_seq, (batch -> 'counters')::text collate "C") > (o.counters_seq,
+        jsonb_build_object('recorded', o.recorded, 'dropped', o.dropped)::text collate "C") as counters,
+      state.fresh,
+      state.fresh and v_seq > o.running_seq as running
+    from telltale.processes as o
+    -- A list that was old when it was sent says nothing about now.
+    cross join lateral (select v_sent - (batch -> 'made_at_us')::bigint
+      <= greatest(60000000, 4000 * v_pace::bigint)) as state(fresh)
+    where o.process_id = v_process
+  ) as newer
+  where p.process_id = v_process
+  returning p.seqs into v_seqs;
+  if (select count(*) from unnest(v_seqs)) > 1000 then
+    update telltale.processes as p set
+      seqs = p.seqs + int8multirange(int8range(closed.first, closed.next)),
+      seqs_forgotten = p.seqs_forgotten + closed.next - closed.first
+    from (
+      select upper(r.range) as first, lead(lower(r.range)) over (order by r.range) as next
+      from unnest(v_seqs) as r(range)
+      order by r.range limit 1
+    ) as closed
+    where p.process_id = v_process;
+  end if;
+end
+$$;
+comment on function telltale.store_process(jsonb, uuid) is
+  'The part of ingest_batch that keeps the process: its counters, its sequence numbers, what it runs now, its clock. Definer:
+part of ingest_batch.';
+revoke all on function telltale.store_process(jsonb, uuid) from public, anon, authenticated, service_role;
+
+create function telltale.store_traces(traces jsonb) returns void
+language plpgsql volatile security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+  if jsonb_array_length(traces) = 0 then
+    return;
+  end if;
+  insert into telltale.trace_days (trace_id, day)
+  select r.value ->> 'trace_id', telltale.day_of((r.value -> 'started_at_us')::bigint)
+  from jsonb_array_elements(traces) as r
+  order by r.value ->> 'trace_id' collate "C"
+  on conflict (trace_id) do nothing;
+  insert into telltale.traces as t (trace_id, day, started_at, ended_at, duration_ms, wait_ms, process_id,
+    bytes_in, bytes_out, tokens_in, tokens_out, call_number, span_count, name, outcome, request_id, session_key,
+    session_rule, tool, provider, model, layers, spans)
+  select r.trace_id, (select d.day from telltale.trace_days as d where d.trace_id = r.trace_id),
+    telltale.at_of(r.started_at_us), telltale.at_of(r.ended_at_us), r.duration_ms, r.wait_ms, r.process,
+    r.bytes_in, r.bytes_out, r.tokens_in, r.tokens_out, r.call_number, r.span_count, r.name, r.outcome, r.request_id,
+    r.session_key, r.session_rule, r.tool, r.provider, r.model, r.layers, r.spans
+  from jsonb_to_recordset(traces) as r(trace_id text, started_at_us bigint, ended_at_us bigint,
+    duration_ms double precision, wait_ms double precision, process uuid, bytes_in bigint, bytes_out bigint,
+    tokens_in bigint, tokens_out bigint, call_number bigint, span_count integer, name text, outcome text,
+    request_id text, session_key text, session_rule text, tool text, provider text, model text, layers jsonb, spans jsonb)
+  order by r.trace_id collate "C"
+  on conflict (trace_id, day) do update set
+    (started_at, ended_at, duration_ms, wait_ms, process_id, bytes_in, bytes_out, tokens_in, tokens_out, call_number,
+      span_count, spans_dropped, name, outcome, request_id, session_key, session_rule, tool, provider, model, layers,
+      spans, revision, changed_at, changed_xid) = (
+    select telltale.at_of(s.started_at_us), telltale.at_of(s.ended_at_us), s.duration_ms, s.wait_ms, s.process,
+      s.bytes_in, s.bytes_out, s.tokens_in, s.tokens_out, s.call_number, s.span_count,
+      t.spans_dropped + (select count(*) from jsonb_object_keys(excluded.spans) as k where not m.spans ? k)::int,
+      s.name, s.outcome, s.request_id, s.session_key, s.session_rule, s.tool, s.provider, s.model, s.layers,
+      m.spans, t.revision + 1, clock_timestamp(), pg_current_xact_id()
+    from (select telltale.merge_spans(t.spans, excluded.spans) as spans offset 0) as m
+    cross join lateral jsonb_to_record(telltale.summary_of(m.spans)) as s(started_at_us bigint, ended_at_us bigint,
+      duration_ms double precision, wait_ms double precision, process uuid, bytes_in bigint, bytes_out bigint,
+      tokens_in bigint, tokens_out bigint, call_number bigint, span_count integer, name text, outcome text,
+      request_id text, session_key text, session_rule text, tool text, provider text, model text, layers jsonb)
+  );
+end
+$$;
+comment on function telltale.store_traces(jsonb) is
+  'Inserts TraceRows, or merges their spans into the rows that exist. Definer: part of ingest_batch.';
+revoke all on function telltale.store_traces(jsonb) from public, anon, authenticated, service_role;
+
+create function telltale.store_errors(errors jsonb, process uuid, source uuid) returns void
+language plpgsql volatile security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+  v_inserted jsonb;
+begin
+  if jsonb_array_length(errors) = 0 then
+    return;
+  end if;
+  with fresh as (
+    insert into telltale.errors (error_id, fingerprint, day, at, process_id, trace_id, span_id, error_type, message,
+      traceback, culprit, context, connection_type, direction, script_name, function_name, data_size_bytes,
+      response_time_ms, metadata)
+    select r.error_id, r.fingerprint, telltale.day_of(r.at_us), telltale.at_of(r.at_us), process, r.trace_id, r.span_id,
+      r.error_type, r.message, r.traceback, r.culprit, coalesce(r.context, '{}'), r.connection_type, r.direction,
+      r.script_name, r.function_name, r.data_size_bytes, r.response_time_ms, nullif(r.metadata, 'null')
+    from jsonb_to_recordset(errors) as r(error_id uuid, fingerprint text, at_us bigint, trace_id text, span_id text,
+      error_type text, message text, traceback text, culprit text, context jsonb, connection_type text, direction text,
+      script_name text, function_name text, data_size_bytes bigint, response_time_ms double precision, metadata jsonb)
+    order by r.error_id, r.fingerprint collate "C", r.at_us, to_jsonb(r)::text collate "C" desc
+    on conflict (error_id, fingerprint, day) do nothing
+    returning error_id, fingerprint, day
+  )
+  select coalesce(jsonb_agg(to_jsonb(fresh)), '[]') into v_inserted from fresh;
+  if jsonb_array_length(v_inserted) < jsonb_array_length(errors) then
+    perform telltale.merge_errors(errors, process);
+  end if;
+  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample)
+  select r.fingerprint, source, telltale.at_of(min(r.at_us)), telltale.at_of(max(r.at_us)),
+    (select count(*) from jsonb_array_elements(v_inserted) as i where i.value ->> 'fingerprint' = r.fingerprint),
+    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1]
+  from (
+    select e.value ->> 'fingerprint' as fingerprint, (e.value -> 'at_us')::bigint as at_us,
+      jsonb_build_object('error_id', e.value -> 'error_id', 'error_type', e.value -> 'error_type',
+        'message', e.value -> 'message', 'culprit', e.value -> 'culprit', 'trace_id', e.value -> 'trace_id') as sample
+    from jsonb_array_elements(errors) as e
+  ) as r
+  group by r.fingerprint
+  order by r.fingerprint collate "C"
+  on conflict (fingerprint, source_id) do update set
+    first_seen_at = least(g.first_seen_at, excluded.first_seen_at),
+    last_seen_at = greatest(g.last_seen_at, excluded.last_seen_at),
+    count = g.count + excluded.count,
+    sample = case
+      when (excluded.last_seen_at, excluded.sample::text collate "C") > (g.last_seen_at, g.sample::text collate "C")
+      then excluded.sample else g.sample end;
+end
+$$;
+comment on function telltale.store_errors(jsonb, uuid, uuid) is
+  'Inserts ErrorRows and counts into their groups those that were new. Definer: part of ingest_batch.';
+revoke all on function telltale.store_errors(jsonb, uuid, uuid) from public, anon, authenticated, service_role;
+
+create function telltale.merge_errors(errors jsonb, process uuid) returns void
+language plpgsql volatile security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+  insert into telltale.errors as e (error_id, fingerprint, day, at, process_id, trace_id, span_id, error_type, message,
+    traceback, culprit, context, connection_type, direction, script_name, function_name, data_size_bytes,
+    response_time_ms, metadata)
+  select distinct on (r.error_id, r.fingerprint collate "C", telltale.day_of(r.at_us))
+    r.error_id, r.fingerprint, telltale.day_of(r.at_us), telltale.at_of(r.at_us), process, r.trace_id, r.span_id,
+    r.error_type, r.message, r.traceback, r.culprit, coalesce(r.context, '{}'), r.connection_type, r.direction,
+    r.script_name, r.function_name, r.data_size_bytes, r.response_time_ms, nullif(r.metadata, 'null')
+  from jsonb_to_recordset(errors) as r(error_id uuid, fingerprint text, at_us bigint, trace_id text, span_id text,
+    error_type text, message text, traceback text, culprit text, context jsonb, connection_type text, direction text,
+    script_name text, function_name text, data_size_bytes bigint, response_time_ms double precision, metadata jsonb)
+  order by r.error_id, r.fingerprint collate "C", telltale.day_of(r.at_us), to_jsonb(r)::text collate "C" desc
+  on conflict (error_id, fingerprint, day) do update set
+    at = excluded.at, process_id = excluded.process_id, trace_id = excluded.trace_id, span_id = excluded.span_id,
+    error_type = excluded.error_type, message = excluded.message, traceback = excluded.traceback,
+    culprit = excluded.culprit, context = excluded.context, connection_type = excluded.connection_type,
+    direction = excluded.direction, script_name = excluded.script_name, function_name = excluded.function_name,
+    data_size_bytes = excluded.data_size_bytes, response_time_ms = excluded.response_time_ms,
+    metadata = excluded.metadata
+  where to_jsonb(excluded)::text collate "C" > to_jsonb(e)::text collate "C";
+end
+$$;
+comment on function telltale.merge_errors(jsonb, uuid) is
+  'Of two errors with one key but different content the greater stays: by the text of the row as jsonb, by bytes. Definer:
+part of ingest_batch, and rare.';
+revoke all on function telltale.merge_errors(jsonb, uuid) from public, anon, authenticated, service_role;
+
+create function telltale.store_samples(messages jsonb, gauges jsonb, process uuid) returns void
+language plpgsql volatile security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+  if jsonb_array_length(messages) > 0 then
+    insert into telltale.messages as m (message_id, day, at, process_id, trace_id, span_id, conversation_id, role,
+      model_used, provider_used, response_time_ms, tool_name, thinking_mode, token_usage, metadata)
+    select distinct on (r.message_id collate "C", telltale.day_of(r.at_us))
+      r.message_id, telltale.day_of(r.at_us), telltale.at_of(r.at_us), process, r.trace_id, r.span_id,
+      r.conversation_id, r.role, r.model_used, r.provider_used, r.response_time_ms, r.tool_name, r.thinking_mode,
+      nullif(r.token_usage, 'null'), coalesce(r.metadata, '{}')
+    from jsonb_to_recordset(messages) as r(message_id text, at_us bigint, trace_id text, span_id text,
+      conversation_id text, role text, model_used text, provider_used text, response_time_ms double precision,
+      tool_name text, thinking_mode text, token_usage jsonb, metadata jsonb)
+    order by r.message_id collate "C", telltale.day_of(r.at_us), to_jsonb(r)::text collate "C" desc
+    on conflict (message_id, day) do update set
+      at = excluded.at, process_id = excluded.process_id, trace_id = excluded.trace_id, span_id = excluded.span_id,
+      conversation_id = excluded.conversation_id, role = excluded.role, model_used = excluded.model_used,
+      provider_used = excluded.provider_used, response_time_ms = excluded.response_time_ms,
+      tool_name = excluded.tool_name, thinking_mode = excluded.thinking_mode, token_usage = excluded.token_usage,
+      metadata = excluded.metadata
+    where to_jsonb(excluded)::text collate "C" > to_jsonb(m)::text collate "C";
+  end if;
+  if jsonb_array_length(gauges) > 0 then
+    insert into telltale.gauges as g (process_id, name, labels_hash, at, day, value, labels)
+    select distinct on (r.name collate "C", r.labels, r.at_us)
+      process, r.name, md5(r.labels::text)::uuid, telltale.at_of(r.at_us), telltale.day_of(r.at_us), r.value, r.labels
+    from jsonb_to_recordset(gauges) as r(name text, at_us bigint, value double precision, labels jsonb)
+    order by r.name collate "C", r.labels, r.at_us, r.value desc
+    on conflict (process_id, name, labels_hash, at, day) do update set value = excluded.value
+    where excluded.value > g.value;
+  end if;
+end
+$$;
+comment on function telltale.store_samples(jsonb, jsonb, uuid) is
+  'Inserts messages and gauges; of two with one key but different content the greater stays. Definer: part of ingest_batch.';
+revoke all on function telltale.store_samples(jsonb, jsonb, uuid) from public, anon, authenticated, service_role;
+
+create function telltale.ingest_batch(batch jsonb) returns jsonb
+language plpgsql volatile security definer
+set search_path = ''
+set lock_timeout = '2s'
+set enable_seqscan = off
+set jit = off
+as $$
+#variable_conflict use_column
+declare
+  v_batch uuid := (batch ->> 'batch_id')::uuid;
+  v_process uuid := (batch -> 'process' ->> 'id')::uuid;
+  v_from jsonb := batch -> 'source';
+  v_source uuid := telltale.source_id_of(v_from ->> 'service', v_from ->> 'environment', v_from ->> 'instance');
+  v_missing date[];
+  v_renamed jsonb;
+  v_ack jsonb;
+begin
+  select ack into v_ack from telltale.batches where batch_id = v_batch;
+  if found then
+    return telltale.reply_of('repeated', v_ack);
+  end if;
+  lock table telltale.traces, telltale.errors, telltale.messages, telltale.gauges, telltale.rollup_minutes
+    in row exclusive mode;
+  v_missing := telltale.days_missing(batch);
+  if v_missing is not null then
+    raise exception 'Cannot store batch: there are no partitions for %', array_to_string(v_missing, ',')
+      using errcode = 'TT001', detail = array_to_string(v_missing, ','), hint = 'Call make_partitions and try again.';
+  end if;
+  v_ack := jsonb_build_object('accepted', batch -> 'accepted', 'rejected', batch -> 'rejected', 'renamed', '{}'::jsonb);
+  insert into telltale.batches (batch_id, process_id, key_id, seq, piece_index, piece_count, made_at, received_at, ack)
+  values (v_batch, v_process, batch ->> 'key_id', (batch -> 'seq')::bigint, (batch -> 'piece' -> 0)::int,
+    (batch -> 'piece' -> 1)::int, telltale.at_of((batch -> 'made_at_us')::bigint), clock_timestamp(), v_ack)
+  on conflict (batch_id) do nothing;
+  if not found then
+    select ack into v_ack from telltale.batches where batch_id = v_batch;
+    return telltale.reply_of('repeated', v_ack);
+  end if;
+  -- Held so that prune does not take the source away before something refers to it.
+  loop
+    perform from telltale.sources where source_id = v_source for key share;
+    exit when found;
+    insert into telltale.sources (source_id, service, environment, instance)
+    values (v_source, v_from ->> 'service', v_from ->> 'environment', v_from ->> 'instance')
+    on conflict do nothing;
+  end loop;
+  v_renamed := telltale.admit_names(v_source, (
+    select array_agg(distinct k) from jsonb_array_elements(batch -> 'parts') as p
+    cross join lateral jsonb_object_keys(p.value -> 'series') as k));
+  if v_renamed <> '{}' then
+    v_ack := v_ack || jsonb_build_object('renamed', v_renamed);
+    update telltale.batches set ack = v_ack where batch_id = v_batch;
+  end if;
+  perform telltale.store_process(batch, v_source);
+  perform telltale.store_traces(batch -> 'traces');
+  perform telltale.store_errors(batch -> 'errors', v_process, v_source);
+  perform telltale.store_samples(batch -> 'messages', batch -> 'gauges', v_process);
+  insert into telltale.rollup_minutes (minute, day, source_id, batch_id, series)
+  select telltale.at_of(p.minute * 1000000), telltale.day_of(p.minute * 1000000), v_source, v_batch,
+    case when v_renamed = '{}' then p.series else telltale.renamed_series(p.series, v_renamed) end
+  from jsonb_to_recordset(batch -> 'parts') as p(minute bigint, series jsonb);
+  return telltale.reply_of('stored', v_ack);
+end
+$$;
+comment on function telltale.ingest_batch(jsonb) is
+  'Stores BatchRows (functions/store/port.ts) and answers IngestReply. A batch id that is known changes nothing and is answered
+what it was first. Raises TT001, detail YYYY-MM-DD,..., before any write when partitions are missing. Definer: no role may
+write the tables, so that rows come only this way.';
+revoke all on function telltale.ingest_batch(jsonb) from public, anon, authenticated;
+grant execute on function telltale.ingest_batch(jsonb) to service_role;
+
+create function telltale.reply_of(status text, ack jsonb) returns jsonb
+language sql stable security definer
+set search_path = ''
+as $$
+  select ack || jsonb_build_object('status', status, 'watched', telltale.is_watched(), 'tick_due', telltale.is_tick_due())
+$$;
+comment on function telltale.reply_of(text, jsonb) is 'IngestReply of a stored ack. Definer: part of ingest_batch.';
+revoke all on function telltale.reply_of(text, jsonb) from public, anon, authenticated, service_role;
