@@ -1,4 +1,5 @@
-import { embeddedTickMs, maintenanceMs, requestMsMax } from '../core/limit.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { closeMsMax, embeddedTickMs, maintenanceMs, requestMsMax } from '../core/limit.ts'
 
 export type TickTimerOptions = {
   /** Where a tick is asked for, as a cron would. */
@@ -15,7 +16,7 @@ export type TickTimerOptions = {
 export type TickTimer = {
   /** Asks for a tick now, in the background. */
   nudge(): void
-  /** Ends the timer, and waits for what runs. */
+  /** Ends the timer, and waits for what runs, though no longer than a third of `closeMsMax`: it is resumable. */
   close(): Promise<void>
 }
 
@@ -26,28 +27,30 @@ export function startTickTimer(options: TickTimerOptions): TickTimer {
   let maintainAt = performance.now() + (options.maintenanceMs ?? maintenanceMs)
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> | null = null
+  let closed = false
 
   const turn = async () => {
     await tick(options, stop.signal)
-    if (stop.signal.aborted || performance.now() < maintainAt) return
+    if (closed || performance.now() < maintainAt) return
     await options.maintain().catch((error: unknown) => options.log(`Cannot maintain the database: ${textOf(error)}`))
     maintainAt = performance.now() + (options.maintenanceMs ?? maintenanceMs)
   }
   const begin = () => {
-    if (running !== null || stop.signal.aborted) return
+    if (running !== null || closed) return
     clearTimeout(timer)
     running = turn().finally(() => {
       running = null
-      if (!stop.signal.aborted) timer = setTimeout(begin, tickMs)
+      if (!closed) timer = setTimeout(begin, tickMs)
     })
   }
   timer = setTimeout(begin, tickMs)
   return {
     nudge: begin,
     async close() {
-      stop.abort()
+      closed = true
       clearTimeout(timer)
-      await running
+      if (running !== null) await Promise.race([running, wait(closeMsMax / 3, undefined, { ref: false })])
+      stop.abort()
     },
   }
 }
