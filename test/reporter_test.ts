@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { gunzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { attributesBytesMax, messageBytesMax, nameBytesMax, stackBytesMax } from '../src/core/limit.ts'
@@ -12,6 +13,7 @@ import { newUuidV7 } from '../src/reporter/identifier.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import { type OpenSpan, RunningList } from '../src/reporter/running_list.ts'
 import { cutMiddle, cutText } from '../src/reporter/text_cut.ts'
+import { parseBatch } from '../src/wire/parse_batch.ts'
 import { eventually, type IngestFixture, startIngest } from './ingest_fixture.ts'
 
 let far: IngestFixture
@@ -156,7 +158,10 @@ test('failureOf() describes anything that can be thrown and never throws', () =>
   expect(Buffer.byteLength(cut.traceback ?? '')).toBeLessThanOrEqual(stackBytesMax)
   expect(cut.traceback).toContain('Error: innermost')
   fc.assert(
-    fc.property(fc.anything({ withBigInt: true, withNullPrototype: true }), (thrown) => typeof failureOf(thrown).message === 'string'),
+    fc.property(
+      fc.anything({ withBigInt: true, withNullPrototype: true }),
+      (thrown) => typeof failureOf(thrown).message === 'string',
+    ),
   )
 })
 
@@ -308,4 +313,50 @@ test('long names are cut before they are sent', async () => {
   const [span] = far.spans()
   for (const text of [span?.name, span?.tool, span?.session?.key])
     expect(Buffer.byteLength(text ?? '')).toBeLessThanOrEqual(nameBytesMax)
+})
+
+test('every batch that a reporter makes is taken whole by the edge, whatever the host records', async () => {
+  const text = fc.string({ unit: 'binary', maxLength: 400 })
+  const maybe = fc.option(text, { nil: null })
+  const count = fc.oneof(fc.nat(), fc.constantFrom(Number.NaN, -1, 0.5, null))
+  const fields = fc.record({
+    tool: maybe,
+    provider: maybe,
+    model: maybe,
+    requestId: maybe,
+    bytesIn: count,
+    tokensOut: count,
+  })
+  const attributes = fc.dictionary(text, fc.jsonValue({ maxDepth: 4 })) as fc.Arbitrary<{ [key: string]: Json }>
+  const labels = fc.dictionary(fc.stringMatching(/^[a-z]{1,9}$/), text, { maxKeys: 5 })
+  await fc.assert(
+    fc.asyncProperty(
+      text,
+      text,
+      fields,
+      attributes,
+      labels,
+      fc.anything(),
+      async (name, session, given, more, tags, thrown) => {
+        const root = reporter.startTrace({ name, layer: 'tool', session, attributes: more, ...given })
+        reporter.captureError(thrown, { span: root, context: more })
+        reporter.wait(root, { name, holder: session }).end('timeout')
+        reporter.gauge(name || 'g', 1.5, tags)
+        reporter.event({ connection_type: 'stdio', direction: 'receive', data_size_bytes: 5 }, root)
+        reporter.message({ role: 'user', token_usage: { total: 3 } }, root)
+        root.end('ok', given)
+      },
+    ),
+    { numRuns: 150 },
+  )
+  reporter.startTrace({ name: 'still open', layer: 'tool' })
+  await reporter.flush()
+  expect(far.batches.length).toBeGreaterThan(1)
+  for (const { bytes } of far.attempts) {
+    const raw = Buffer.from(bytes, 'base64')
+    const body = raw[0] === 0x1f ? gunzipSync(raw) : raw
+    const parsed = parseBatch(body, Date.now() * 1_000)
+    expect(parsed.ok && [...new Set(parsed.value.rejected.map((refused) => refused.reason))]).toEqual([])
+    expect(parsed.ok && parsed.value.running_refused).toBe(0)
+  }
 })

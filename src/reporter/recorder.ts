@@ -7,8 +7,16 @@ import {
   nameBytesMax,
   runningMax,
 } from '../core/limit.ts'
-import { isFailure, type Outcome } from '../core/outcome.ts'
-import type { Attributes, ErrorRecord, Gauge, Session, Span, SpanKind, TelltaleRecord } from '../core/record.ts'
+import { isFailure, type Outcome, outcomes } from '../core/outcome.ts'
+import {
+  type Attributes,
+  type ErrorRecord,
+  type Gauge,
+  type Session,
+  type SpanKind,
+  sessionRules,
+  type TelltaleRecord,
+} from '../core/record.ts'
 import type { TraceContext, TraceHeaders } from '../wire/trace_context.ts'
 import { headersOf, parseTraceContext } from '../wire/trace_context.ts'
 import { CallCounter } from './call_counter.ts'
@@ -140,14 +148,14 @@ export class Recorder {
       error_type: options.errorType ? cutText(options.errorType, nameBytesMax) : failure.errorType,
       message: failure.message,
       traceback: options.traceback ?? failure.traceback,
-      context: boundedAttributes(options.context),
+      context: JSON.parse(attributesJson(options.context)) as Attributes,
     }
     this.put(record, true)
     return id
   }
 
   gauge(name: string, value: number, labels: Gauge['labels']): void {
-    if (!Number.isFinite(value)) {
+    if (!Number.isFinite(value) || name.trim() === '') {
       this.options.outbox.refuse('invalid')
       return
     }
@@ -210,19 +218,19 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
   constructor(recorder: Recorder, start: SpanStart, place: SpanPlace) {
     this.#recorder = recorder
     this.traceId = place.traceId
-    this.layer = cutText(place.layer, nameBytesMax)
+    this.layer = named(place.layer)
     this.offsetUs = place.offsetUs
     this.others = place.others
-    this.startUs = epochUsOf(start.at ?? recorder.options.clock.instant(), place.offsetUs)
+    this.startUs = epochUsOf(instantOr(start.at, recorder.options.clock), place.offsetUs)
     this.#parentSpanId = place.parentSpanId
-    this.#entry = place.entry
-    this.#kind = start.kind ?? 'work'
+    this.#entry = Boolean(place.entry)
+    this.#kind = start.kind === 'wait' ? 'wait' : 'work'
     this.#fields = start
     this.#number(start)
   }
 
   get name(): string {
-    return cutText(this.#fields.name ?? '', nameBytesMax)
+    return named(this.#fields.name)
   }
 
   get tool(): string | null {
@@ -248,9 +256,9 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
     try {
       running.remove(this)
       if (fields) this.#merge(fields)
-      const endUs = epochUsOf(at ?? options.clock.instant(), this.offsetUs)
+      const endUs = epochUsOf(instantOr(at, options.clock), this.offsetUs)
       this.#endUs = Math.max(this.startUs, endUs)
-      this.#outcome = outcome
+      this.#outcome = outcomes.includes(outcome) ? outcome : 'ok'
       options.outbox.put(this.json())
       options.note(isFailure(outcome))
     } catch (error) {
@@ -276,63 +284,71 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
     if (session === undefined) return
     const before = this.#session?.key
     const given = typeof session === 'string' ? ({ key: session, rule: 'explicit' } as const) : session
-    this.#session = given && given.key !== '' ? { key: cutText(given.key, idBytesMax), rule: given.rule } : null
+    this.#session = given && given.key.trim() !== '' ? sessionFrom(given) : null
     if (!this.#session || !this.#entry || callNumber !== undefined || this.#session.key === before) return
     this.#callNumber = this.#recorder.calls.next(this.#session.key)
   }
 
+  /** The span as a record in JSON, its members those of `Span`. Written by hand: it is most of what a span costs. */
   json(): string {
     const fields = this.#fields
-    const span: Span = {
-      type: 'span',
-      trace_id: this.traceId,
-      span_id: this.spanId,
-      parent_span_id: this.#parentSpanId,
-      layer: this.layer,
-      kind: this.#kind,
-      name: this.name,
-      start_us: this.startUs,
-      end_us: this.#endUs,
-      outcome: this.#outcome,
-      entry: this.#entry,
-      request_id: cutOrNull(fields.requestId, idBytesMax),
-      session: this.#session,
-      call_number: this.#callNumber,
-      tool: this.tool,
-      provider: cutOrNull(fields.provider, nameBytesMax),
-      model: cutOrNull(fields.model, nameBytesMax),
-      bytes_in: countOrNull(fields.bytesIn),
-      bytes_out: countOrNull(fields.bytesOut),
-      tokens_in: countOrNull(fields.tokensIn),
-      tokens_out: countOrNull(fields.tokensOut),
-      holder: cutOrNull(fields.holder, nameBytesMax),
-      attributes: boundedAttributes(fields.attributes),
-    }
-    return JSON.stringify(span)
+    const session = this.#session
+    const sessionJson = session ? `{"key":${JSON.stringify(session.key)},"rule":"${session.rule}"}` : 'null'
+    return (
+      `{"type":"span","trace_id":"${this.traceId}","span_id":"${this.spanId}"` +
+      `,"parent_span_id":${this.#parentSpanId === null ? 'null' : `"${this.#parentSpanId}"`}` +
+      `,"layer":${JSON.stringify(this.layer)},"kind":${JSON.stringify(this.#kind)},"name":${JSON.stringify(this.name)}` +
+      `,"start_us":${this.startUs},"end_us":${this.#endUs},"outcome":${JSON.stringify(this.#outcome)}` +
+      `,"entry":${this.#entry},"request_id":${textJson(fields.requestId, idBytesMax)},"session":${sessionJson}` +
+      `,"call_number":${countJson(this.#callNumber)},"tool":${textJson(fields.tool, nameBytesMax)}` +
+      `,"provider":${textJson(fields.provider, nameBytesMax)},"model":${textJson(fields.model, nameBytesMax)}` +
+      `,"bytes_in":${countJson(fields.bytesIn)},"bytes_out":${countJson(fields.bytesOut)}` +
+      `,"tokens_in":${countJson(fields.tokensIn)},"tokens_out":${countJson(fields.tokensOut)}` +
+      `,"holder":${textJson(fields.holder, nameBytesMax)},"attributes":${attributesJson(fields.attributes)}}`
+    )
   }
+}
+
+function sessionFrom({ key, rule }: Session): Session {
+  return { key: cutText(key, idBytesMax), rule: sessionRules.includes(rule) ? rule : 'explicit' }
+}
+
+/** A time that is no number would spoil the whole batch that the span travels in. */
+function instantOr(at: number | undefined, clock: EpochClock): number {
+  return typeof at === 'number' && Number.isFinite(at) ? at : clock.instant()
+}
+
+/** The edge takes no span without a name; a host that gives a blank one still sees its time. */
+function named(name: string | undefined): string {
+  return name === undefined || name.trim() === '' ? 'unnamed' : cutText(name, nameBytesMax)
 }
 
 function cutOrNull(text: string | null | undefined, bytesMax: number): string | null {
   return text === null || text === undefined ? null : cutText(String(text), bytesMax)
 }
 
-function countOrNull(count: number | null | undefined): number | null {
-  return typeof count === 'number' && Number.isFinite(count) && count >= 0 ? Math.round(count) : null
+function textJson(text: string | null | undefined, bytesMax: number): string {
+  return text === null || text === undefined ? 'null' : JSON.stringify(cutText(String(text), bytesMax))
 }
 
-const none: Attributes = {}
+function countJson(count: number | null | undefined): string {
+  return typeof count === 'number' && Number.isFinite(count) && count >= 0 ? String(Math.round(count)) : 'null'
+}
 
-/** Attributes as they were, or, where they are too many, too large or cannot be written as JSON, a mark that says so. */
-export function boundedAttributes(attributes: Attributes | undefined): Attributes {
-  if (!attributes) return none
-  const entries = Object.entries(attributes)
-  if (entries.length === 0) return none
-  const kept = entries.length > attributesMax ? Object.fromEntries(entries.slice(0, attributesMax)) : attributes
+/** Attributes as JSON, or, where they are too many, too large or cannot be written, a mark that says so. */
+function attributesJson(attributes: Attributes | undefined): string {
+  if (!attributes) return '{}'
+  const names = Object.keys(attributes)
+  const kept =
+    names.length > attributesMax
+      ? Object.fromEntries(names.slice(0, attributesMax).map((name) => [name, attributes[name]]))
+      : attributes
   try {
     const json = JSON.stringify(kept)
-    if (Buffer.byteLength(json) <= attributesBytesMax) return kept
-    return { 'telltale.attributes_lost': cutText(json, messageBytesMax / 8) }
+    if (json.length * 3 <= attributesBytesMax || Buffer.byteLength(json) <= attributesBytesMax) return json
+    return JSON.stringify({ 'telltale.attributes_lost': cutText(json, messageBytesMax / 8) })
   } catch (error) {
-    return { 'telltale.attributes_lost': error instanceof Error ? cutText(error.message, nameBytesMax) : 'unreadable' }
+    const why = error instanceof Error ? cutText(error.message, nameBytesMax) : 'unreadable'
+    return JSON.stringify({ 'telltale.attributes_lost': why })
   }
 }
