@@ -49,7 +49,7 @@ function installed(root, dev) {
         entry.optional ||
         entry.devOptional ||
         (entry.dev && !withDev) ||
-        present[path]?.version === entry.version,
+        (present[path] && present[path].version === entry.version),
     )
   if (!holds(dev)) return false
   writeStamp(root, hash, dev || holds(true))

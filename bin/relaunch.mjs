@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
-import { isatty } from 'node:tty'
 
-const windows = process.platform === 'win32'
 const forwarded = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGBREAK']
+const forwardDelayMs = 100
 
 /**
  * Runs a script on another Node in place of this process: the same arguments, standard streams, signals, and end.
- * The IPC channel carries nothing; that it closes tells the inner process that this one is gone (src/cli/main.ts).
+ * Signals go through an IPC channel, which Windows has too, and a moment late: a terminal or a supervisor sends one to
+ * both processes, and src/cli/launcher_leash.ts drops what it has heard itself. That the channel closes tells the inner
+ * process that this one is gone.
  * @param {string} node path of the Node to run on
  * @param {string} script
  * @param {readonly string[]} args
@@ -16,11 +17,9 @@ export function relaunch(node, script, args) {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   })
   for (const signal of forwarded) {
-    try {
-      process.on(signal, () => forward(child, signal))
-    } catch {
-      // This platform has no such signal.
-    }
+    process.on(signal, () => {
+      setTimeout(() => child.connected && child.send({ signal }, () => undefined), forwardDelayMs)
+    })
   }
   child.on('error', (error) => {
     process.stderr.write(`Cannot start ${node}: ${error.message}. Node 22.18 or newer would do in its place.\n`)
@@ -33,12 +32,4 @@ export function relaunch(node, script, args) {
     // Where the signal does not end this process at once (SIGQUIT while it writes a core), the code still tells.
     setTimeout(() => process.exit(1), 1000)
   })
-}
-
-function forward(child, signal) {
-  // A terminal sends Ctrl-C to every process of its group, so the inner one has it already.
-  if (signal === 'SIGINT' && isatty(0)) return
-  // Windows can only kill; the closed channel lets the inner process stop in order.
-  if (windows) child.connected && child.disconnect()
-  else child.kill(signal)
 }
