@@ -6,20 +6,14 @@ import { Courier, type CourierStatus } from './courier.ts'
 import { createEpochClock, epochUsOf } from './epoch_clock.ts'
 import type { Envelope } from './frozen_batch.ts'
 import { Outbox, type OutboxLimits } from './outbox.ts'
-import {
-  type CaptureOptions,
-  RecordedSpan,
-  Recorder,
-  type SpanHandle,
-  type SpanStart,
-  type TraceStart,
-  type WaitStart,
-} from './recorder.ts'
+import { RecordedSpan, type SpanHandle, type SpanStart, type TraceStart, type WaitStart } from './recorded_span.ts'
+import { type CaptureOptions, Recorder } from './recorder.ts'
 import { cutText } from './text_cut.ts'
 import { createTransport } from './transport.ts'
 
 export type { Outcome } from '../core/outcome.ts'
-export type { CaptureOptions, SpanFields, SpanHandle, SpanStart, TraceStart, WaitStart } from './recorder.ts'
+export type { SpanFields, SpanHandle, SpanStart, TraceStart, WaitStart } from './recorded_span.ts'
+export type { CaptureOptions } from './recorder.ts'
 
 export const sdkName = 'telltale-js/0.1.0'
 
