@@ -3,6 +3,7 @@ import { PostgrestClient } from '@supabase/postgrest-js'
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
 import { AlreadyRunning, type Stack, startStack } from '../src/local/stack.ts'
+import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
 import { createDataDir, liveBatch, postBatch, type RunningStack, runTelltale, startTelltale } from './stack_fixture.ts'
 
 const cleanups: (() => unknown)[] = []
@@ -16,7 +17,7 @@ function freshDir(): string {
   return dir
 }
 
-async function startIn(dataDir: string, more: { port?: number } = {}): Promise<Stack> {
+async function startIn(dataDir: string, more: { port?: number; databaseUrl?: string } = {}): Promise<Stack> {
   const stack = await startStack({ dataDir, port: 0, ...more })
   cleanups.push(stack.close)
   return stack
@@ -131,4 +132,38 @@ test('a first key that was revoked is replaced at the next start', async () => {
   const second = await startIn(dir)
   expect(second.env.TELLTALE_INGEST_KEY).not.toBe(first.env.TELLTALE_INGEST_KEY)
   expect((await postBatch(second.env, liveBatch()))?.status).toBe(200)
+})
+
+test('startStack() uses the PostgreSQL server that it is given, as it uses the embedded one', async ({ skip }) => {
+  const reason = noPostgresReason()
+  if (reason !== null) return skip(reason)
+  const server = await startPostgres()
+  cleanups.push(server.stop)
+  const dir = freshDir()
+  const first = await startIn(dir, { databaseUrl: server.url })
+  expect(first.env.DATABASE_URL).toBe(server.url)
+  const batch = liveBatch()
+  expect((await postBatch(first.env, batch))?.status).toBe(200)
+  await first.close()
+  const second = await startIn(dir, { databaseUrl: server.url })
+  expect(await (await postBatch(second.env, batch))?.json()).toMatchObject({ status: 'repeated' })
+  expect(await rowsOf(server.url, 'select trace_id from telltale.traces')).toEqual([{ trace_id: batch.traceId }])
+})
+
+test('telltale start that cannot start says why in one line, and leaves nothing running', async () => {
+  const dir = freshDir()
+  const stack = await startIn(dir)
+  const port = new URL(stack.url).port
+  const taken = await runTelltale(['start', '--no-demo', '--port', port], { TELLTALE_DATA_DIR: freshDir() })
+  expect(taken.code).toBe(1)
+  expect(taken.errors).toMatch(/^telltale: Cannot listen on 127\.0\.0\.1:\d+: .*PORT=\d+ npm start\n$/)
+  const again = await runTelltale(['start', '--no-demo', '--port', '0'], { TELLTALE_DATA_DIR: dir })
+  expect(again.errors).toContain(`already runs there at ${stack.url} (process ${process.pid})`)
+  const wrong = await runTelltale(['start'], { TELLTALE_DATA_DIR: dir, PORT: 'http' })
+  expect([wrong.code, wrong.errors]).toEqual([expect.any(Number), expect.stringContaining('http is not a port')])
+  const unreachable = await runTelltale(['start', '--no-demo', '--port', '0'], {
+    TELLTALE_DATA_DIR: freshDir(),
+    TELLTALE_DATABASE_URL: 'postgres://127.0.0.1:9/none',
+  })
+  expect([unreachable.code, unreachable.errors]).toEqual([1, expect.stringContaining('Cannot reach database')])
 })

@@ -106,12 +106,19 @@ function listOf(text: string | undefined): string[] {
 }
 
 function portOf(text: string | undefined): number {
-  return text ? parsePort(text, 'Cannot use PORT: ') : defaultPort
+  if (!text) return defaultPort
+  const port = asPort(text)
+  if (port === null) throw new Error(`Cannot use PORT: ${text} is not a port from 0 to 65535`)
+  return port
 }
 
 /** @throws InvalidArgumentError when the text is no port. */
-function parsePort(text: string, before: unknown): number {
-  const port = Number(text)
-  if (/^\d{1,5}$/.test(text) && port <= 65_535) return port
-  throw new InvalidArgumentError(`${typeof before === 'string' ? before : ''}${text} is not a port from 0 to 65535.`)
+function parsePort(text: string): number {
+  const port = asPort(text)
+  if (port === null) throw new InvalidArgumentError('It is not a port from 0 to 65535.')
+  return port
+}
+
+function asPort(text: string): number | null {
+  return /^\d{1,5}$/.test(text) && Number(text) <= 65_535 ? Number(text) : null
 }

@@ -82,7 +82,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.push(server.close)
 
     const { database, maintain } = await openDatabase(options, keys)
-    closers.push(database.close)
+    // Under the server: a request under way still finds it.
+    closers.splice(-1, 0, database.close)
     await migrate(database)
     const ingestKey = await ensureIngestKey(database, dataDir, keys)
 
