@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import { pageRowsMax } from '../core/limit.ts'
 import { RpcError, readSettings, type StackClient, stackClientOf } from './stack_client.ts'
+import { TailFeed } from './tail_feed.ts'
 import { colourWanted, linesOf, type TailRow } from './tail_line.ts'
 
 type TailOptions = {
@@ -15,7 +16,7 @@ type TailPage = { readonly rows: readonly TailRow[]; readonly next: string | nul
 
 const pollMs = 400
 const retryMs = 1_000
-const rememberedMax = 5_000
+const settleMs = 800
 
 export function registerTail(program: Command): void {
   program
@@ -35,17 +36,27 @@ export function registerTail(program: Command): void {
 }
 
 async function tail(options: TailOptions, signal: AbortSignal): Promise<void> {
-  const print = printerOf(options)
+  const style = { colour: colourWanted(process.env, process.stdout.isTTY === true) }
+  // A program that reads us can put revisions together by itself; it wants them at once.
+  const feed = options.json ? new TailFeed(JSON.stringify, 0) : new TailFeed((row) => linesOf(row, style), settleMs)
+  const wanted = (row: TailRow) => options.environment === undefined || row.environment === options.environment
+  const show = (nowMs: number) => {
+    for (const text of feed.due(nowMs)) process.stdout.write(`${text}\n`)
+  }
   const connection = new Connection(await readSettings())
   let cursor: string | null = null
   while (!signal.aborted) {
-    const page = await connection.page(cursor, cursor === null ? options.lines : pageRowsMax, signal)
-    if (page === null) return
-    for (const row of page.rows) print(row)
+    const first: boolean = cursor === null
+    const page = await connection.page(cursor, first ? options.lines : pageRowsMax, signal)
+    if (page === null) break
+    feed.add(page.rows.filter(wanted), performance.now())
+    // What is past has settled.
+    show(first ? Number.POSITIVE_INFINITY : performance.now())
     cursor = page.next ?? cursor
     if (!options.follow) return
     await pause(pollMs, signal)
   }
+  show(Number.POSITIVE_INFINITY)
 }
 
 /** Asks for pages; once it has had one, it outlives a stack that restarts, and says so once on stderr. */
@@ -83,30 +94,6 @@ function pageOf(answer: unknown): TailPage {
   const page = answer as Partial<TailPage> | null
   if (!Array.isArray(page?.rows)) throw new Error(`Cannot read the answer of tail: it is ${typeof answer}`)
   return { rows: page.rows, next: page.next ?? null }
-}
-
-/**
- * Prints a row unless it was printed. Pages overlap, and a trace comes again with each revision; it is worth a new line
- * only where the line differs.
- */
-function printerOf(options: TailOptions): (row: TailRow) => void {
-  const style = { colour: colourWanted(process.env, process.stdout.isTTY === true) }
-  const shown = new Map<string, string>()
-  return (row) => {
-    if (options.environment !== undefined && row.environment !== options.environment) return
-    const text = options.json ? JSON.stringify(row) : linesOf(row, style)
-    const known = options.json ? `${row.revision}` : text
-    if (shown.get(row.trace_id) === known) return
-    shown.delete(row.trace_id)
-    shown.set(row.trace_id, known)
-    const oldest = shown.size > rememberedMax ? shown.keys().next().value : undefined
-    if (oldest !== undefined) shown.delete(oldest)
-    write(text)
-  }
-}
-
-function write(text: string): void {
-  process.stdout.write(`${text}\n`)
 }
 
 function warn(text: string): void {

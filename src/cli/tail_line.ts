@@ -61,9 +61,10 @@ function errorText(error: NonNullable<TailRow['error']>, paint: Painter): string
 /** A duration in ms as text of at most seven characters. */
 export function durationText(ms: number | null): string {
   if (ms === null) return '...'
-  if (ms < 10) return `${ms.toFixed(1)} ms`
-  if (ms < 1_000) return `${Math.round(ms)} ms`
-  if (ms < 60_000) return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`
+  // Each bound is where rounding would reach the next form.
+  if (ms < 9.95) return `${ms.toFixed(1)} ms`
+  if (ms < 999.5) return `${Math.round(ms)} ms`
+  if (ms < 59_950) return `${(ms / 1_000).toFixed(ms < 9_995 ? 2 : 1)} s`
   const minutes = ms / 60_000
   return minutes < 100 ? `${minutes.toFixed(1)} min` : `${Math.round(minutes / 60)} h`
 }
@@ -84,21 +85,32 @@ export function sharesText(layers: TailRow['layers']): string {
 /** Long keys are ids whose end differs; short ones are told whole. */
 function sessionText(key: string | null): string {
   if (key === null) return ''
-  const text = safeText(key)
-  return text.length <= 8 ? text : `…${text.slice(-7)}`
+  const characters = [...safeText(key)]
+  return characters.length <= 8 ? characters.join('') : `…${characters.slice(-7).join('')}`
 }
 
-function clockText(at: string | number, timeZone: string | undefined): string {
-  const date = new Date(typeof at === 'number' ? at / 1_000 : at)
-  if (Number.isNaN(date.getTime())) return '--:--:--.---'
-  return new Intl.DateTimeFormat('en-GB', {
+const clocks = new Map<string | undefined, Intl.DateTimeFormat>()
+
+/** Kept: to make one takes longer than all the rest of a line. */
+function clockOf(timeZone: string | undefined): Intl.DateTimeFormat {
+  const known = clocks.get(timeZone)
+  if (known) return known
+  const clock = new Intl.DateTimeFormat('en-GB', {
     hour: '2-digit',
     minute: '2-digit',
     second: '2-digit',
     fractionalSecondDigits: 3,
     hourCycle: 'h23',
     ...(timeZone === undefined ? {} : { timeZone }),
-  }).format(date)
+  })
+  clocks.set(timeZone, clock)
+  return clock
+}
+
+function clockText(at: string | number, timeZone: string | undefined): string {
+  const date = new Date(typeof at === 'number' ? at / 1_000 : at)
+  if (Number.isNaN(date.getTime())) return '--:--:--.---'
+  return clockOf(timeZone).format(date)
 }
 
 /**
@@ -107,7 +119,8 @@ function clockText(at: string | number, timeZone: string | undefined): string {
  */
 export function safeText(text: string): string {
   const shown = text.replaceAll(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu, (character) => escapeOf(character))
-  return shown.length <= textMax ? shown : `${[...shown].slice(0, textMax - 1).join('')}…`
+  const characters = [...shown]
+  return characters.length <= textMax ? shown : `${characters.slice(0, textMax - 1).join('')}…`
 }
 
 function escapeOf(character: string): string {
