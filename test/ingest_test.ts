@@ -95,7 +95,13 @@ test('ingestApp() stores a batch and answers its ack', async () => {
     records_max: batchRecordsMax,
   })
   const [rows] = seen.rows
-  expect(rows).toMatchObject({ key_id: keyId, sent_at_us: nowUs - 5, received_at_us: nowUs, piece: [1, 1] })
+  expect(rows).toMatchObject({
+    key_id: keyId,
+    sent_at_us: nowUs - 5,
+    received_at_us: nowUs,
+    flush_ms: hostedFlushMs,
+    piece: [1, 1],
+  })
   expect(rows?.traces).toMatchObject([
     { trace_id: wireSpan.trace_id, duration_ms: 5, outcome: 'ok', layers: { tool: 5 } },
   ])

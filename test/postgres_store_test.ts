@@ -101,6 +101,7 @@ test.each<[string, number, string, StoreError['reason'], string | null]>([
   ['a serialization failure', 500, refusal('40001'), 'unavailable', '40001'],
   ['a deadlock', 500, refusal('40P01'), 'unavailable', '40P01'],
   ['a lock that is taken', 500, refusal('55P03'), 'unavailable', '55P03'],
+  ['a statement that is read only', 400, refusal('25006'), 'unavailable', '25006'],
   ['a bug in a function', 400, refusal('42703'), 'unavailable', '42703'],
   ['a function that is not there', 404, refusal('PGRST202'), 'unavailable', 'PGRST202'],
   ['a key that is not taken', 401, '{"message":"Invalid API key"}', 'unavailable', null],

@@ -211,29 +211,29 @@ test('redactBatch() drops the content and keeps ids, times and sizes when redact
 })
 
 const hostile: readonly (readonly [string, string])[] = [
-  ['starts of JWTs', 'eyJ'.repeat(350_000)],
-  ['starts of JWTs with dashes', 'eyJaaaaaaaaaa-'.repeat(75_000)],
-  ['JWTs that stop at the dot', `${'eyJaaaaaaaa.'.repeat(87_000)}`],
-  ['heads of private keys', `-----BEGIN PRIVATE ${'KEY'}-----`.repeat(38_000)],
-  ['dashes', '-'.repeat(1_000_000)],
-  ['addresses', '://a:'.repeat(200_000)],
-  ['one long address', `://${'a'.repeat(1_000_000)}`],
-  ['one long password', `://a:${'b'.repeat(1_000_000)}`],
-  ['names of passwords', 'password'.repeat(125_000)],
-  ['underscores', `${'_'.repeat(500_000)}password${'_'.repeat(400_000)}`],
-  ['words and underscores', 'a_'.repeat(500_000)],
-  ['blanks after a name', `password${' '.repeat(900_000)}=`],
-  ['api and dashes', 'api-'.repeat(250_000)],
-  ['tokens without digits', `${'token=aaaaaaaaaaaa'.repeat(55_000)}`],
-  ['hex', 'abcdef0123456789'.repeat(60_000)],
-  ['bearers', 'bearer '.repeat(140_000)],
-  ['sk-', 'sk-'.repeat(330_000)],
+  ['starts of JWTs', 'eyJ'.repeat(70_000)],
+  ['starts of JWTs with dashes', 'eyJaaaaaaaaaa-'.repeat(15_000)],
+  ['JWTs that stop at the dot', `${'eyJaaaaaaaa.'.repeat(17_000)}`],
+  ['heads of private keys', `-----BEGIN PRIVATE ${'KEY'}-----`.repeat(7_600)],
+  ['dashes', '-'.repeat(200_000)],
+  ['addresses', '://a:'.repeat(40_000)],
+  ['one long address', `://${'a'.repeat(200_000)}`],
+  ['one long password', `://a:${'b'.repeat(200_000)}`],
+  ['names of passwords', 'password'.repeat(25_000)],
+  ['underscores', `${'_'.repeat(100_000)}password${'_'.repeat(80_000)}`],
+  ['words and underscores', 'a_'.repeat(100_000)],
+  ['blanks after a name', `password${' '.repeat(180_000)}=`],
+  ['api and dashes', 'api-'.repeat(50_000)],
+  ['tokens without digits', `${'token=aaaaaaaaaaaa'.repeat(11_000)}`],
+  ['hex', 'abcdef0123456789'.repeat(12_000)],
+  ['bearers', 'bearer '.repeat(28_000)],
+  ['sk-', 'sk-'.repeat(66_000)],
 ]
-test.each(hostile)('withoutSecrets() takes time in proportion to the text: a million characters of %s', (_, text) => {
+test.each(hostile)('withoutSecrets() takes time in proportion to the text: 200,000 characters of %s', (_, text) => {
   const start = performance.now()
   withoutSecrets(`${text} sk-`)
   withoutSecrets(text)
-  expect(performance.now() - start).toBeLessThan(1_500)
+  expect(performance.now() - start).toBeLessThan(1_000)
 })
 
 test('redactBatch() prints what 500 records cost', () => {

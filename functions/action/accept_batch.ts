@@ -60,6 +60,7 @@ export function batchRowsOf(parsed: ParsedBatch, arrival: Arrival): BatchRows {
     made_at_us: batch.made_at_us,
     sent_at_us: arrival.sentAtUs,
     received_at_us: arrival.receivedAtUs,
+    flush_ms: arrival.flushMs,
     source: batch.source,
     process: batch.process,
     seq: batch.seq,

@@ -36,6 +36,8 @@ export type BatchRows = {
   readonly sent_at_us: number | null
   /** The edge's clock when the request arrived. */
   readonly received_at_us: number
+  /** The pace of a reporter that nobody watches, in ms: how long a silence says nothing yet. */
+  readonly flush_ms: number
   readonly source: Source
   readonly process: ProcessInfo
   readonly seq: number
