@@ -22,6 +22,11 @@ export class ApiStatusError extends Error {
   }
 }
 
+/** The API said nothing in time. */
+export class ApiTimeoutError extends Error {
+  override readonly name = 'ApiTimeoutError'
+}
+
 export type Question = {
   readonly provider: string
   readonly model: string
@@ -30,7 +35,7 @@ export type Question = {
   readonly signal: AbortSignal
 }
 
-/** Asks a model, and again with a growing pause while its API is unwell. @throws ProviderError, TimeoutError, AbortError */
+/** Asks a model, and again with a growing pause while its API is unwell. @throws ProviderError, ApiTimeoutError, AbortError */
 export async function askProvider(
   reporter: Reporter,
   parent: SpanHandle,
@@ -72,8 +77,9 @@ async function askApi(
   const name = `POST /${provider}/chat/completions`
   const span = reporter.span(parent, { name, layer: 'api', provider, model, bytesOut: body.length })
   const firstByte = reporter.wait(span, { name: 'first chunk', holder: model })
+  const deadlineMs = answerMsMax[provider] ?? 5_000
   try {
-    const deadline = AbortSignal.timeout(answerMsMax[provider] ?? 5_000)
+    const deadline = AbortSignal.timeout(deadlineMs)
     const response = await fetch(`${apiUrl}/${provider}/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -91,13 +97,14 @@ async function askApi(
     const outcome = error instanceof ApiStatusError ? 'server_fault' : outcomeOfThrown(error)
     firstByte.end(outcome)
     span.end(outcome)
-    throw error
+    if (outcome !== 'timeout') throw error
+    throw new ApiTimeoutError(`Cannot complete with ${model}: no answer within ${deadlineMs} ms`, { cause: error })
   }
 }
 
 /** What a failure inside a tool means for the spans that it passes through. */
 export function outcomeOfThrown(error: unknown): 'timeout' | 'cancelled' | 'tool_error' {
   const name = error instanceof Error ? error.name : ''
-  if (name === 'TimeoutError') return 'timeout'
+  if (name === 'TimeoutError' || name === 'ApiTimeoutError') return 'timeout'
   return name === 'AbortError' ? 'cancelled' : 'tool_error'
 }
