@@ -211,29 +211,29 @@ test('redactBatch() drops the content and keeps ids, times and sizes when redact
 })
 
 const hostile: readonly (readonly [string, string])[] = [
-  ['starts of JWTs', 'eyJ'.repeat(70_000)],
-  ['starts of JWTs with dashes', 'eyJaaaaaaaaaa-'.repeat(15_000)],
-  ['JWTs that stop at the dot', `${'eyJaaaaaaaa.'.repeat(17_000)}`],
-  ['heads of private keys', `-----BEGIN PRIVATE ${'KEY'}-----`.repeat(7_600)],
-  ['dashes', '-'.repeat(200_000)],
-  ['addresses', '://a:'.repeat(40_000)],
-  ['one long address', `://${'a'.repeat(200_000)}`],
-  ['one long password', `://a:${'b'.repeat(200_000)}`],
-  ['names of passwords', 'password'.repeat(25_000)],
-  ['underscores', `${'_'.repeat(100_000)}password${'_'.repeat(80_000)}`],
-  ['words and underscores', 'a_'.repeat(100_000)],
-  ['blanks after a name', `password${' '.repeat(180_000)}=`],
-  ['api and dashes', 'api-'.repeat(50_000)],
-  ['tokens without digits', `${'token=aaaaaaaaaaaa'.repeat(11_000)}`],
-  ['hex', 'abcdef0123456789'.repeat(12_000)],
-  ['bearers', 'bearer '.repeat(28_000)],
-  ['sk-', 'sk-'.repeat(66_000)],
+  ['starts of JWTs', 'eyJ'.repeat(17_500)],
+  ['starts of JWTs with dashes', 'eyJaaaaaaaaaa-'.repeat(3_750)],
+  ['JWTs that stop at the dot', `${'eyJaaaaaaaa.'.repeat(4_250)}`],
+  ['heads of private keys', `-----BEGIN PRIVATE ${'KEY'}-----`.repeat(1_900)],
+  ['dashes', '-'.repeat(50_000)],
+  ['addresses', '://a:'.repeat(10_000)],
+  ['one long address', `://${'a'.repeat(50_000)}`],
+  ['one long password', `://a:${'b'.repeat(50_000)}`],
+  ['names of passwords', 'password'.repeat(6_250)],
+  ['underscores', `${'_'.repeat(25_000)}password${'_'.repeat(20_000)}`],
+  ['words and underscores', 'a_'.repeat(25_000)],
+  ['blanks after a name', `password${' '.repeat(45_000)}=`],
+  ['api and dashes', 'api-'.repeat(12_500)],
+  ['tokens without digits', `${'token=aaaaaaaaaaaa'.repeat(2_750)}`],
+  ['hex', 'abcdef0123456789'.repeat(3_000)],
+  ['bearers', 'bearer '.repeat(7_000)],
+  ['sk-', 'sk-'.repeat(16_500)],
 ]
-test.each(hostile)('withoutSecrets() takes time in proportion to the text: 200,000 characters of %s', (_, text) => {
+test.each(hostile)('withoutSecrets() takes time in proportion to the text: 50,000 characters of %s', (_, text) => {
   const start = performance.now()
   withoutSecrets(`${text} sk-`)
   withoutSecrets(text)
-  expect(performance.now() - start).toBeLessThan(1_000)
+  expect(performance.now() - start).toBeLessThan(400)
 })
 
 test('redactBatch() prints what 500 records cost', () => {
