@@ -1,4 +1,5 @@
 import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Stack } from '../local/stack.ts'
 
@@ -72,11 +73,17 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
 }
 
 function say({ url, envPath }: Stack): void {
-  const path = relative(process.cwd(), envPath)
-  log(`keys and addresses are in ${path.startsWith('..') ? envPath : path}`)
-  log('record an MCP server (stdio): telltale wrap -- CMD ARGS...')
-  log('follow its calls: telltale tail')
+  const command = `node ${nearPath(fileURLToPath(new URL('../../bin/telltale.mjs', import.meta.url)))}`
+  log(`keys and addresses are in ${nearPath(envPath)}`)
+  log(`record an MCP server (stdio): ${command} wrap -- CMD ARGS...`)
+  log(`follow its calls: ${command} tail`)
   process.stdout.write(`telltale ready ${url}\n`)
+}
+
+/** As short as it can be typed here. */
+function nearPath(path: string): string {
+  const near = relative(process.cwd(), path)
+  return near.startsWith('..') ? path : near
 }
 
 /** Traffic of our own, until somebody's real traffic arrives. */
