@@ -1,5 +1,6 @@
 // The cost of one span to the host, next to OpenTelemetry's BatchSpanProcessor with an exporter that does nothing; both
 // in one run, in turns. Usage: node bench/reporter_cost.ts
+import type { Tracer } from '@opentelemetry/api'
 import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace-base'
 import { createReporter } from '../src/reporter/reporter.ts'
 
@@ -17,7 +18,7 @@ const reporter = createReporter({
 const exporter: SpanExporter = { export: (_spans, done) => done({ code: 0 }), shutdown: async () => undefined }
 // A queue as long as the outbox, so that neither drops more than the other.
 const processor = new BatchSpanProcessor(exporter, { maxQueueSize: 50_000, maxExportBatchSize: 500 })
-const tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer('bench')
+const tracer: Tracer = new BasicTracerProvider({ spanProcessors: [processor] }).getTracer('bench')
 
 function reporterRound(): void {
   for (let i = 0; i < spans; i++) {
