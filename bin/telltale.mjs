@@ -9,7 +9,23 @@ import { relaunch } from './relaunch.mjs'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const main = join(root, 'src', 'cli', 'main.ts')
 
+/**
+ * npm starts us through a shell, and a signal sent to npm ends that shell but does not reach us. That our parent is
+ * another one then tells.
+ */
+function stopWhenOrphaned() {
+  if (!process.env.npm_lifecycle_event || process.platform === 'win32') return
+  const parent = process.ppid
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watch)
+    if (!process.emit('SIGTERM', 'SIGTERM')) process.exit(143)
+  }, 250)
+  watch.unref()
+}
+
 try {
+  stopWhenOrphaned()
   const node = await installOnce(root, { dev: false })
   if (node === null) await import(pathToFileURL(main).href)
   else relaunch(node, main, process.argv.slice(2))

@@ -143,6 +143,20 @@ test.runIf(posix)('telltale.mjs leaves no inner process behind when it is killed
   await eventually(() => !alive(inner), 3_000)
 })
 
+test.runIf(posix).each([
+  ['in place', []],
+  ['on the Node of node_modules', oldNode],
+])('telltale.mjs %s stops when the shell that npm ran it in is gone', async (_name, node) => {
+  const clone = installedClone(`shell-${node.length}`, waiting)
+  const line = [process.execPath, ...node, join(clone, 'bin', 'telltale.mjs')].map((word) => `'${word}'`).join(' ')
+  const env = { ...process.env, npm_lifecycle_event: 'start' }
+  const shell = spawn('sh', ['-c', `${line}; true`], { env, stdio: 'pipe' })
+  const inner = await ready(shell)
+  shell.kill('SIGTERM')
+  expect(await endOf(shell)).toMatchObject({ out: 'stopped by SIGTERM\n' })
+  await eventually(() => !alive(inner), 3_000)
+})
+
 function alive(pid: number): boolean {
   try {
     process.kill(pid, 0)
