@@ -13,7 +13,8 @@ export type Migration = {
 /** The migrations of this repository. */
 export const migrationDir = fileURLToPath(new URL('../../supabase/migrations', import.meta.url))
 
-const bootstrapPath = fileURLToPath(new URL('./bootstrap.sql', import.meta.url))
+/** What Supabase has and plain PostgreSQL lacks. */
+export const bootstrapPath = fileURLToPath(new URL('./bootstrap.sql', import.meta.url))
 
 /** Guards against two that migrate at once; any number that nobody else uses for an advisory lock. */
 const lockKey = '8467125002'

@@ -131,64 +131,58 @@ comment on function telltale.breakdown_of(jsonb) is
 revoke all on function telltale.breakdown_of(jsonb) from public, anon;
 grant execute on function telltale.breakdown_of(jsonb) to authenticated, service_role;
 
+create aggregate telltale.overlay(jsonb) (sfunc = pg_catalog.jsonb_concat, stype = jsonb, initcond = '{}');
+comment on aggregate telltale.overlay(jsonb) is 'Objects laid over each other: of each key the last value.';
+revoke all on function telltale.overlay(jsonb) from public, anon;
+grant execute on function telltale.overlay(jsonb) to authenticated, service_role;
+
 create function telltale.summary_of(spans jsonb) returns jsonb
 language plpgsql immutable parallel safe
 set search_path = ''
 as $$
 declare
-  summary jsonb;
+  s record;
+  head jsonb;
+  facts jsonb;
 begin
-  with span as materialized (
-    select value, row_number() over (order by (value -> 'start_us')::bigint, key collate "C") as place,
-      value -> 'entry' = 'true' as entry,
-      value ->> 'parent_span_id' is null or value ->> 'parent_span_id' = key or not spans ? (value ->> 'parent_span_id')
-        as root
-    from jsonb_each(spans)
-  ), head as (
-    select value, value ->> 'end_us' is not null as ended
-    from span
-    order by coalesce(entry, false) desc, root desc, place
-    limit 1
-  ), fact as (
-    -- Of each fact the first in order that any span has.
-    select
-      min((value -> 'start_us')::bigint) as started_at_us,
-      max((value -> 'end_us')::bigint) as ended_at_us,
-      count(*) as span_count,
-      (array_agg(value -> 'request_id' order by place) filter (where value ? 'request_id'))[1] as request_id,
-      (array_agg(value order by place) filter (where value ? 'session_key'))[1] as session,
-      (array_agg(value -> 'call_number' order by place) filter (where value ? 'call_number'))[1] as call_number,
-      (array_agg(value -> 'tool' order by place) filter (where value ? 'tool'))[1] as tool,
-      (array_agg(value -> 'provider' order by place) filter (where value ? 'provider'))[1] as provider,
-      (array_agg(value -> 'model' order by place) filter (where value ? 'model'))[1] as model,
-      (array_agg(value -> 'bytes_in' order by place) filter (where value ? 'bytes_in'))[1] as bytes_in,
-      (array_agg(value -> 'bytes_out' order by place) filter (where value ? 'bytes_out'))[1] as bytes_out,
-      sum((value -> 'tokens_in')::numeric) filter (where value ->> 'layer' = 'api') as tokens_in,
-      sum((value -> 'tokens_out')::numeric) filter (where value ->> 'layer' = 'api') as tokens_out
-    from span
-  )
-  select jsonb_build_object(
-    'started_at_us', f.started_at_us,
-    'ended_at_us', f.ended_at_us,
-    'duration_ms', trim_scale(((h.value -> 'end_us')::numeric - (h.value -> 'start_us')::numeric) / 1000.0),
-    'name', h.value -> 'name',
-    'outcome', case when h.ended then h.value -> 'outcome' end,
-    'request_id', coalesce(h.value -> 'request_id', f.request_id),
-    'session_key', case when h.value ? 'session_key' then h.value -> 'session_key' else f.session -> 'session_key' end,
-    'session_rule', case when h.value ? 'session_key' then h.value -> 'session_rule' else f.session -> 'session_rule' end,
-    'call_number', coalesce(h.value -> 'call_number', f.call_number),
-    'tool', coalesce(h.value -> 'tool', f.tool),
-    'provider', coalesce(h.value -> 'provider', f.provider),
-    'model', coalesce(h.value -> 'model', f.model),
-    'bytes_in', coalesce(h.value -> 'bytes_in', f.bytes_in),
-    'bytes_out', coalesce(h.value -> 'bytes_out', f.bytes_out),
-    'tokens_in', coalesce((h.value -> 'tokens_in')::numeric, f.tokens_in),
-    'tokens_out', coalesce((h.value -> 'tokens_out')::numeric, f.tokens_out),
-    'span_count', f.span_count,
-    'process', h.value -> 'process'
-  ) || telltale.breakdown_of(spans) into summary
-  from fact as f cross join head as h;
-  return summary;
+  -- From the last span to the first, so that of each fact the first in order that any span has lies on top.
+  select max(place) filter (where value -> 'entry' = 'true') as entry,
+    max(place) filter (where parent_id is null or parent_id = key or not spans ? parent_id) as root,
+    count(*) as span_count,
+    min(start) as started_at_us,
+    max((value -> 'end_us')::bigint) as ended_at_us,
+    sum((value -> 'tokens_in')::numeric) filter (where value ->> 'layer' = 'api') as tokens_in,
+    sum((value -> 'tokens_out')::numeric) filter (where value ->> 'layer' = 'api') as tokens_out,
+    array_agg(value) as inward,
+    telltale.overlay(value) as facts
+  into s
+  from (
+    select key, value, start, value ->> 'parent_span_id' as parent_id,
+      row_number() over (order by start desc, key collate "C" desc) as place
+    from (select key, value, (value -> 'start_us')::bigint as start from jsonb_each(spans)) as span
+  ) as span;
+  head := s.inward[coalesce(s.entry, s.root, s.span_count)];
+  facts := s.facts || head;
+  return jsonb_build_object(
+    'started_at_us', s.started_at_us,
+    'ended_at_us', s.ended_at_us,
+    'duration_ms', trim_scale(((head -> 'end_us')::numeric - (head -> 'start_us')::numeric) / 1000.0),
+    'name', head -> 'name',
+    'outcome', case when head ? 'end_us' then head -> 'outcome' end,
+    'request_id', facts -> 'request_id',
+    'session_key', facts -> 'session_key',
+    'session_rule', facts -> 'session_rule',
+    'call_number', facts -> 'call_number',
+    'tool', facts -> 'tool',
+    'provider', facts -> 'provider',
+    'model', facts -> 'model',
+    'bytes_in', facts -> 'bytes_in',
+    'bytes_out', facts -> 'bytes_out',
+    'tokens_in', coalesce((head -> 'tokens_in')::numeric, s.tokens_in),
+    'tokens_out', coalesce((head -> 'tokens_out')::numeric, s.tokens_out),
+    'span_count', s.span_count,
+    'process', head -> 'process'
+  ) || telltale.breakdown_of(spans);
 end
 $$;
 comment on function telltale.summary_of(jsonb) is

@@ -45,6 +45,11 @@ create table telltale.traces (
   constraint traces_have_spans check (span_count >= 1 and jsonb_typeof(spans) = 'object'),
   constraint traces_break_down_by_layer check (jsonb_typeof(layers) = 'object')
 ) partition by list (day);
+-- Compressed in place (see make_partitions): a pointer to another table would cost more than most spans do.
+alter table telltale.traces alter column spans set storage main, alter column layers set storage main,
+  alter column trace_id set storage main, alter column name set storage main, alter column request_id set storage main,
+  alter column session_key set storage main, alter column tool set storage main, alter column provider set storage main,
+  alter column model set storage main, alter column outcome set storage main, alter column session_rule set storage main;
 create index traces_by_start on telltale.traces (started_at, trace_id);
 create index traces_by_change on telltale.traces (changed_at, trace_id) where duration_ms is not null;
 create index traces_by_tool on telltale.traces (tool, started_at, trace_id) where tool is not null;

@@ -41,7 +41,7 @@ begin
     foreach parent in array array['traces', 'errors', 'messages', 'gauges', 'rollup_minutes'] loop
       part := parent || to_char(wanted, '_YYYYMMDD');
       execute format('create table telltale.%I (like telltale.%I including defaults including constraints
-        including indexes including storage including comments)', part, parent);
+        including indexes including storage including comments) with (toast_tuple_target = 256)', part, parent);
       execute format('alter table telltale.%I enable row level security', part);
       execute format('revoke all on telltale.%I from public, anon, authenticated, service_role', part);
       execute format('comment on table telltale.%I is %L', part, format('The rows of %s of the UTC day %s.', parent, wanted));

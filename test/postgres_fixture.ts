@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs'
+import { PGlite } from '@electric-sql/pglite'
+import pg from 'pg'
+import { bootstrapPath, migrationDir, readMigrations } from '../src/local/migrate.ts'
+import { startPostgres } from './postgres_cluster_fixture.ts'
+
+export { noPostgresReason } from './postgres_cluster_fixture.ts'
+
+/** Who asks: a role, and the user id of the token that PostgREST would have checked. */
+export type Caller = { readonly role: 'anon' | 'authenticated' | 'service_role' | 'owner'; readonly sub?: string }
+
+export type Rows = readonly Readonly<Record<string, unknown>>[]
+
+/** The schema telltale on a PostgreSQL of its own. jsonb comes as values. */
+export type TestDatabase = {
+  /** One statement in a transaction of its own, as the owner or as a caller. */
+  query(text: string, values?: readonly unknown[], caller?: Caller): Promise<Rows>
+  /** `select telltale.<name>(...)` with named arguments, as PostgREST calls it; by default as service_role. */
+  rpc(name: string, args?: Readonly<Record<string, unknown>>, caller?: Caller): Promise<unknown>
+  close(): Promise<void>
+}
+
+export type TestServer = TestDatabase & { readonly url: string }
+
+type Run = (text: string, values: readonly unknown[]) => Promise<Rows>
+type WithTransaction = <T>(work: (run: Run) => Promise<T>) => Promise<T>
+
+const owner: Caller = { role: 'owner' }
+const service: Caller = { role: 'service_role' }
+
+function databaseOf(withTransaction: WithTransaction, close: () => Promise<void>): TestDatabase {
+  const query: TestDatabase['query'] = (text, values = [], caller = owner) =>
+    withTransaction(async (run) => {
+      if (caller.role !== 'owner') {
+        const claims = JSON.stringify({ role: caller.role, ...(caller.sub === undefined ? {} : { sub: caller.sub }) })
+        await run(`select set_config('request.jwt.claims', $1, true)`, [claims])
+        await run(`set local role ${caller.role}`, [])
+      }
+      return await run(text, values)
+    })
+  return {
+    query,
+    async rpc(name, args = {}, caller = service) {
+      const names = Object.keys(args)
+      const list = names.map((key, i) => `"${key}" => $${i + 1}`).join(', ')
+      const values = Object.values(args).map((value) =>
+        typeof value === 'object' && value !== null && !Array.isArray(value) ? JSON.stringify(value) : value,
+      )
+      const [row] = await query(`select telltale."${name}"(${list}) as answer`, values, caller)
+      return row?.answer
+    },
+    close,
+  }
+}
+
+/** PGlite in this process, migrated; closed by `close`. */
+export async function openPglite(): Promise<TestDatabase> {
+  const db = await PGlite.create()
+  await db.exec(readFileSync(bootstrapPath, 'utf8'))
+  for (const { text } of readMigrations(migrationDir)) await db.exec(`begin;${text};commit;`)
+  return databaseOf(
+    (work) =>
+      db.transaction((tx) => work(async (text, values) => (await tx.query(text, [...values])).rows as unknown as Rows)),
+    () => db.close(),
+  )
+}
+
+/** A PostgreSQL server of its own with up to 20 connections, migrated; stopped by `close`. */
+export async function openServer(): Promise<TestServer> {
+  const server = await startPostgres()
+  const pool = new pg.Pool({ connectionString: server.url, max: 20 })
+  pool.on('error', () => {}) // A backend that a test killed.
+  const close = async () => {
+    await pool.end()
+    await server.stop()
+  }
+  try {
+    await pool.query(readFileSync(bootstrapPath, 'utf8'))
+    for (const { text } of readMigrations(migrationDir)) await pool.query(`begin;${text};commit;`)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const withTransaction: WithTransaction = async (work) => {
+    const client = await pool.connect()
+    client.on('error', () => {})
+    let broken = false
+    try {
+      await client.query('begin')
+      const answer = await work(async (text, values) => (await client.query(text, [...values])).rows)
+      await client.query('commit')
+      return answer
+    } catch (error) {
+      await client.query('rollback').catch(() => {
+        broken = true
+      })
+      throw error
+    } finally {
+      client.removeAllListeners('error')
+      client.release(broken)
+    }
+  }
+  return { ...databaseOf(withTransaction, close), url: server.url }
+}
+
+/** Runs `work` on PGlite and closes it, whatever happens. */
+export async function withPglite<T>(work: (database: TestDatabase) => Promise<T>): Promise<T> {
+  const database = await openPglite()
+  try {
+    return await work(database)
+  } finally {
+    await database.close()
+  }
+}
+
+/** Runs `work` on a server and stops it, whatever happens. */
+export async function withPostgres<T>(work: (database: TestServer) => Promise<T>): Promise<T> {
+  const database = await openServer()
+  try {
+    return await work(database)
+  } finally {
+    await database.close()
+  }
+}
