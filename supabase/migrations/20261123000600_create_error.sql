@@ -55,7 +55,7 @@ create table telltale.error_groups (
   count bigint not null,
   sample jsonb not null,
   primary key (fingerprint, source_id),
-  constraint error_groups_count_something check (count >= 1),
+  constraint error_groups_count_from_zero check (count >= 0),
   constraint error_groups_end_after_they_begin check (last_seen_at >= first_seen_at)
 );
 create index error_groups_by_last_seen on telltale.error_groups (last_seen_at);
