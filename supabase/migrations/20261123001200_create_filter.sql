@@ -45,7 +45,7 @@ comment on function telltale.cursor_of(jsonb) is 'A place in a list as opaque te
 revoke all on function telltale.cursor_of(jsonb) from public, anon;
 grant execute on function telltale.cursor_of(jsonb) to authenticated, service_role;
 
-create function telltale.place_of(cursor text, keys text[]) returns jsonb
+create function telltale.place_of(cursor text, shape jsonb) returns jsonb
 language plpgsql immutable
 set search_path = ''
 as $$
@@ -58,20 +58,21 @@ begin
   end if;
   begin
     place := convert_from(decode(base64 || repeat('=', (4 - length(base64) % 4) % 4), 'base64'), 'UTF8')::jsonb;
-    if jsonb_typeof(place) = 'object' and place ?& keys
-      and not exists (select from jsonb_each(place) as p where jsonb_typeof(p.value) not in ('string', 'number')) then
-      return place;
-    end if;
   exception
-    when data_exception then null;
+    when data_exception then place := null;
   end;
+  if jsonb_typeof(place) = 'object'
+    and not exists (select from jsonb_each_text(shape) as s where coalesce(place ->> s.key, '') !~ s.value) then
+    return place;
+  end if;
   raise exception 'Cannot read cursor: %', to_json(left(cursor, 100))
     using errcode = '22023', hint = 'A cursor is the `next` of the page before, from the same function; null begins.';
 end
 $$;
-comment on function telltale.place_of(text, text[]) is 'The place that a cursor means, null of null; raises 22023 unless it has these keys.';
-revoke all on function telltale.place_of(text, text[]) from public, anon;
-grant execute on function telltale.place_of(text, text[]) to authenticated, service_role;
+comment on function telltale.place_of(text, jsonb) is
+  'The place that a cursor means, null of null; raises 22023 unless it has the keys of `shape` and their values match its patterns.';
+revoke all on function telltale.place_of(text, jsonb) from public, anon;
+grant execute on function telltale.place_of(text, jsonb) to authenticated, service_role;
 
 create function telltale.instant_of(filter jsonb, key text) returns timestamptz
 language plpgsql stable
@@ -102,28 +103,46 @@ comment on function telltale.instant_of(jsonb, text) is
 revoke all on function telltale.instant_of(jsonb, text) from public, anon;
 grant execute on function telltale.instant_of(jsonb, text) to authenticated, service_role;
 
-create function telltale.matching(filter jsonb, key text, expression text) returns text
+create function telltale.texts_in(filter jsonb, key text) returns text[]
 language plpgsql immutable
 set search_path = ''
 as $$
 declare
   value jsonb := filter -> key;
 begin
-  case jsonb_typeof(value)
-    when 'string' then return format(' and %s = %L', expression, filter ->> key);
-    when 'array' then
-      if not exists (select from jsonb_array_elements(value) as v where jsonb_typeof(v.value) <> 'string') then
-        return format(' and %s = any (%L::text[])', expression,
-          array(select jsonb_array_elements_text(value)));
-      end if;
-    when 'null' then return '';
-    else
-      if value is null then
-        return '';
-      end if;
-  end case;
+  if coalesce(jsonb_typeof(value), 'null') = 'null' then
+    return null;
+  end if;
+  if jsonb_typeof(value) = 'string' then
+    return array[filter ->> key];
+  end if;
+  if jsonb_typeof(value) = 'array' then
+    if not exists (select from jsonb_array_elements(value) as v where jsonb_typeof(v.value) <> 'string') then
+      return array(select jsonb_array_elements_text(value));
+    end if;
+  end if;
   raise exception 'Cannot read filter: % is %', key, value
     using errcode = '22023', hint = key || ' is a string or an array of strings.';
+end
+$$;
+comment on function telltale.texts_in(jsonb, text) is
+  'The string, or the strings, under a key of a filter, null when absent; raises 22023 for anything else.';
+revoke all on function telltale.texts_in(jsonb, text) from public, anon;
+grant execute on function telltale.texts_in(jsonb, text) to authenticated, service_role;
+
+create function telltale.matching(filter jsonb, key text, expression text) returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  texts text[] := telltale.texts_in(filter, key);
+begin
+  return case
+    when texts is null then ''
+    -- One value by `=`, so that an index gives the rows in their order.
+    when cardinality(texts) = 1 then format(' and %s = %L', expression, texts[1])
+    else format(' and %s = any (%L::text[])', expression, texts)
+  end;
 end
 $$;
 comment on function telltale.matching(jsonb, text, text) is

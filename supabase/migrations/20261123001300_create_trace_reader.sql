@@ -68,6 +68,7 @@ declare
   duration numeric := telltale.number_in(filter, 'min_duration_ms');
   call numeric := telltale.number_in(filter, 'call_number');
   words tsquery := telltale.query_of(filter ->> 'text');
+  layers text[] := telltale.texts_in(filter, 'layer');
   condition text := 'true';
 begin
   if since is not null then
@@ -83,11 +84,9 @@ begin
     || telltale.matching(filter, 'session', 't.session_key')
     || telltale.matching(filter, 'request_id', 't.request_id')
     || telltale.processes_where(filter);
-  case jsonb_typeof(filter -> 'layer')
-    when 'string' then condition := condition || format(' and t.layers ? %L', filter ->> 'layer');
-    when 'array' then condition := condition || format(' and t.layers ?| %L', array(select jsonb_array_elements_text(filter -> 'layer')));
-    else null;
-  end case;
+  if layers is not null then
+    condition := condition || format(' and t.layers ?| %L', layers);
+  end if;
   if duration is not null then
     condition := condition || format(' and t.duration_ms >= %L::double precision', duration);
   end if;
@@ -96,9 +95,13 @@ begin
       then telltale.call_rank(t.session_key, t.started_at, t.trace_id, %L) end) = %L', greatest(1, least(call, 100000)), call);
   end if;
   if words is not null then
-    condition := condition || format(' and (telltale.words_of(t.name, t.tool, t.provider, t.model, t.request_id,
-      t.session_key) @@ %L or t.trace_id in (select e.trace_id from telltale.errors as e
-      where telltale.words_of(e.error_type, e.message, e.culprit) @@ %L and e.trace_id is not null))', words, words);
+    -- Not `or`, which would go through all traces by their start and read the words of each.
+    condition := condition || format(' and (t.trace_id, t.day) in (
+      select w.trace_id, w.day from telltale.traces as w
+      where telltale.words_of(w.name, w.tool, w.provider, w.model, w.request_id, w.session_key) @@ %L
+      union all
+      select d.trace_id, d.day from telltale.errors as e join telltale.trace_days as d on d.trace_id = e.trace_id
+      where telltale.words_of(e.error_type, e.message, e.culprit) @@ %L)', words, words);
   end if;
   if place is not null then
     condition := condition || format(' and (t.started_at, t.trace_id) < (%L, %L) and t.day <= %L',
@@ -136,7 +139,7 @@ begin
         ''us'', telltale.us_of(min(started_at)), ''id'',
         (array_agg(trace_id order by started_at, trace_id))[1])) end)
     from page',
-    telltale.traces_where(filter, telltale.place_of(cursor, array['us', 'id'])), size, size) into answer;
+    telltale.traces_where(filter, telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{32}$"}')), size, size) into answer;
   return answer;
 end
 $$;
@@ -177,9 +180,9 @@ begin
       left join telltale.processes as p on p.process_id = (s.value ->> 'process')::uuid
       left join telltale.sources as source on source.source_id = p.source_id)),
     'errors', coalesce((
-      select jsonb_agg(telltale.error_row(e) order by e.at, e.error_id)
-      from (select e from telltale.errors as e where e.trace_id = row_found.trace_id
-        and e.day between found_day - 1 and found_day + 2 order by e.at, e.error_id limit 1000) as listed(e)), '[]'),
+      select jsonb_agg(telltale.error_row(listed.row) order by listed.at, listed.error_id)
+      from (select e as row, e.at, e.error_id from telltale.errors as e where e.trace_id = row_found.trace_id
+        and e.day between found_day - 1 and found_day + 2 order by e.at, e.error_id limit 1000) as listed), '[]'),
     'messages', coalesce((
       select jsonb_agg(to_jsonb(m) - 'day' order by m.at, m.message_id)
       from (select * from telltale.messages as m where m.trace_id = row_found.trace_id
@@ -208,15 +211,10 @@ declare
 begin
   perform telltale.require_reader();
   size := telltale.page_size(n);
-  place := telltale.place_of(cursor, array['us', 'id', 'seen']);
-  begin
-    head := telltale.at_of((place ->> 'us')::bigint);
-    seen := (place ->> 'seen')::pg_snapshot;
-  exception
-    when data_exception then
-      raise exception 'Cannot read cursor: %', to_json(left(cursor, 100)) using errcode = '22023',
-        hint = 'A cursor is the `next` of the page before, from the same function; null begins.';
-  end;
+  place := telltale.place_of(cursor,
+    '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{0,32}$", "seen": "^[0-9]+:[0-9]+:[0-9,]*$"}');
+  head := telltale.at_of((place ->> 'us')::bigint);
+  seen := (place ->> 'seen')::pg_snapshot;
   with fresh as (
     (select t.* from telltale.traces as t
     where place is not null and t.duration_ms is not null and (t.changed_at, t.trace_id) > (head, place ->> 'id')

@@ -35,7 +35,7 @@ begin
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'trace_id', 'connection_type',
     'environment', 'service', 'text']);
-  place := telltale.place_of(cursor, array['us', 'id']);
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}');
   since := telltale.instant_of(filter, 'from');
   till := telltale.instant_of(filter, 'to');
   words := telltale.query_of(filter ->> 'text');
@@ -94,7 +94,7 @@ begin
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text']);
-  place := telltale.place_of(cursor, array['us', 'id']);
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^v[0-9]+:"}');
   since := telltale.instant_of(filter, 'from');
   till := telltale.instant_of(filter, 'to');
   words := telltale.query_of(filter ->> 'text');
@@ -152,7 +152,7 @@ begin
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['environment', 'service', 'process']);
-  place := telltale.place_of(cursor, array['id']);
+  place := telltale.place_of(cursor, '{"id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}');
   execute format(
     'with hole as (
       select p.process_id, p.source_id, p.last_seen_at, p.recorded, p.stored, p.rejected, p.dropped, p.seqs_forgotten,
