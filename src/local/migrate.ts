@@ -113,8 +113,10 @@ end $$;
 `
 }
 
+/** Begins with a semicolon, since the text need not end with one. */
 function recordOf({ version, name, text }: Migration): string {
   return `
+;
 insert into supabase_migrations.schema_migrations (version, name, statements)
 values ('${version}', '${name}', array[${literalOf(text)}]);`
 }
