@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { bootstrapPath, migrationDir, readMigrations } from '../src/local/migrate.ts'
-import { startPostgres } from './postgres_cluster_fixture.ts'
+import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
 
 export { noPostgresReason } from './postgres_cluster_fixture.ts'
 
@@ -65,10 +65,14 @@ export async function openPglite(): Promise<TestDatabase> {
   )
 }
 
+/** As PGlite reads it: bigint as a number. */
+const parserOf = ((oid: number, format: 'text') =>
+  oid === 20 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser
+
 /** A PostgreSQL server of its own with up to 20 connections, migrated; stopped by `close`. */
 export async function openServer(): Promise<TestServer> {
   const server = await startPostgres()
-  const pool = new pg.Pool({ connectionString: server.url, max: 20 })
+  const pool = new pg.Pool({ connectionString: server.url, max: 20, types: { getTypeParser: parserOf } })
   pool.on('error', () => {}) // A backend that a test killed.
   const close = async () => {
     await pool.end()
@@ -122,3 +126,13 @@ export async function withPostgres<T>(work: (database: TestServer) => Promise<T>
     await database.close()
   }
 }
+
+/** Where every promise of the schema is tested. `reason` says why one cannot run here, null when it can. */
+export const testDatabases: readonly {
+  readonly name: string
+  readonly open: () => Promise<TestDatabase>
+  readonly reason: string | null
+}[] = [
+  { name: 'on PGlite', open: openPglite, reason: null },
+  { name: 'on PostgreSQL', open: openServer, reason: noPostgresReason() },
+]
