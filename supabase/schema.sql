@@ -1,0 +1,2560 @@
+-- The schema telltale as the migrations leave it. Written by `node test/schema_fixture.ts`; do not edit.
+
+create table telltale.admitted_names (
+  source_id uuid not null,
+  series_key text not null,
+  admitted_at timestamp with time zone not null default now()
+);
+alter table telltale.admitted_names add constraint admitted_names_have_a_kind CHECK ((series_key ~ '^(tool|provider|model|layer|connection):'::text));
+alter table telltale.admitted_names add constraint admitted_names_pkey PRIMARY KEY (source_id, series_key);
+alter table telltale.admitted_names add constraint admitted_names_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+alter table telltale.admitted_names enable row level security;
+create policy admitted_names_read on telltale.admitted_names for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.admitted_names to authenticated;
+grant select on telltale.admitted_names to service_role;
+comment on table telltale.admitted_names is 'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers and 16
+connections (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
+comment on column telltale.admitted_names.source_id is 'Whose name it is.';
+comment on column telltale.admitted_names.series_key is 'The series key, such as tool:read_file.';
+comment on column telltale.admitted_names.admitted_at is 'When it was first seen.';
+
+create table telltale.batches (
+  batch_id uuid not null,
+  process_id uuid not null,
+  key_id text not null,
+  seq bigint not null,
+  piece_index integer not null,
+  piece_count integer not null,
+  made_at timestamp with time zone not null,
+  received_at timestamp with time zone not null default now(),
+  ack jsonb not null
+);
+alter table telltale.batches add constraint batches_are_a_piece_of_a_whole CHECK (((piece_index >= 1) AND (piece_index <= piece_count)));
+alter table telltale.batches add constraint batches_count_from_one CHECK ((seq >= 1));
+alter table telltale.batches add constraint batches_pkey PRIMARY KEY (batch_id);
+CREATE INDEX batches_by_receipt ON telltale.batches USING btree (received_at);
+CREATE INDEX batches_in_pieces ON telltale.batches USING btree (process_id, seq) WHERE (piece_count > 1);
+alter table telltale.batches enable row level security;
+create policy batches_read on telltale.batches for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.batches to authenticated;
+grant select on telltale.batches to service_role;
+comment on table telltale.batches is 'Every batch taken in the last 30 days, so that one sent again changes nothing and is answered what it was the first time.';
+comment on column telltale.batches.batch_id is 'As the reporter froze it before the first attempt.';
+comment on column telltale.batches.process_id is 'Which process sent it.';
+comment on column telltale.batches.key_id is 'The ingest key that it came with.';
+comment on column telltale.batches.seq is 'Sequence number in its process, from 1; the pieces of a cut batch share it.';
+comment on column telltale.batches.piece_index is 'Which piece, from 1.';
+comment on column telltale.batches.piece_count is 'Of how many pieces; 1 for a whole batch.';
+comment on column telltale.batches.made_at is 'When it was made, by the process''s clock.';
+comment on column telltale.batches.received_at is 'When it was stored.';
+comment on column telltale.batches.ack is 'What its first attempt was answered: {accepted, rejected, renamed}.';
+
+create table telltale.error_groups (
+  fingerprint text collate "C" not null,
+  source_id uuid not null,
+  first_seen_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone not null,
+  count bigint not null,
+  sample jsonb not null
+);
+alter table telltale.error_groups add constraint error_groups_count_from_zero CHECK ((count >= 0));
+alter table telltale.error_groups add constraint error_groups_end_after_they_begin CHECK ((last_seen_at >= first_seen_at));
+alter table telltale.error_groups add constraint error_groups_pkey PRIMARY KEY (fingerprint, source_id);
+alter table telltale.error_groups add constraint error_groups_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+CREATE INDEX error_groups_by_last_seen ON telltale.error_groups USING btree (last_seen_at);
+CREATE INDEX error_groups_by_source ON telltale.error_groups USING btree (source_id);
+alter table telltale.error_groups enable row level security;
+create policy error_groups_read on telltale.error_groups for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.error_groups to authenticated;
+grant select on telltale.error_groups to service_role;
+comment on table telltale.error_groups is 'Errors of one fingerprint from one source. Outlives the errors themselves.';
+comment on column telltale.error_groups.fingerprint is 'What its errors have in common.';
+comment on column telltale.error_groups.source_id is 'Where they came from.';
+comment on column telltale.error_groups.first_seen_at is 'When the first of them happened.';
+comment on column telltale.error_groups.last_seen_at is 'When the last of them happened.';
+comment on column telltale.error_groups.count is 'How many errors were stored.';
+comment on column telltale.error_groups.sample is 'The last of them: {error_id, error_type, message, culprit, trace_id}; of two at one instant the greater text.';
+
+create table telltale.errors (
+  error_id uuid not null,
+  fingerprint text collate "C" not null,
+  day date not null,
+  at timestamp with time zone not null,
+  process_id uuid not null,
+  trace_id text collate "C",
+  span_id text,
+  error_type text not null,
+  message text not null,
+  traceback text,
+  culprit text,
+  context jsonb not null default '{}'::jsonb,
+  connection_type text,
+  direction text,
+  script_name text,
+  function_name text,
+  data_size_bytes bigint,
+  response_time_ms double precision,
+  metadata jsonb
+) partition by LIST (day);
+alter table telltale.errors add constraint errors_have_versioned_fingerprints CHECK ((fingerprint ~ '^v[0-9]+:.+'::text));
+alter table telltale.errors add constraint errors_pkey PRIMARY KEY (error_id, fingerprint, day);
+CREATE INDEX errors_by_fingerprint ON ONLY telltale.errors USING btree (fingerprint, at, error_id);
+CREATE INDEX errors_by_time ON ONLY telltale.errors USING btree (at, error_id);
+CREATE INDEX errors_by_trace ON ONLY telltale.errors USING btree (trace_id) WHERE (trace_id IS NOT NULL);
+CREATE INDEX errors_by_word ON ONLY telltale.errors USING gin (telltale.words_of(VARIADIC ARRAY[error_type, message, culprit]));
+alter table telltale.errors enable row level security;
+create policy errors_read on telltale.errors for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.errors to authenticated;
+grant select on telltale.errors to service_role;
+comment on table telltale.errors is 'One row for each failure; an event with an error is one too.';
+comment on column telltale.errors.error_id is 'UUID that the recorder gave it; the event''s id where it came as an event.';
+comment on column telltale.errors.fingerprint is 'What it has in common with others: v1: and 32 hex digits, see src/core/fingerprint.ts.';
+comment on column telltale.errors.day is 'Its partition: the UTC day of `at`.';
+comment on column telltale.errors.at is 'When it happened, by the reporter''s clock.';
+comment on column telltale.errors.process_id is 'The process that recorded it.';
+comment on column telltale.errors.trace_id is 'The request that it happened in, null outside of any.';
+comment on column telltale.errors.span_id is 'The span that it happened in.';
+comment on column telltale.errors.error_type is 'Class or code.';
+comment on column telltale.errors.message is 'Redacted text, at most 8 KiB.';
+comment on column telltale.errors.traceback is 'Redacted stack trace as the language prints it, at most 64 KiB.';
+comment on column telltale.errors.culprit is 'The innermost frame of the application''s own code.';
+comment on column telltale.errors.context is 'Everything else that was recorded.';
+comment on column telltale.errors.connection_type is 'Of an event: such as websocket or redis. Null where it came as an error, as are the next six.';
+comment on column telltale.errors.direction is 'Of an event: send, receive, error, connect ...';
+comment on column telltale.errors.script_name is 'Of an event: the script that recorded it.';
+comment on column telltale.errors.function_name is 'Of an event: the function that recorded it.';
+comment on column telltale.errors.data_size_bytes is 'Of an event: size in bytes.';
+comment on column telltale.errors.response_time_ms is 'Of an event: response time in ms.';
+comment on column telltale.errors.metadata is 'Of an event: its metadata.';
+
+create table telltale.gauges (
+  process_id uuid not null,
+  name text collate "C" not null,
+  labels_hash uuid not null,
+  at timestamp with time zone not null,
+  day date not null,
+  value double precision not null,
+  labels jsonb not null default '{}'::jsonb
+) partition by LIST (day);
+alter table telltale.gauges add constraint gauges_pkey PRIMARY KEY (process_id, name, labels_hash, at, day);
+CREATE INDEX gauges_by_name ON ONLY telltale.gauges USING btree (name, at);
+alter table telltale.gauges enable row level security;
+create policy gauges_read on telltale.gauges for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.gauges to authenticated;
+grant select on telltale.gauges to service_role;
+comment on table telltale.gauges is 'Sampled resources of single processes: one row for process, name, labels and instant.';
+comment on column telltale.gauges.process_id is 'The process that sampled it.';
+comment on column telltale.gauges.name is 'What was sampled; the unit is part of the name, such as redis_memory_mb.';
+comment on column telltale.gauges.labels_hash is 'md5 of `labels`, which may be too long for a key.';
+comment on column telltale.gauges.at is 'When it was sampled, by the reporter''s clock.';
+comment on column telltale.gauges.day is 'Its partition: the UTC day of `at`.';
+comment on column telltale.gauges.value is 'In the unit that the name says. Of two samples of one instant the greater.';
+comment on column telltale.gauges.labels is 'What tells samples of one name apart.';
+
+create table telltale.hours_due (
+  hour timestamp with time zone not null,
+  source_id uuid not null,
+  due_at timestamp with time zone not null default now()
+);
+alter table telltale.hours_due add constraint hours_due_pkey PRIMARY KEY (hour, source_id);
+alter table telltale.hours_due add constraint hours_due_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+CREATE INDEX hours_due_by_source ON telltale.hours_due USING btree (source_id);
+alter table telltale.hours_due enable row level security;
+create policy hours_due_read on telltale.hours_due for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.hours_due to authenticated;
+grant select on telltale.hours_due to service_role;
+comment on table telltale.hours_due is 'Hours with a minute that changed since they were computed.';
+comment on column telltale.hours_due.hour is 'Start of the hour, UTC.';
+comment on column telltale.hours_due.source_id is 'Where it was counted.';
+comment on column telltale.hours_due.due_at is 'When a minute of it last changed.';
+
+create table telltale.ingest_keys (
+  key_id text collate "C" not null,
+  key_hash text not null,
+  name text not null,
+  created_at timestamp with time zone not null default now(),
+  revoked_at timestamp with time zone
+);
+alter table telltale.ingest_keys add constraint ingest_keys_are_kept_as_sha256 CHECK ((key_hash ~ '^[0-9a-f]{64}$'::text));
+alter table telltale.ingest_keys add constraint ingest_keys_have_ids_of_twelve CHECK ((key_id ~ '^[a-z0-9]{12}$'::text));
+alter table telltale.ingest_keys add constraint ingest_keys_have_short_names CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 256)));
+alter table telltale.ingest_keys add constraint ingest_keys_pkey PRIMARY KEY (key_id);
+alter table telltale.ingest_keys enable row level security;
+comment on table telltale.ingest_keys is 'Who may send. The key itself is not kept.';
+comment on column telltale.ingest_keys.key_id is 'The public part of tt_<key_id>_<secret>.';
+comment on column telltale.ingest_keys.key_hash is 'sha256 of the whole key, 64 hex digits.';
+comment on column telltale.ingest_keys.name is 'For people.';
+comment on column telltale.ingest_keys.created_at is 'When it was made.';
+comment on column telltale.ingest_keys.revoked_at is 'When it was revoked; null while it is good.';
+
+create table telltale.members (
+  user_id uuid not null,
+  email text,
+  added_at timestamp with time zone not null default now()
+);
+alter table telltale.members add constraint members_have_short_emails CHECK ((octet_length(email) <= 320));
+alter table telltale.members add constraint members_pkey PRIMARY KEY (user_id);
+alter table telltale.members enable row level security;
+create policy members_read on telltale.members for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.members to authenticated;
+grant select on telltale.members to service_role;
+comment on table telltale.members is 'Who may read. A row here is the right to see everything in this schema.';
+comment on column telltale.members.user_id is 'The user''s id in Supabase Auth: the sub of the token.';
+comment on column telltale.members.email is 'For people who read this table; decides nothing.';
+comment on column telltale.members.added_at is 'When the member was added.';
+
+create table telltale.messages (
+  message_id text collate "C" not null,
+  day date not null,
+  at timestamp with time zone not null,
+  process_id uuid not null,
+  trace_id text collate "C",
+  span_id text,
+  conversation_id text,
+  role text,
+  model_used text,
+  provider_used text,
+  response_time_ms double precision,
+  tool_name text,
+  thinking_mode text,
+  token_usage jsonb,
+  metadata jsonb not null default '{}'::jsonb
+) partition by LIST (day);
+alter table telltale.messages add constraint messages_pkey PRIMARY KEY (message_id, day);
+CREATE INDEX messages_by_conversation ON ONLY telltale.messages USING btree (conversation_id, at) WHERE (conversation_id IS NOT NULL);
+CREATE INDEX messages_by_time ON ONLY telltale.messages USING btree (at, message_id);
+CREATE INDEX messages_by_trace ON ONLY telltale.messages USING btree (trace_id) WHERE (trace_id IS NOT NULL);
+alter table telltale.messages enable row level security;
+create policy messages_read on telltale.messages for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.messages to authenticated;
+grant select on telltale.messages to service_role;
+comment on table telltale.messages is 'One row for each message to or from a model; its metadata, not its text.';
+comment on column telltale.messages.message_id is 'As the recorder named it.';
+comment on column telltale.messages.day is 'Its partition: the UTC day of `at`.';
+comment on column telltale.messages.at is 'When it was said, by the reporter''s clock.';
+comment on column telltale.messages.process_id is 'The process that recorded it.';
+comment on column telltale.messages.trace_id is 'The request that it belongs to.';
+comment on column telltale.messages.span_id is 'The span that it belongs to.';
+comment on column telltale.messages.conversation_id is 'The conversation that it belongs to.';
+comment on column telltale.messages.role is 'user, assistant, system or tool.';
+comment on column telltale.messages.model_used is 'The model that answered.';
+comment on column telltale.messages.provider_used is 'The provider that served it.';
+comment on column telltale.messages.response_time_ms is 'How long the model took, in ms.';
+comment on column telltale.messages.tool_name is 'The tool that spoke.';
+comment on column telltale.messages.thinking_mode is 'The mode that the model was asked to think in.';
+comment on column telltale.messages.token_usage is 'Tokens as the provider counted them.';
+comment on column telltale.messages.metadata is 'Everything else that was recorded.';
+
+create table telltale.partition_days (
+  day date not null,
+  made_at timestamp with time zone not null default now()
+);
+alter table telltale.partition_days add constraint partition_days_pkey PRIMARY KEY (day);
+alter table telltale.partition_days enable row level security;
+create policy partition_days_read on telltale.partition_days for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.partition_days to authenticated;
+grant select on telltale.partition_days to service_role;
+comment on table telltale.partition_days is 'The UTC days whose partitions exist.';
+comment on column telltale.partition_days.day is 'UTC day.';
+comment on column telltale.partition_days.made_at is 'When its partitions were made.';
+
+create table telltale.processes (
+  process_id uuid not null,
+  source_id uuid not null,
+  version text,
+  started_at timestamp with time zone not null,
+  host text,
+  pid bigint,
+  sdk text not null,
+  first_seen_at timestamp with time zone not null default now(),
+  last_seen_at timestamp with time zone not null default now(),
+  renewed_at timestamp with time zone,
+  running jsonb not null default '[]'::jsonb,
+  running_total bigint not null default 0,
+  running_seq bigint not null default 0,
+  pace_ms integer not null default 15000,
+  seqs int8multirange not null default '{}'::int8multirange,
+  seqs_forgotten bigint not null default 0,
+  recorded bigint not null default 0,
+  dropped jsonb not null default '{}'::jsonb,
+  counters_seq bigint not null default 0,
+  stored bigint not null default 0,
+  rejected bigint not null default 0,
+  clock_offset_us bigint
+);
+alter table telltale.processes add constraint processes_count_from_zero CHECK ((LEAST(recorded, stored, rejected, running_seq, counters_seq) >= 0));
+alter table telltale.processes add constraint processes_drop_for_a_reason CHECK ((jsonb_typeof(dropped) = 'object'::text));
+alter table telltale.processes add constraint processes_list_what_runs CHECK ((jsonb_typeof(running) = 'array'::text));
+alter table telltale.processes add constraint processes_pkey PRIMARY KEY (process_id);
+alter table telltale.processes add constraint processes_run_at_least_what_they_list CHECK ((running_total >= jsonb_array_length(running)));
+alter table telltale.processes add constraint processes_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id);
+CREATE INDEX processes_by_last_seen ON telltale.processes USING btree (last_seen_at);
+CREATE INDEX processes_by_source ON telltale.processes USING btree (source_id);
+CREATE INDEX processes_with_running_calls ON telltale.processes USING btree (renewed_at) WHERE (running_total > 0);
+alter table telltale.processes enable row level security;
+create policy processes_read on telltale.processes for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.processes to authenticated;
+grant select on telltale.processes to service_role;
+comment on table telltale.processes is 'One row for each process that ever sent a batch in the last 60 days.';
+comment on column telltale.processes.process_id is 'UUID minted when the process started, and again after fork.';
+comment on column telltale.processes.source_id is 'Where its metrics belong; as its first batch said.';
+comment on column telltale.processes.version is 'The service''s version, as its first batch said.';
+comment on column telltale.processes.started_at is 'When the process started, by its own clock.';
+comment on column telltale.processes.host is 'Host name, null when unknown.';
+comment on column telltale.processes.pid is 'Process id on that host, null when unknown.';
+comment on column telltale.processes.sdk is 'Name and version of the reporter, such as telltale-js/0.1.0.';
+comment on column telltale.processes.first_seen_at is 'When its first batch arrived.';
+comment on column telltale.processes.last_seen_at is 'When its last batch arrived.';
+comment on column telltale.processes.renewed_at is 'When the last batch arrived that was fresh enough to speak for what runs now; null before the first such.';
+comment on column telltale.processes.running is 'What it runs now: [{trace_id, span_id, layer, name, tool, session, start_us}], one entry a trace, at most 1,000. Replaced
+whole by a batch of greater seq that is not stale on arrival; emptied when it is not renewed in time.';
+comment on column telltale.processes.running_total is 'The true number of running calls; `running` may list fewer.';
+comment on column telltale.processes.running_seq is 'The seq of the batch that `running` came with.';
+comment on column telltale.processes.pace_ms is 'How often it was asked to send while calls run, in ms.';
+comment on column telltale.processes.seqs is 'The sequence numbers of its batches that arrived whole. Holes are gaps; see gaps().';
+comment on column telltale.processes.seqs_forgotten is 'How many missing numbers were closed because `seqs` had more than 1,000 ranges: they are lost for certain.';
+comment on column telltale.processes.recorded is 'How many records it made so far, by its own count at counters_seq.';
+comment on column telltale.processes.dropped is 'How many records it gave up so far, by reason, at counters_seq.';
+comment on column telltale.processes.counters_seq is 'The greatest seq seen; recorded and dropped are as of this batch.';
+comment on column telltale.processes.stored is 'How many of its records were accepted.';
+comment on column telltale.processes.rejected is 'How many of its records were refused one by one.';
+comment on column telltale.processes.clock_offset_us is 'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards. Null: unknown.
+Applied when reading, never when storing.';
+
+create table telltale.rollup_hours (
+  hour timestamp with time zone not null,
+  source_id uuid not null,
+  series jsonb not null,
+  computed_at timestamp with time zone not null default now()
+);
+alter table telltale.rollup_hours add constraint rollup_hours_are_whole_hours CHECK (((EXTRACT(minute FROM hour) = (0)::numeric) AND (EXTRACT(second FROM hour) = (0)::numeric)));
+alter table telltale.rollup_hours add constraint rollup_hours_pkey PRIMARY KEY (hour, source_id);
+alter table telltale.rollup_hours add constraint rollup_hours_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+CREATE INDEX rollup_hours_by_source ON telltale.rollup_hours USING btree (source_id);
+alter table telltale.rollup_hours enable row level security;
+create policy rollup_hours_read on telltale.rollup_hours for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.rollup_hours to authenticated;
+grant select on telltale.rollup_hours to service_role;
+comment on table telltale.rollup_hours is 'Hours, computed from their minutes; kept 400 days. The minutes are the truth while they last.';
+comment on column telltale.rollup_hours.hour is 'Start of the hour, UTC.';
+comment on column telltale.rollup_hours.source_id is 'Where it was counted.';
+comment on column telltale.rollup_hours.series is 'As in rollup_minutes.';
+comment on column telltale.rollup_hours.computed_at is 'When it was last computed.';
+
+create table telltale.rollup_minutes (
+  minute timestamp with time zone not null,
+  day date not null,
+  source_id uuid not null,
+  batch_id uuid,
+  series jsonb not null
+) partition by LIST (day);
+alter table telltale.rollup_minutes add constraint rollup_minutes_are_whole_minutes CHECK ((EXTRACT(second FROM minute) = (0)::numeric));
+alter table telltale.rollup_minutes add constraint rollup_minutes_lie_in_their_day CHECK ((day = ((minute AT TIME ZONE 'UTC'::text))::date));
+alter table telltale.rollup_minutes add constraint rollup_minutes_map_keys_to_cells CHECK ((jsonb_typeof(series) = 'object'::text));
+CREATE INDEX rollup_minutes_by_minute ON ONLY telltale.rollup_minutes USING btree (minute, source_id);
+CREATE INDEX rollup_minutes_not_yet_compacted ON ONLY telltale.rollup_minutes USING btree (minute, source_id) WHERE (batch_id IS NOT NULL);
+alter table telltale.rollup_minutes enable row level security;
+create policy rollup_minutes_read on telltale.rollup_minutes for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.rollup_minutes to authenticated;
+grant select on telltale.rollup_minutes to service_role;
+comment on table telltale.rollup_minutes is 'Parts of minutes: the sum of all rows of a minute and source is what happened in it. Counts every request.';
+comment on column telltale.rollup_minutes.minute is 'Start of the minute.';
+comment on column telltale.rollup_minutes.day is 'Its partition: the UTC day of the minute.';
+comment on column telltale.rollup_minutes.source_id is 'Where it was counted.';
+comment on column telltale.rollup_minutes.batch_id is 'The batch that brought this part; null for a sum that the tick made.';
+comment on column telltale.rollup_minutes.series is '{key: {count, errors, bytes_in, bytes_out, tokens_in, tokens_out, latency: histogram in µs}}; keys as in src/core/window.ts.';
+
+create table telltale.sources (
+  source_id uuid not null,
+  service text not null,
+  environment text not null,
+  instance text not null,
+  created_at timestamp with time zone not null default now()
+);
+alter table telltale.sources add constraint sources_are_told_apart_by_service_environment_and_instance UNIQUE (service, environment, instance);
+alter table telltale.sources add constraint sources_pkey PRIMARY KEY (source_id);
+alter table telltale.sources enable row level security;
+create policy sources_read on telltale.sources for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.sources to authenticated;
+grant select on telltale.sources to service_role;
+comment on table telltale.sources is 'Where metrics come from. A source that changes its version stays one source.';
+comment on column telltale.sources.source_id is 'Derived from the three names, see source_id_of: the same in any order of arrival.';
+comment on column telltale.sources.service is 'What runs, such as exai.';
+comment on column telltale.sources.environment is 'Such as production; demo is what `telltale start` shows on an empty store.';
+comment on column telltale.sources.instance is 'Which of several, such as a host or container name.';
+comment on column telltale.sources.created_at is 'When its first batch arrived.';
+
+create view telltale.spans with (security_invoker=true) as
+ SELECT t.trace_id,
+    s.key AS span_id,
+    (s.value ->> 'parent_span_id'::text) AS parent_span_id,
+    (s.value ->> 'layer'::text) AS layer,
+    COALESCE((s.value ->> 'kind'::text), 'work'::text) AS kind,
+    (s.value ->> 'name'::text) AS name,
+    telltale.at_of(((s.value -> 'start_us'::text))::bigint) AS started_at,
+    telltale.at_of(((s.value -> 'end_us'::text))::bigint) AS ended_at,
+    (((((s.value -> 'end_us'::text))::bigint - ((s.value -> 'start_us'::text))::bigint))::double precision / (1000.0)::double precision) AS duration_ms,
+    (s.value ->> 'outcome'::text) AS outcome,
+    COALESCE(((s.value -> 'entry'::text))::boolean, false) AS entry,
+    (s.value ->> 'tool'::text) AS tool,
+    (s.value ->> 'provider'::text) AS provider,
+    (s.value ->> 'model'::text) AS model,
+    ((s.value -> 'tokens_in'::text))::bigint AS tokens_in,
+    ((s.value -> 'tokens_out'::text))::bigint AS tokens_out,
+    (s.value ->> 'holder'::text) AS holder,
+    COALESCE((s.value -> 'attributes'::text), '{}'::jsonb) AS attributes,
+    ((s.value ->> 'process'::text))::uuid AS process_id,
+    COALESCE(((s.value -> 'concluded'::text))::boolean, false) AS concluded,
+    t.day
+   FROM (telltale.traces t
+     CROSS JOIN LATERAL jsonb_each(t.spans) s(key, value));
+grant select on telltale.spans to authenticated;
+grant select on telltale.spans to service_role;
+comment on table telltale.spans is 'The spans of every trace, one row each, for people and SQL. Filter by trace_id or day: it unfolds what it reads.';
+comment on column telltale.spans.trace_id is '32 hex digits.';
+comment on column telltale.spans.span_id is '16 hex digits.';
+comment on column telltale.spans.parent_span_id is 'The span that it hangs on, null for a root.';
+comment on column telltale.spans.layer is 'shim, websocket, tool, provider, api, storage, or a deployment''s own.';
+comment on column telltale.spans.kind is 'work, or wait: the request waited.';
+comment on column telltale.spans.name is 'What was done.';
+comment on column telltale.spans.started_at is 'By the reporter''s clock.';
+comment on column telltale.spans.ended_at is 'By the reporter''s clock; null while it runs.';
+comment on column telltale.spans.duration_ms is 'In ms, to the µs; null while it runs.';
+comment on column telltale.spans.outcome is 'How it ended, null while it runs or where nobody said.';
+comment on column telltale.spans.entry is 'Whether it is the span of the outermost recorder.';
+comment on column telltale.spans.tool is 'The tool, where it says.';
+comment on column telltale.spans.provider is 'The provider, where it says.';
+comment on column telltale.spans.model is 'The model, where it says.';
+comment on column telltale.spans.tokens_in is 'Tokens sent to a model.';
+comment on column telltale.spans.tokens_out is 'Tokens a model answered with.';
+comment on column telltale.spans.holder is 'Of a wait span: who held what it waited for.';
+comment on column telltale.spans.attributes is 'Everything else that was recorded.';
+comment on column telltale.spans.process_id is 'The process that recorded it.';
+comment on column telltale.spans.concluded is 'Whether the tick ended it because its process fell silent.';
+comment on column telltale.spans.day is 'The partition of its trace.';
+
+create table telltale.tick_lease (
+  only_row boolean not null default true,
+  holder text,
+  claimed_at timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  expires_at timestamp with time zone not null default '-infinity'::timestamp with time zone
+);
+alter table telltale.tick_lease add constraint tick_lease_is_one_row CHECK (only_row);
+alter table telltale.tick_lease add constraint tick_lease_pkey PRIMARY KEY (only_row);
+alter table telltale.tick_lease enable row level security;
+create policy tick_lease_read on telltale.tick_lease for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.tick_lease to authenticated;
+grant select on telltale.tick_lease to service_role;
+comment on table telltale.tick_lease is 'Who runs the tick. One row.';
+comment on column telltale.tick_lease.only_row is 'True.';
+comment on column telltale.tick_lease.holder is 'Who has it, null when released.';
+comment on column telltale.tick_lease.claimed_at is 'When it was last taken or renewed.';
+comment on column telltale.tick_lease.expires_at is 'Until when it is the holder''s.';
+
+create table telltale.trace_days (
+  trace_id text collate "C" not null,
+  day date not null
+);
+alter table telltale.trace_days add constraint trace_days_pkey PRIMARY KEY (trace_id);
+CREATE INDEX trace_days_by_day ON telltale.trace_days USING btree (day);
+alter table telltale.trace_days enable row level security;
+create policy trace_days_read on telltale.trace_days for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.trace_days to authenticated;
+grant select on telltale.trace_days to service_role;
+comment on table telltale.trace_days is 'In which partition each trace lies: the UTC day of the start that its first batch saw.';
+comment on column telltale.trace_days.trace_id is '32 hex digits (W3C trace context).';
+comment on column telltale.trace_days.day is 'UTC day of its partition; at most one day from that of its true start.';
+
+create table telltale.traces (
+  trace_id text collate "C" not null /* storage m */,
+  day date not null,
+  started_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  duration_ms double precision,
+  wait_ms double precision not null,
+  process_id uuid not null,
+  revision bigint not null default 1,
+  changed_at timestamp with time zone not null default clock_timestamp(),
+  changed_xid xid8 not null default pg_current_xact_id(),
+  bytes_in bigint,
+  bytes_out bigint,
+  tokens_in bigint,
+  tokens_out bigint,
+  call_number bigint,
+  span_count integer not null,
+  spans_dropped integer not null default 0,
+  name text not null /* storage m */,
+  outcome text /* storage m */,
+  request_id text /* storage m */,
+  session_key text /* storage m */,
+  session_rule text /* storage m */,
+  tool text /* storage m */,
+  provider text /* storage m */,
+  model text /* storage m */,
+  layers jsonb not null /* storage m */,
+  spans jsonb not null /* storage m */
+) partition by LIST (day);
+alter table telltale.traces add constraint traces_break_down_by_layer CHECK ((jsonb_typeof(layers) = 'object'::text));
+alter table telltale.traces add constraint traces_end_as_outcomes_are_named CHECK ((outcome = ANY (ARRAY['ok'::text, 'tool_error'::text, 'empty'::text, 'truncated'::text, 'caller_fault'::text, 'server_fault'::text, 'timeout'::text, 'cancelled'::text, 'interrupted'::text])));
+alter table telltale.traces add constraint traces_have_spans CHECK (((span_count >= 1) AND (jsonb_typeof(spans) = 'object'::text)));
+alter table telltale.traces add constraint traces_have_w3c_ids CHECK ((trace_id ~ '^[0-9a-f]{32}$'::text));
+alter table telltale.traces add constraint traces_pkey PRIMARY KEY (trace_id, day);
+CREATE INDEX traces_by_change ON ONLY telltale.traces USING btree (changed_at, trace_id) WHERE (duration_ms IS NOT NULL);
+CREATE INDEX traces_by_request ON ONLY telltale.traces USING btree (request_id, started_at, trace_id) WHERE (request_id IS NOT NULL);
+CREATE INDEX traces_by_session ON ONLY telltale.traces USING btree (session_key, started_at, trace_id) WHERE (session_key IS NOT NULL);
+CREATE INDEX traces_by_start ON ONLY telltale.traces USING btree (started_at, trace_id);
+CREATE INDEX traces_by_tool ON ONLY telltale.traces USING btree (tool, started_at, trace_id) WHERE (tool IS NOT NULL);
+CREATE INDEX traces_by_word ON ONLY telltale.traces USING gin (telltale.words_of(VARIADIC ARRAY[name, tool, provider, model, request_id, session_key]));
+CREATE INDEX traces_that_failed ON ONLY telltale.traces USING btree (started_at, trace_id) WHERE (outcome = ANY (ARRAY['tool_error'::text, 'server_fault'::text, 'timeout'::text, 'interrupted'::text]));
+alter table telltale.traces enable row level security;
+create policy traces_read on telltale.traces for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.traces to authenticated;
+grant select on telltale.traces to service_role;
+comment on table telltale.traces is 'One row for each request through the system.';
+comment on column telltale.traces.trace_id is '32 hex digits (W3C trace context).';
+comment on column telltale.traces.day is 'Its partition, from trace_days.';
+comment on column telltale.traces.started_at is 'The least start of its spans, by the reporter''s clock.';
+comment on column telltale.traces.ended_at is 'The greatest end of its spans, by the reporter''s clock; null while none has ended.';
+comment on column telltale.traces.duration_ms is 'Duration of its head span in ms, to the µs; null while that runs. The head is the first entry span, else the first root.';
+comment on column telltale.traces.wait_ms is 'Self time of its wait spans in ms.';
+comment on column telltale.traces.process_id is 'The process that recorded the head span.';
+comment on column telltale.traces.revision is 'How many batches have changed the row.';
+comment on column telltale.traces.changed_at is 'When the row was last changed, by this server''s clock.';
+comment on column telltale.traces.changed_xid is 'The transaction that last changed it: how tail() finds rows that were committed late.';
+comment on column telltale.traces.bytes_in is 'Bytes of the request.';
+comment on column telltale.traces.bytes_out is 'Bytes of the answer.';
+comment on column telltale.traces.tokens_in is 'Tokens sent to models.';
+comment on column telltale.traces.tokens_out is 'Tokens that models answered with.';
+comment on column telltale.traces.call_number is 'Position of the call in its session, from 1; null when the recorder does not say.';
+comment on column telltale.traces.span_count is 'How many spans it has.';
+comment on column telltale.traces.spans_dropped is 'How many spans were left out because it had 10,000 already.';
+comment on column telltale.traces.name is 'Name of the head span.';
+comment on column telltale.traces.outcome is 'How the head span ended; null while it runs.';
+comment on column telltale.traces.request_id is 'The caller''s own id of the request: any text, not unique.';
+comment on column telltale.traces.session_key is 'Which conversation it belongs to.';
+comment on column telltale.traces.session_rule is 'How the session key was found: continuation, conversation, explicit, mcp or connection.';
+comment on column telltale.traces.tool is 'The tool that was called.';
+comment on column telltale.traces.provider is 'The provider that served it.';
+comment on column telltale.traces.model is 'The model that answered.';
+comment on column telltale.traces.layers is 'Self time in ms by layer, and `unexplained`: what no root span covers. Layers of 0 are absent.';
+comment on column telltale.traces.spans is 'Its spans by span id, as StoredSpan in src/core/trace.ts; the view telltale.spans unfolds them.';
+
+create table telltale.viewers (
+  viewer_id uuid not null,
+  user_id uuid not null,
+  seen_at timestamp with time zone not null default now()
+);
+alter table telltale.viewers add constraint viewers_pkey PRIMARY KEY (viewer_id);
+CREATE INDEX viewers_by_last_seen ON telltale.viewers USING btree (seen_at);
+alter table telltale.viewers enable row level security;
+create policy viewers_read on telltale.viewers for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.viewers to authenticated;
+grant select on telltale.viewers to service_role;
+comment on table telltale.viewers is 'Visible pages that looked in the last minutes: while there is one, reporters send faster.';
+comment on column telltale.viewers.viewer_id is 'UUID that the page minted.';
+comment on column telltale.viewers.user_id is 'Whose page it is.';
+comment on column telltale.viewers.seen_at is 'When it last said so.';
+
+CREATE OR REPLACE FUNCTION telltale.admit_names(source uuid, keys text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+declare
+  unknown text[];
+  renamed jsonb;
+begin
+  select array_agg(k order by k collate "C") into unknown
+  from unnest(keys) as k
+  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection')
+    and k <> split_part(k, ':', 1) || ':other'
+    and not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k);
+  if unknown is null then
+    return '{}';
+  end if;
+  -- Names are only ever added, so that a kind seen to be full stays full, and its newcomers need no lock.
+  if exists (
+    select from unnest(unknown) as k
+    where (select count(*) from telltale.admitted_names as n
+      where n.source_id = source and n.series_key like split_part(k, ':', 1) || ':%')
+      < telltale.names_max(split_part(k, ':', 1))
+  ) then
+    perform from telltale.sources where source_id = source for no key update;
+    insert into telltale.admitted_names (source_id, series_key)
+    select source, fresh.key
+    from (
+      select k as key, split_part(k, ':', 1) as kind,
+        row_number() over (partition by split_part(k, ':', 1) order by k collate "C") as place
+      from unnest(unknown) as k
+      where not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k)
+    ) as fresh
+    where fresh.place + (select count(*) from telltale.admitted_names as n
+      where n.source_id = source and n.series_key like fresh.kind || ':%') <= telltale.names_max(fresh.kind)
+    order by fresh.key collate "C"
+    on conflict do nothing;
+  end if;
+  select jsonb_object_agg(k, split_part(k, ':', 1) || ':other') into renamed
+  from unnest(unknown) as k
+  where not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k);
+  return coalesce(renamed, '{}');
+end
+$function$;
+comment on function telltale.admit_names(uuid,text[]) is 'Admits series keys of a source while their kind has room; {key: its kind:other} of those that had to stay out. Definer:
+part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.at_of(us bigint)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$ select timestamptz '1970-01-01 00:00:00+00' + us * interval '1 microsecond' $function$;
+grant execute on function telltale.at_of(bigint) to authenticated;
+grant execute on function telltale.at_of(bigint) to service_role;
+comment on function telltale.at_of(bigint) is 'The instant that is so many µs after the epoch. Exact up to 2^53 µs.';
+
+CREATE OR REPLACE FUNCTION telltale.breakdown_of(spans jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+declare
+  breakdown jsonb;
+begin
+  with span as materialized (
+    select * from telltale.self_times(spans)
+  ), root as (
+    select started_us, stopped_us,
+      coalesce(max(stopped_us) over (order by started_us, stopped_us rows between unbounded preceding and 1 preceding),
+        started_us) as reached
+    from span
+    where root
+  ), amount as (
+    select layer, sum(self_us) as us from span where self_us > 0 group by layer
+    union all
+    select 'unexplained', max(stopped_us) - min(started_us) - sum(greatest(0, stopped_us - greatest(started_us, reached)))
+    from root
+  ), total as (
+    select layer, sum(us) as us from amount group by layer having sum(us) > 0
+  )
+  select jsonb_build_object(
+    'layers', coalesce((select jsonb_object_agg(layer, trim_scale(us / 1000.0)) from total), '{}'),
+    'wait_ms', trim_scale(coalesce((select sum(self_us) from span where wait), 0) / 1000.0)
+  ) into breakdown;
+  return breakdown;
+end
+$function$;
+grant execute on function telltale.breakdown_of(jsonb) to authenticated;
+grant execute on function telltale.breakdown_of(jsonb) to service_role;
+comment on function telltale.breakdown_of(jsonb) is 'Where a trace''s time went: {layers: {layer: ms of self time, unexplained: ms that no root covers}, wait_ms}.';
+
+CREATE OR REPLACE FUNCTION telltale.call_rank(session text, started timestamp with time zone, trace text, upto integer DEFAULT 100000)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select 1 + count(*) from (
+    select from telltale.traces as t
+    where t.session_key = session and (t.started_at, t.trace_id) < (started, trace)
+    limit upto
+  ) as earlier
+$function$;
+comment on function telltale.call_rank(text,timestamp with time zone,text,integer) is 'The position of a trace in its session, from 1, by (started_at, trace_id): for traces whose recorder sent no call number.
+Counts no further than `upto`. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.caller_id()
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')::uuid
+$function$;
+grant execute on function telltale.caller_id() to authenticated;
+grant execute on function telltale.caller_id() to service_role;
+comment on function telltale.caller_id() is 'The user id of the caller''s token, null without one.';
+
+CREATE OR REPLACE FUNCTION telltale.check_filter(filter jsonb, allowed text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  wrong text;
+begin
+  if jsonb_typeof(filter) <> 'object' then
+    raise exception 'Cannot read filter: it is of type %', jsonb_typeof(filter)
+      using errcode = '22023', hint = 'An object with any of: ' || array_to_string(allowed, ', ');
+  end if;
+  select k into wrong from jsonb_object_keys(filter) as k where k <> all (allowed) order by k limit 1;
+  if found then
+    raise exception 'Cannot read filter: it has a key %', to_json(wrong)
+      using errcode = '22023', hint = 'Allowed are: ' || array_to_string(allowed, ', ');
+  end if;
+end
+$function$;
+grant execute on function telltale.check_filter(jsonb,text[]) to authenticated;
+grant execute on function telltale.check_filter(jsonb,text[]) to service_role;
+comment on function telltale.check_filter(jsonb,text[]) is 'Raises 22023 unless the filter is an object with none but these keys.';
+
+CREATE OR REPLACE FUNCTION telltale.claim_tick(holder text, seconds integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if holder is null or seconds is null or seconds not between 1 and 600 then
+    raise exception 'Cannot claim tick: % s is not from 1 to 600', seconds using errcode = '22023';
+  end if;
+  update telltale.tick_lease as l
+  set holder = claim_tick.holder, claimed_at = clock_timestamp(),
+    expires_at = clock_timestamp() + seconds * interval '1 second'
+  where l.expires_at <= clock_timestamp() or l.holder is null or l.holder = claim_tick.holder;
+  return found;
+end
+$function$;
+grant execute on function telltale.claim_tick(text,integer) to service_role;
+comment on function telltale.claim_tick(text,integer) is 'Takes or renews the lease for so many seconds, 1 to 600; false while another has it. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.concluded_rows(calls jsonb, process uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(row || telltale.summary_of(row -> 'spans') || jsonb_build_object('trace_id', trace_id)
+    order by trace_id collate "C"), '[]')
+  from (
+    select c.value ->> 'trace_id' as trace_id, jsonb_build_object('spans', jsonb_object_agg(span.id, span.value)) as row
+    from jsonb_array_elements(calls) as c
+    -- The stored span, where there is one: it knows its parent, and whether it is the entry.
+    cross join lateral (
+      select c.value ->> 'span_id' as id, coalesce(
+        (select t.spans -> (c.value ->> 'span_id') from telltale.trace_days as d
+          join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+          where d.trace_id = c.value ->> 'trace_id'),
+        jsonb_strip_nulls(jsonb_build_object('layer', c.value -> 'layer', 'name', c.value -> 'name',
+          'tool', c.value -> 'tool', 'start_us', c.value -> 'start_us', 'process', process))) as value
+      union all
+      -- Every other span of the same process that is still open there ended with it.
+      select s.key, s.value from telltale.trace_days as d
+      join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+      cross join lateral jsonb_each(t.spans) as s
+      where d.trace_id = c.value ->> 'trace_id' and s.key <> c.value ->> 'span_id'
+        and s.value ->> 'process' = process::text
+    ) as open
+    cross join lateral (
+      select open.id, open.value || jsonb_build_object('outcome', 'interrupted', 'concluded', true,
+        'end_us', greatest((open.value -> 'start_us')::bigint,
+          (select telltale.us_of(p.renewed_at) - coalesce(p.clock_offset_us, 0) from telltale.processes as p
+            where p.process_id = process))) as value
+    ) as span
+    where open.value ->> 'end_us' is null
+    group by c.value ->> 'trace_id'
+  ) as interrupted
+$function$;
+comment on function telltale.concluded_rows(jsonb,uuid) is 'TraceRows that end what a process ran when it fell silent, at the time of its last sign of life by its own clock. Definer:
+part of tick_mark_interrupted.';
+
+CREATE OR REPLACE FUNCTION telltale.create_key(key_id text, key_hash text, name text)
+ RETURNS jsonb
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  insert into telltale.ingest_keys (key_id, key_hash, name)
+  values (create_key.key_id, create_key.key_hash, create_key.name)
+  returning jsonb_build_object('key_id', key_id, 'name', name, 'created_at', created_at)
+$function$;
+grant execute on function telltale.create_key(text,text,text) to service_role;
+comment on function telltale.create_key(text,text,text) is 'Keeps a new ingest key by its id (12 of [a-z0-9]) and sha256 (64 hex digits). Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.cursor_of(place jsonb)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE STRICT
+ SET search_path TO ''
+AS $function$ select translate(encode(convert_to(place::text, 'UTF8'), 'base64'), E'+/=\n', '-_') $function$;
+grant execute on function telltale.cursor_of(jsonb) to authenticated;
+grant execute on function telltale.cursor_of(jsonb) to service_role;
+comment on function telltale.cursor_of(jsonb) is 'A place in a list as opaque text that fits into a URL.';
+
+CREATE OR REPLACE FUNCTION telltale.day_of(us bigint)
+ RETURNS date
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$ select date '1970-01-01' + floor(us / 86400000000.0)::int $function$;
+grant execute on function telltale.day_of(bigint) to authenticated;
+grant execute on function telltale.day_of(bigint) to service_role;
+comment on function telltale.day_of(bigint) is 'The UTC day of an instant in µs since the epoch.';
+
+CREATE OR REPLACE FUNCTION telltale.days_missing(batch jsonb)
+ RETURNS date[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+begin
+  return (
+    select array_agg(day order by day)
+    from (
+      select coalesce((select d.day from telltale.trace_days as d where d.trace_id = t.value ->> 'trace_id'),
+        telltale.day_of((t.value -> 'started_at_us')::bigint)) as day
+      from jsonb_array_elements(batch -> 'traces') as t
+      union
+      select telltale.day_of((r.value -> 'at_us')::bigint)
+      from (values ('errors'), ('messages'), ('gauges')) as kind(name)
+      cross join lateral jsonb_array_elements(batch -> kind.name) as r
+      union
+      select telltale.day_of((p.value -> 'minute')::bigint * 1000000) from jsonb_array_elements(batch -> 'parts') as p
+    ) as wanted
+    where not exists (select from telltale.partition_days as made where made.day = wanted.day)
+  );
+end
+$function$;
+comment on function telltale.days_missing(jsonb) is 'The UTC days of BatchRows that have no partitions yet, null when all have. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.drop_partitions(before date)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '500ms'
+AS $function$
+declare
+  old date;
+  parent text;
+begin
+  if before is null or before > telltale.today() - 30 then
+    raise exception 'Cannot drop partitions: those before % are not all older than 30 days', before
+      using errcode = '22023';
+  end if;
+  select day into old from telltale.partition_days where day < before order by day limit 1;
+  if not found then
+    return 0;
+  end if;
+  perform pg_advisory_xact_lock(8467125001);
+  -- The same order in which ingest_batch takes them. Whoever then looks at partition_days sees what is true.
+  lock table telltale.traces, telltale.errors, telltale.messages, telltale.gauges, telltale.rollup_minutes
+    in access exclusive mode;
+  delete from telltale.partition_days where day = old;
+  if not found then
+    return 0;
+  end if;
+  delete from telltale.trace_days where day <= old;
+  foreach parent in array array['traces', 'errors', 'messages', 'gauges', 'rollup_minutes'] loop
+    execute format('drop table telltale.%I', parent || to_char(old, '_YYYYMMDD'));
+  end loop;
+  return 1;
+end
+$function$;
+comment on function telltale.drop_partitions(date) is 'Drops the partitions of the oldest UTC day before `before`, which is at least 30 days back, if there is one; how many days
+it dropped. Raises 55P03 when it does not get its locks in half a second. Definer: only the owner may drop.';
+
+CREATE OR REPLACE FUNCTION telltale.error_groups(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  place jsonb;
+  since timestamptz;
+  till timestamptz;
+  words tsquery;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text']);
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^v[0-9]+:"}');
+  since := telltale.instant_of(filter, 'from');
+  till := telltale.instant_of(filter, 'to');
+  words := telltale.query_of(filter ->> 'text');
+  execute format(
+    'with grouped as (
+      select g.fingerprint, min(g.first_seen_at) as first_seen_at, max(g.last_seen_at) as last_seen_at,
+        sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc, g.sample::text collate "C" desc))[1] as sample,
+        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments
+      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where true %s
+      group by g.fingerprint
+    ), page as (
+      select * from grouped
+      where ($1 is null or last_seen_at >= $1) and ($2 is null or first_seen_at < $2)
+        and ($3 is null or telltale.words_of(sample ->> ''error_type'', sample ->> ''message'', sample ->> ''culprit'') @@ $3)
+        and ($4 is null or (last_seen_at, fingerprint) < (telltale.at_of(($4 ->> ''us'')::bigint), $4 ->> ''id'')) %s
+      order by last_seen_at desc, fingerprint desc limit $5
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(jsonb_build_object(
+        ''fingerprint'', fingerprint, ''error_type'', sample -> ''error_type'', ''message'', sample -> ''message'',
+        ''culprit'', sample -> ''culprit'', ''error_id'', sample -> ''error_id'', ''trace_id'', sample -> ''trace_id'',
+        ''first_seen_at'', first_seen_at, ''last_seen_at'', last_seen_at, ''count'', count,
+        ''services'', services, ''environments'', environments) order by last_seen_at desc, fingerprint desc), ''[]''),
+      ''next'', case when count(*) = $5 then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(last_seen_at)), ''id'',
+        (array_agg(fingerprint order by last_seen_at, fingerprint))[1])) end)
+    from page',
+    telltale.matching(filter, 'environment', 's.environment') || telltale.matching(filter, 'service', 's.service')
+      || telltale.matching(filter, 'fingerprint', 'g.fingerprint'),
+    telltale.matching(filter, 'error_type', 'sample ->> ''error_type'''))
+  using since, till, words, place, size into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.error_groups(jsonb,text,integer) to authenticated;
+grant execute on function telltale.error_groups(jsonb,text,integer) to service_role;
+comment on function telltale.error_groups(jsonb,text,integer) is 'Errors by what they have in common, the last seen first: {rows: [{fingerprint, error_type, message, culprit, error_id,
+trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments}], next}. Filter: from, to (seen in
+between; ISO 8601 or µs), fingerprint, error_type, environment, service (each a string or an array), text. n is 1 to 1000.
+Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.error_row(e telltale.errors)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select to_jsonb(e) - 'day' || jsonb_build_object('at_us', telltale.us_of(e.at), 'service', s.service,
+    'environment', s.environment, 'instance', s.instance)
+  from (select) as one
+  left join telltale.processes as p on p.process_id = e.process_id
+  left join telltale.sources as s on s.source_id = p.source_id
+$function$;
+comment on function telltale.error_row(telltale.errors) is 'An error as the readers answer it; at is ISO 8601 in UTC, at_us µs since the epoch. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.errors(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  place jsonb;
+  since timestamptz;
+  till timestamptz;
+  words tsquery;
+  condition text := 'true';
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'trace_id', 'connection_type',
+    'environment', 'service', 'text']);
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}');
+  since := telltale.instant_of(filter, 'from');
+  till := telltale.instant_of(filter, 'to');
+  words := telltale.query_of(filter ->> 'text');
+  if since is not null then
+    condition := condition || format(' and t.at >= %L and t.day >= %L', since, (since at time zone 'UTC')::date);
+  end if;
+  if till is not null then
+    condition := condition || format(' and t.at < %L and t.day <= %L', till, (till at time zone 'UTC')::date);
+  end if;
+  condition := condition || telltale.matching(filter, 'fingerprint', 't.fingerprint')
+    || telltale.matching(filter, 'error_type', 't.error_type')
+    || telltale.matching(filter, 'trace_id', 't.trace_id')
+    || telltale.matching(filter, 'connection_type', 't.connection_type')
+    || telltale.processes_where(filter);
+  if words is not null then
+    condition := condition || format(' and telltale.words_of(t.error_type, t.message, t.culprit) @@ %L', words);
+  end if;
+  if place is not null then
+    condition := condition || format(' and (t.at, t.error_id) < (%L, %L::uuid) and t.day <= %L',
+      telltale.at_of((place ->> 'us')::bigint), place ->> 'id', telltale.day_of((place ->> 'us')::bigint));
+  end if;
+  execute format(
+    'with page as (
+      select t as row, t.at, t.error_id from telltale.errors as t where %s order by t.at desc, t.error_id desc limit %s
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(telltale.error_row(page.row) order by at desc, error_id desc), ''[]''),
+      ''next'', case when count(*) = %s then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(at)), ''id'', (array_agg(error_id order by at, error_id))[1])) end)
+    from page', condition, size, size) into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.errors(jsonb,text,integer) to authenticated;
+grant execute on function telltale.errors(jsonb,text,integer) to service_role;
+comment on function telltale.errors(jsonb,text,integer) is 'Errors, newest first: {rows, next}. Filter: from, to (ISO 8601 or µs), fingerprint, error_type, trace_id, connection_type,
+environment, service (each a string or an array), text. n is 1 to 1000. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.gaps(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+declare
+  size integer;
+  place jsonb;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['environment', 'service', 'process']);
+  place := telltale.place_of(cursor, '{"id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}');
+  execute format(
+    'with hole as (
+      select p.process_id, p.source_id, p.last_seen_at, p.recorded, p.stored, p.rejected, p.dropped, p.seqs_forgotten,
+        case when isempty(p.seqs) then p.seqs else int8multirange(int8range(1, upper(p.seqs))) - p.seqs end as missing
+      from telltale.processes as p
+      where $1 is null or p.process_id > $1
+    ), page as (
+      select h.*, s.service, s.environment, s.instance
+      from hole as h join telltale.sources as s on s.source_id = h.source_id
+      where (not isempty(h.missing) or h.seqs_forgotten > 0 or h.dropped <> ''{}'' or h.rejected > 0) %s
+      order by h.process_id limit $2
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(jsonb_build_object(
+        ''process'', process_id, ''service'', service, ''environment'', environment, ''instance'', instance,
+        ''last_seen_at'', last_seen_at, ''recorded'', recorded, ''stored'', stored, ''rejected'', rejected,
+        ''dropped'', dropped,
+        ''missing'', seqs_forgotten + coalesce((select sum(upper(r) - lower(r)) from unnest(missing) as r), 0),
+        ''gaps'', coalesce((select jsonb_agg(jsonb_build_array(lower(r), upper(r) - 1) order by r)
+          from (select r from unnest(missing) as r order by r limit 100) as first), ''[]'')) order by process_id), ''[]''),
+      ''next'', case when count(*) = $2 then telltale.cursor_of(jsonb_build_object(''id'', max(process_id::text))) end)
+    from page',
+    telltale.matching(filter, 'environment', 's.environment') || telltale.matching(filter, 'service', 's.service')
+      || telltale.matching(filter, 'process', 'h.process_id::text'))
+  using (place ->> 'id')::uuid, size into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.gaps(jsonb,text,integer) to authenticated;
+grant execute on function telltale.gaps(jsonb,text,integer) to service_role;
+comment on function telltale.gaps(jsonb,text,integer) is 'Processes that lost, dropped or had refused anything: {rows: [{process, service, environment, instance, last_seen_at,
+recorded, stored, rejected, dropped, missing (batches), gaps: [[first seq, last seq]], the first 100}], next}. Filter:
+environment, service, process. n is 1 to 1000. Definer, see the head of create_trace_reader.';
+
+create aggregate telltale.histogram_merge(jsonb) (sfunc = array_append, stype = jsonb[], initcond = '{}', finalfunc = telltale.histogram_of_parts);
+grant execute on function telltale.histogram_merge(jsonb) to authenticated;
+grant execute on function telltale.histogram_merge(jsonb) to service_role;
+comment on function telltale.histogram_merge(jsonb) is 'Base-2 exponential histograms at scale 5 in µs, {z: zeros, sum, b: {index: count}}, added up. Empty input gives the empty one.';
+
+CREATE OR REPLACE FUNCTION telltale.histogram_of_parts(parts jsonb[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select jsonb_build_object(
+      'z', least(coalesce(sum((part -> 'z')::numeric), 0), 9007199254740991),
+      'sum', least(coalesce(sum((part -> 'sum')::numeric), 0), 9007199254740991),
+      'b', coalesce((
+        select jsonb_object_agg(index, least(n, 9007199254740991))
+        from (
+          select bucket.key as index, sum(bucket.value::numeric) as n
+          from unnest(parts) as p(part) cross join lateral jsonb_each(p.part -> 'b') as bucket
+          group by bucket.key
+        ) as counts
+      ), '{}')
+    )
+    from unnest(parts) as p(part)
+  );
+end
+$function$;
+grant execute on function telltale.histogram_of_parts(jsonb[]) to authenticated;
+grant execute on function telltale.histogram_of_parts(jsonb[]) to service_role;
+comment on function telltale.histogram_of_parts(jsonb[]) is 'The final step of histogram_merge: {z, sum, b} of all parts.';
+
+CREATE OR REPLACE FUNCTION telltale.histogram_quantile(histogram jsonb, q double precision)
+ RETURNS double precision
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+begin
+  if q is null or q < 0 or q > 1 then
+    raise exception 'Cannot read quantile: % is not in 0..1', q using errcode = '22023';
+  end if;
+  return (
+    with bucket as (
+      select null::int as index, (histogram -> 'z')::numeric as n
+      union all
+      select key::int, value::numeric from jsonb_each(histogram -> 'b')
+    ), running as (
+      select index, sum(n) over (order by index nulls first) as seen, sum(n) over () as total from bucket
+    )
+    select case when index is null then 0 else power(2::double precision, (index + 0.5::double precision) / 32) end
+    from running
+    where total > 0 and seen >= greatest(1, ceil(q * total::double precision))
+    order by index nulls first
+    limit 1
+  );
+end
+$function$;
+grant execute on function telltale.histogram_quantile(jsonb,double precision) to authenticated;
+grant execute on function telltale.histogram_quantile(jsonb,double precision) to service_role;
+comment on function telltale.histogram_quantile(jsonb,double precision) is 'The q-quantile in µs, null when empty: nearest rank as percentile_disc, read as the middle of its bucket, 2^((i+0.5)/32);
+relative error at most 1.1 %.';
+
+CREATE OR REPLACE FUNCTION telltale.ingest_batch(batch jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '2s'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_batch uuid := (batch ->> 'batch_id')::uuid;
+  v_process uuid := (batch -> 'process' ->> 'id')::uuid;
+  v_from jsonb := batch -> 'source';
+  v_source uuid := telltale.source_id_of(v_from ->> 'service', v_from ->> 'environment', v_from ->> 'instance');
+  v_missing date[];
+  v_renamed jsonb;
+  v_ack jsonb;
+begin
+  select ack into v_ack from telltale.batches where batch_id = v_batch;
+  if found then
+    return telltale.reply_of('repeated', v_ack);
+  end if;
+  lock table telltale.traces, telltale.errors, telltale.messages, telltale.gauges, telltale.rollup_minutes
+    in row exclusive mode;
+  v_missing := telltale.days_missing(batch);
+  if v_missing is not null then
+    raise exception 'Cannot store batch: there are no partitions for %', array_to_string(v_missing, ',')
+      using errcode = 'TT001', detail = array_to_string(v_missing, ','), hint = 'Call make_partitions and try again.';
+  end if;
+  v_ack := jsonb_build_object('accepted', batch -> 'accepted', 'rejected', batch -> 'rejected', 'renamed', '{}'::jsonb);
+  insert into telltale.batches (batch_id, process_id, key_id, seq, piece_index, piece_count, made_at, received_at, ack)
+  values (v_batch, v_process, batch ->> 'key_id', (batch -> 'seq')::bigint, (batch -> 'piece' -> 0)::int,
+    (batch -> 'piece' -> 1)::int, telltale.at_of((batch -> 'made_at_us')::bigint), clock_timestamp(), v_ack)
+  on conflict (batch_id) do nothing;
+  if not found then
+    select ack into v_ack from telltale.batches where batch_id = v_batch;
+    return telltale.reply_of('repeated', v_ack);
+  end if;
+  -- Held so that prune does not take the source away before something refers to it.
+  loop
+    perform from telltale.sources where source_id = v_source for key share;
+    exit when found;
+    insert into telltale.sources (source_id, service, environment, instance)
+    values (v_source, v_from ->> 'service', v_from ->> 'environment', v_from ->> 'instance')
+    on conflict do nothing;
+  end loop;
+  v_renamed := telltale.admit_names(v_source, (
+    select array_agg(distinct k) from jsonb_array_elements(batch -> 'parts') as p
+    cross join lateral jsonb_object_keys(p.value -> 'series') as k));
+  if v_renamed <> '{}' then
+    v_ack := v_ack || jsonb_build_object('renamed', v_renamed);
+    update telltale.batches set ack = v_ack where batch_id = v_batch;
+  end if;
+  perform telltale.store_process(batch, v_source);
+  perform telltale.store_traces(batch -> 'traces');
+  perform telltale.store_errors(batch -> 'errors', v_process, v_source);
+  perform telltale.store_samples(batch -> 'messages', batch -> 'gauges', v_process);
+  insert into telltale.rollup_minutes (minute, day, source_id, batch_id, series)
+  select telltale.at_of(p.minute * 1000000), telltale.day_of(p.minute * 1000000), v_source, v_batch,
+    case when v_renamed = '{}' then p.series else telltale.renamed_series(p.series, v_renamed) end
+  from jsonb_to_recordset(batch -> 'parts') as p(minute bigint, series jsonb);
+  return telltale.reply_of('stored', v_ack);
+end
+$function$;
+grant execute on function telltale.ingest_batch(jsonb) to service_role;
+comment on function telltale.ingest_batch(jsonb) is 'Stores BatchRows (functions/store/port.ts) and answers IngestReply. A batch id that is known changes nothing and is answered
+what it was first. Raises TT001, detail YYYY-MM-DD,..., before any write when partitions are missing. Definer: no role may
+write the tables, so that rows come only this way.';
+
+CREATE OR REPLACE FUNCTION telltale.instant_of(filter jsonb, key text)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+declare
+  value text := filter ->> key;
+begin
+  if value is null then
+    return null;
+  end if;
+  if value ~ '^-?[0-9]{1,16}$' then
+    return telltale.at_of(value::bigint);
+  end if;
+  if value !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' then
+    raise invalid_datetime_format;
+  end if;
+  return value::timestamptz;
+exception
+  when data_exception then
+    raise exception 'Cannot read filter: % is %', key, filter -> key
+      using errcode = '22023', hint = 'An instant is ISO 8601 text, such as 2026-11-23T18:00:00Z, or µs since the epoch.';
+end
+$function$;
+grant execute on function telltale.instant_of(jsonb,text) to authenticated;
+grant execute on function telltale.instant_of(jsonb,text) to service_role;
+comment on function telltale.instant_of(jsonb,text) is 'The instant under a key of a filter, ISO 8601 (UTC where it names no zone) or µs since the epoch; null when absent.';
+
+CREATE OR REPLACE FUNCTION telltale.is_reader()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  caller name := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  if caller = 'authenticated' then
+    return exists (select from telltale.members where user_id = telltale.caller_id());
+  end if;
+  return exists (select from pg_catalog.pg_roles where rolname = caller and (rolsuper or rolbypassrls));
+exception
+  -- A token whose sub is no uuid is nobody's.
+  when invalid_text_representation then return false;
+end
+$function$;
+grant execute on function telltale.is_reader() to authenticated;
+grant execute on function telltale.is_reader() to service_role;
+comment on function telltale.is_reader() is 'Whether the caller may read: a member, or a role that row level security does not bind. Definer: it reads the members
+for callers who may not. It goes by the role that was set, which a definer function does not change.';
+
+CREATE OR REPLACE FUNCTION telltale.is_tick_due()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select expires_at <= now() and claimed_at < now() - interval '10 seconds' from telltale.tick_lease
+$function$;
+grant execute on function telltale.is_tick_due() to service_role;
+comment on function telltale.is_tick_due() is 'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';
+
+CREATE OR REPLACE FUNCTION telltale.is_watched()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$ select exists (select from telltale.viewers where seen_at > now() - interval '60 seconds') $function$;
+grant execute on function telltale.is_watched() to service_role;
+comment on function telltale.is_watched() is 'Whether a visible page looked within 60 s. Definer: it tells everybody who may call it no more than this.';
+
+CREATE OR REPLACE FUNCTION telltale.keys()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('key_id', key_id, 'name', name, 'created_at', created_at,
+    'revoked_at', revoked_at) order by created_at, key_id), '[]')
+  from telltale.ingest_keys
+$function$;
+grant execute on function telltale.keys() to service_role;
+comment on function telltale.keys() is 'All ingest keys without their hashes, oldest first. Definer: no role may read the table.';
+
+CREATE OR REPLACE FUNCTION telltale.make_partitions(days date[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '5s'
+AS $function$
+declare
+  wanted date;
+  parent text;
+  part text;
+  made jsonb := '[]';
+begin
+  -- 30 days back, not the 29 that a record may be old: midnight may pass between the edge's check and this one.
+  select d into wanted from unnest(days) as d
+  where d is null or d < telltale.today() - 30 or d > telltale.today() + 3 limit 1;
+  if found then
+    raise exception 'Cannot make partitions: % is not from 30 days back to 3 days ahead of %', wanted, telltale.today()
+      using errcode = '22023';
+  end if;
+  perform pg_advisory_xact_lock(8467125001);
+  for wanted in
+    select distinct d from unnest(days) as d
+    where not exists (select from telltale.partition_days as p where p.day = d)
+    order by d
+  loop
+    foreach parent in array array['traces', 'errors', 'messages', 'gauges', 'rollup_minutes'] loop
+      part := parent || to_char(wanted, '_YYYYMMDD');
+      execute format('create table telltale.%I (like telltale.%I including defaults including constraints
+        including indexes including storage including comments) with (toast_tuple_target = 256)', part, parent);
+      execute format('alter table telltale.%I enable row level security', part);
+      execute format('revoke all on telltale.%I from public, anon, authenticated, service_role', part);
+      execute format('comment on table telltale.%I is %L', part, format('The rows of %s of the UTC day %s.', parent, wanted));
+      execute format('alter table telltale.%I attach partition telltale.%I for values in (%L)', parent, part, wanted);
+    end loop;
+    insert into telltale.partition_days (day) values (wanted);
+    made := made || to_jsonb(wanted);
+  end loop;
+  return jsonb_build_object('made', made);
+end
+$function$;
+grant execute on function telltale.make_partitions(date[]) to service_role;
+comment on function telltale.make_partitions(date[]) is 'Makes the partitions of UTC days from 30 back to 3 ahead, raises 22023 for others; {made: [days]}. Definer: only the owner
+of a table may attach to it.';
+
+CREATE OR REPLACE FUNCTION telltale.matching(filter jsonb, key text, expression text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  texts text[] := telltale.texts_in(filter, key);
+begin
+  return case
+    when texts is null then ''
+    -- One value by `=`, so that an index gives the rows in their order.
+    when cardinality(texts) = 1 then format(' and %s = %L', expression, texts[1])
+    else format(' and %s = any (%L::text[])', expression, texts)
+  end;
+end
+$function$;
+grant execute on function telltale.matching(jsonb,text,text) to authenticated;
+grant execute on function telltale.matching(jsonb,text,text) to service_role;
+comment on function telltale.matching(jsonb,text,text) is 'A condition in SQL: the expression equals the string, or one of the strings, under a key of the filter; nothing when absent.';
+
+CREATE OR REPLACE FUNCTION telltale.merge_errors(errors jsonb, process uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  insert into telltale.errors as e (error_id, fingerprint, day, at, process_id, trace_id, span_id, error_type, message,
+    traceback, culprit, context, connection_type, direction, script_name, function_name, data_size_bytes,
+    response_time_ms, metadata)
+  select distinct on (r.error_id, r.fingerprint collate "C", telltale.day_of(r.at_us))
+    r.error_id, r.fingerprint, telltale.day_of(r.at_us), telltale.at_of(r.at_us), process, r.trace_id, r.span_id,
+    r.error_type, r.message, r.traceback, r.culprit, coalesce(r.context, '{}'), r.connection_type, r.direction,
+    r.script_name, r.function_name, r.data_size_bytes, r.response_time_ms, nullif(r.metadata, 'null')
+  from jsonb_to_recordset(errors) as r(error_id uuid, fingerprint text, at_us bigint, trace_id text, span_id text,
+    error_type text, message text, traceback text, culprit text, context jsonb, connection_type text, direction text,
+    script_name text, function_name text, data_size_bytes bigint, response_time_ms double precision, metadata jsonb)
+  order by r.error_id, r.fingerprint collate "C", telltale.day_of(r.at_us), to_jsonb(r)::text collate "C" desc
+  on conflict (error_id, fingerprint, day) do update set
+    at = excluded.at, process_id = excluded.process_id, trace_id = excluded.trace_id, span_id = excluded.span_id,
+    error_type = excluded.error_type, message = excluded.message, traceback = excluded.traceback,
+    culprit = excluded.culprit, context = excluded.context, connection_type = excluded.connection_type,
+    direction = excluded.direction, script_name = excluded.script_name, function_name = excluded.function_name,
+    data_size_bytes = excluded.data_size_bytes, response_time_ms = excluded.response_time_ms,
+    metadata = excluded.metadata
+  where to_jsonb(excluded)::text collate "C" > to_jsonb(e)::text collate "C";
+end
+$function$;
+comment on function telltale.merge_errors(jsonb,uuid) is 'Of two errors with one key but different content the greater stays: by the text of the row as jsonb, by bytes. Definer:
+part of ingest_batch, and rare.';
+
+CREATE OR REPLACE FUNCTION telltale.merge_spans(a jsonb, b jsonb, spans_max integer DEFAULT 10000)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+declare
+  stronger jsonb;
+  fresh jsonb;
+begin
+  -- Greater wins whole: (rank: pending 0, concluded by the tick 1, ended 2; end; text by bytes).
+  select
+    jsonb_object_agg(id, theirs) filter (where ours is not null),
+    jsonb_object_agg(id, theirs) filter (where ours is null)
+  into stronger, fresh
+  from (
+    select id, theirs, ours,
+      case when theirs ->> 'end_us' is null then 0 when theirs -> 'concluded' = 'true' then 1 else 2 end as their_rank,
+      case when ours ->> 'end_us' is null then 0 when ours -> 'concluded' = 'true' then 1 else 2 end as our_rank
+    from (select key as id, value as theirs, a -> key as ours from jsonb_each(b)) as pair
+  ) as version
+  where ours is null
+    or their_rank > our_rank
+    or (their_rank = our_rank and (
+      coalesce((theirs -> 'end_us')::numeric, 0) > coalesce((ours -> 'end_us')::numeric, 0)
+      or (coalesce((theirs -> 'end_us')::numeric, 0) = coalesce((ours -> 'end_us')::numeric, 0)
+        and theirs::text collate "C" > ours::text collate "C")));
+  a := a || coalesce(stronger, '{}');
+  if fresh is null then
+    return a;
+  end if;
+  if (select count(*) from jsonb_object_keys(a)) + (select count(*) from jsonb_object_keys(fresh)) > spans_max then
+    select jsonb_object_agg(key, value) into fresh from (
+      select key, value from jsonb_each(fresh) order by key collate "C"
+      limit greatest(0, spans_max - (select count(*) from jsonb_object_keys(a)))
+    ) as room;
+  end if;
+  return a || coalesce(fresh, '{}');
+end
+$function$;
+grant execute on function telltale.merge_spans(jsonb,jsonb,integer) to service_role;
+comment on function telltale.merge_spans(jsonb,jsonb,integer) is 'Two objects of spans keyed by span id as one: of each span the stronger version. Past spans_max spans further new ids
+are left out.';
+
+CREATE OR REPLACE FUNCTION telltale.names_max(kind text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  select case kind when 'tool' then 64 when 'provider' then 16 when 'model' then 32 when 'layer' then 16
+    when 'connection' then 16 end
+$function$;
+grant execute on function telltale.names_max(text) to authenticated;
+grant execute on function telltale.names_max(text) to service_role;
+comment on function telltale.names_max(text) is 'How many names of a kind a source may have; see src/core/limit.ts.';
+
+CREATE OR REPLACE FUNCTION telltale.number_in(filter jsonb, key text)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if filter ->> key is null then
+    return null;
+  end if;
+  return (filter ->> key)::numeric;
+exception
+  when data_exception then
+    raise exception 'Cannot read filter: % is %', key, filter -> key using errcode = '22023', hint = key || ' is a number.';
+end
+$function$;
+grant execute on function telltale.number_in(jsonb,text) to authenticated;
+grant execute on function telltale.number_in(jsonb,text) to service_role;
+comment on function telltale.number_in(jsonb,text) is 'The number under a key of a filter, null when absent; raises 22023 for anything else.';
+
+create aggregate telltale."overlay"(jsonb) (sfunc = jsonb_concat, stype = jsonb, initcond = '{}');
+grant execute on function telltale."overlay"(jsonb) to authenticated;
+grant execute on function telltale."overlay"(jsonb) to service_role;
+comment on function telltale."overlay"(jsonb) is 'Objects laid over each other: of each key the last value.';
+
+CREATE OR REPLACE FUNCTION telltale.page_size(n integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if n not between 1 and 1000 then
+    raise exception 'Cannot read page: n is %', n using errcode = '22023', hint = 'n is from 1 to 1000, or null for 100.';
+  end if;
+  return coalesce(n, 100);
+end
+$function$;
+grant execute on function telltale.page_size(integer) to authenticated;
+grant execute on function telltale.page_size(integer) to service_role;
+comment on function telltale.page_size(integer) is 'How many rows a page has: n, or 100; raises 22023 outside 1..1000.';
+
+CREATE OR REPLACE FUNCTION telltale.place_of(cursor text, shape jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  place jsonb;
+  base64 text := translate(cursor, '-_', '+/');
+begin
+  if cursor is null then
+    return null;
+  end if;
+  begin
+    place := convert_from(decode(base64 || repeat('=', (4 - length(base64) % 4) % 4), 'base64'), 'UTF8')::jsonb;
+  exception
+    when data_exception then place := null;
+  end;
+  if jsonb_typeof(place) = 'object'
+    and not exists (select from jsonb_each_text(shape) as s where coalesce(place ->> s.key, '') !~ s.value) then
+    return place;
+  end if;
+  raise exception 'Cannot read cursor: %', to_json(left(cursor, 100))
+    using errcode = '22023', hint = 'A cursor is the `next` of the page before, from the same function; null begins.';
+end
+$function$;
+grant execute on function telltale.place_of(text,jsonb) to authenticated;
+grant execute on function telltale.place_of(text,jsonb) to service_role;
+comment on function telltale.place_of(text,jsonb) is 'The place that a cursor means, null of null; raises 22023 unless it has the keys of `shape` and their values match its patterns.';
+
+CREATE OR REPLACE FUNCTION telltale.processes_where(filter jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  if filter ->> 'environment' is null and filter ->> 'service' is null then
+    return '';
+  end if;
+  return ' and t.process_id in (select p.process_id from telltale.processes as p
+    join telltale.sources as s on s.source_id = p.source_id where true'
+    || telltale.matching(filter, 'environment', 's.environment') || telltale.matching(filter, 'service', 's.service') || ')';
+end
+$function$;
+comment on function telltale.processes_where(jsonb) is 'A condition in SQL on t.process_id, by the environment and service of a filter. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.query_of(words text)
+ RETURNS tsquery
+ LANGUAGE sql
+ IMMUTABLE STRICT
+ SET search_path TO ''
+AS $function$
+  select case when numnode(q) = 0 then q else (q::text || ':*')::tsquery end
+  from (select plainto_tsquery('pg_catalog.simple', words) as q) as parsed
+$function$;
+grant execute on function telltale.query_of(text) to authenticated;
+grant execute on function telltale.query_of(text) to service_role;
+comment on function telltale.query_of(text) is 'All of the words, the last of them as a beginning.';
+
+CREATE OR REPLACE FUNCTION telltale.read_key(key_id text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('key_id', k.key_id, 'key_hash', k.key_hash, 'revoked', k.revoked_at is not null)
+  from telltale.ingest_keys as k
+  where k.key_id = read_key.key_id
+$function$;
+grant execute on function telltale.read_key(text) to service_role;
+comment on function telltale.read_key(text) is 'KeyRow {key_id, key_hash, revoked}, null when there is none. Definer: hashes are for the edge alone, through this.';
+
+CREATE OR REPLACE FUNCTION telltale.release_tick(holder text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  update telltale.tick_lease as l set holder = null, expires_at = clock_timestamp() where l.holder = release_tick.holder;
+  return found;
+end
+$function$;
+grant execute on function telltale.release_tick(text) to service_role;
+comment on function telltale.release_tick(text) is 'Gives the lease back; false when it was not the holder''s any more. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.renamed_series(series jsonb, renamed jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select telltale.series_merge(jsonb_build_object(coalesce(renamed ->> key, key), value)) from jsonb_each(series)
+$function$;
+grant execute on function telltale.renamed_series(jsonb,jsonb) to service_role;
+comment on function telltale.renamed_series(jsonb,jsonb) is 'A series with its keys renamed as {old: new} says; cells that meet under one key are added up.';
+
+CREATE OR REPLACE FUNCTION telltale.reply_of(status text, ack jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select ack || jsonb_build_object('status', status, 'watched', telltale.is_watched(), 'tick_due', telltale.is_tick_due())
+$function$;
+comment on function telltale.reply_of(text,jsonb) is 'IngestReply of a stored ack. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.require_reader()
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  if not telltale.is_reader() then
+    raise exception 'Cannot read telltale: the caller is not a member'
+      using errcode = '42501', hint = 'Ask the operator to add you with `telltale members add`.';
+  end if;
+end
+$function$;
+grant execute on function telltale.require_reader() to authenticated;
+grant execute on function telltale.require_reader() to service_role;
+comment on function telltale.require_reader() is 'The first line of every function that reads: raises 42501 for non-members.';
+
+CREATE OR REPLACE FUNCTION telltale.revoke_key(key_id text)
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with revoked as (
+    update telltale.ingest_keys as k set revoked_at = coalesce(k.revoked_at, now())
+    where k.key_id = revoke_key.key_id
+    returning 1
+  )
+  select exists (select from revoked)
+$function$;
+grant execute on function telltale.revoke_key(text) to service_role;
+comment on function telltale.revoke_key(text) is 'Ends an ingest key, for good; false when there is none. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.see(viewer_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_user uuid := telltale.caller_id();
+begin
+  perform telltale.require_reader();
+  if v_user is null then
+    raise exception 'Cannot note a viewer: the token names no user' using errcode = '22023';
+  end if;
+  -- A member keeps at most 32 pages, so that nobody can fill the table.
+  delete from telltale.viewers as v where v.user_id = v_user and v.viewer_id in (
+    select o.viewer_id from telltale.viewers as o
+    where o.user_id = v_user and o.viewer_id <> see.viewer_id
+    order by o.seen_at desc offset 31
+  );
+  insert into telltale.viewers as v (viewer_id, user_id) values (see.viewer_id, v_user)
+  on conflict on constraint viewers_pkey do update set seen_at = now() where v.user_id = v_user;
+end
+$function$;
+grant execute on function telltale.see(uuid) to authenticated;
+grant execute on function telltale.see(uuid) to service_role;
+comment on function telltale.see(uuid) is 'The heartbeat of a visible page, to be called every 20 s. Definer: members may not write the table otherwise.';
+
+CREATE OR REPLACE FUNCTION telltale.self_times(spans jsonb)
+ RETURNS TABLE(span_id text, layer text, wait boolean, root boolean, started_us bigint, stopped_us bigint, self_us bigint)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with span as materialized (
+    select key as id, nullif(value ->> 'parent_span_id', key) as parent_id, value ->> 'layer' as layer,
+      value ->> 'process' as process, value ->> 'kind' = 'wait' as wait,
+      (value -> 'start_us')::bigint as start, (value -> 'end_us')::bigint as stop
+    from jsonb_each(spans)
+    where value ->> 'end_us' is not null
+  ), whole as (
+    -- An end before its start is no time.
+    select id, parent_id, layer, process, coalesce(wait, false) as wait, start, greatest(start, stop) as stop from span
+  ), covered as (
+    -- A child clipped to its parent. The clocks of two processes differ: a child of another process that fits into its
+    -- parent and does not lie in it is first moved by the least time that puts it there.
+    select p.id,
+      greatest(p.start, case when moved and c.start < p.start then p.start
+        when moved and c.stop > p.stop then p.stop - (c.stop - c.start) else c.start end) as start,
+      least(p.stop, case when moved and c.start < p.start then p.start + (c.stop - c.start)
+        when moved and c.stop > p.stop then p.stop else c.stop end) as stop
+    from whole as c
+    join whole as p on p.id = c.parent_id
+    cross join lateral (select c.process <> p.process and c.stop - c.start <= p.stop - p.start) as skew(moved)
+  ), shadow as (
+    select id, sum(greatest(0, stop - greatest(start, reached)))::bigint as us
+    from (
+      select id, start, stop,
+        coalesce(max(stop) over (partition by id order by start, stop rows between unbounded preceding and 1 preceding),
+          start) as reached
+      from covered
+      where start < stop
+    ) as child
+    group by id
+  )
+  select w.id, w.layer, w.wait, w.parent_id is null or not spans ? w.parent_id, w.start, w.stop,
+    w.stop - w.start - coalesce(shadow.us, 0)
+  from whole as w
+  left join shadow on shadow.id = w.id;
+end
+$function$;
+grant execute on function telltale.self_times(jsonb) to authenticated;
+grant execute on function telltale.self_times(jsonb) to service_role;
+comment on function telltale.self_times(jsonb) is 'Of every span that has an end: its interval (µs since the epoch, stopped_us at least started_us), whether it hangs on no
+other, and its self time in µs: its duration minus the union of its ended direct children, each clipped to it.';
+
+create aggregate telltale.series_merge(jsonb) (sfunc = array_append, stype = jsonb[], initcond = '{}', finalfunc = telltale.series_of_parts);
+grant execute on function telltale.series_merge(jsonb) to authenticated;
+grant execute on function telltale.series_merge(jsonb) to service_role;
+comment on function telltale.series_merge(jsonb) is 'Series, {key: {count, errors, bytes_in, bytes_out, tokens_in, tokens_out, latency}}, added up cell by cell. Empty input gives {}.';
+
+CREATE OR REPLACE FUNCTION telltale.series_of_parts(parts jsonb[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+begin
+  if cardinality(parts) = 1 then
+    return parts[1];
+  end if;
+  return (
+    with cell as materialized (
+      select c.key, c.value from unnest(parts) as p(part) cross join lateral jsonb_each(p.part) as c
+    ), bucket as (
+      select key, jsonb_object_agg(index, least(n, 9007199254740991)) as b
+      from (
+        select cell.key, b.key as index, sum(b.value::numeric) as n
+        from cell cross join lateral jsonb_each(cell.value -> 'latency' -> 'b') as b
+        group by cell.key, b.key
+      ) as counts
+      group by key
+    ), total as (
+      select key,
+        least(sum((value -> 'count')::numeric), 9007199254740991) as count,
+        least(sum((value -> 'errors')::numeric), 9007199254740991) as errors,
+        least(sum((value -> 'bytes_in')::numeric), 9007199254740991) as bytes_in,
+        least(sum((value -> 'bytes_out')::numeric), 9007199254740991) as bytes_out,
+        least(sum((value -> 'tokens_in')::numeric), 9007199254740991) as tokens_in,
+        least(sum((value -> 'tokens_out')::numeric), 9007199254740991) as tokens_out,
+        least(sum((value -> 'latency' -> 'z')::numeric), 9007199254740991) as z,
+        least(sum((value -> 'latency' -> 'sum')::numeric), 9007199254740991) as sum
+      from cell group by key
+    )
+    select coalesce(jsonb_object_agg(t.key, jsonb_build_object(
+      'count', t.count, 'errors', t.errors, 'bytes_in', t.bytes_in, 'bytes_out', t.bytes_out,
+      'tokens_in', t.tokens_in, 'tokens_out', t.tokens_out,
+      'latency', jsonb_build_object('z', t.z, 'sum', t.sum, 'b', coalesce(bucket.b, '{}'))
+    )), '{}')
+    from total as t left join bucket on bucket.key = t.key
+  );
+end
+$function$;
+grant execute on function telltale.series_of_parts(jsonb[]) to authenticated;
+grant execute on function telltale.series_of_parts(jsonb[]) to service_role;
+comment on function telltale.series_of_parts(jsonb[]) is 'The final step of series_merge: the cells of all parts, key by key.';
+
+CREATE OR REPLACE FUNCTION telltale.source_id_of(service text, environment text, instance text)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$ select md5(jsonb_build_array(service, environment, instance)::text)::uuid $function$;
+grant execute on function telltale.source_id_of(text,text,text) to authenticated;
+grant execute on function telltale.source_id_of(text,text,text) to service_role;
+comment on function telltale.source_id_of(text,text,text) is 'The id of a source: md5 of its three names as a JSON array.';
+
+CREATE OR REPLACE FUNCTION telltale.store_errors(errors jsonb, process uuid, source uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_inserted jsonb;
+begin
+  if jsonb_array_length(errors) = 0 then
+    return;
+  end if;
+  with fresh as (
+    insert into telltale.errors (error_id, fingerprint, day, at, process_id, trace_id, span_id, error_type, message,
+      traceback, culprit, context, connection_type, direction, script_name, function_name, data_size_bytes,
+      response_time_ms, metadata)
+    select r.error_id, r.fingerprint, telltale.day_of(r.at_us), telltale.at_of(r.at_us), process, r.trace_id, r.span_id,
+      r.error_type, r.message, r.traceback, r.culprit, coalesce(r.context, '{}'), r.connection_type, r.direction,
+      r.script_name, r.function_name, r.data_size_bytes, r.response_time_ms, nullif(r.metadata, 'null')
+    from jsonb_to_recordset(errors) as r(error_id uuid, fingerprint text, at_us bigint, trace_id text, span_id text,
+      error_type text, message text, traceback text, culprit text, context jsonb, connection_type text, direction text,
+      script_name text, function_name text, data_size_bytes bigint, response_time_ms double precision, metadata jsonb)
+    order by r.error_id, r.fingerprint collate "C", r.at_us, to_jsonb(r)::text collate "C" desc
+    on conflict (error_id, fingerprint, day) do nothing
+    returning error_id, fingerprint, day
+  )
+  select coalesce(jsonb_agg(to_jsonb(fresh)), '[]') into v_inserted from fresh;
+  if jsonb_array_length(v_inserted) < jsonb_array_length(errors) then
+    perform telltale.merge_errors(errors, process);
+  end if;
+  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample)
+  select r.fingerprint, source, telltale.at_of(min(r.at_us)), telltale.at_of(max(r.at_us)),
+    (select count(*) from jsonb_array_elements(v_inserted) as i where i.value ->> 'fingerprint' = r.fingerprint),
+    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1]
+  from (
+    select e.value ->> 'fingerprint' as fingerprint, (e.value -> 'at_us')::bigint as at_us,
+      jsonb_build_object('error_id', e.value -> 'error_id', 'error_type', e.value -> 'error_type',
+        'message', e.value -> 'message', 'culprit', e.value -> 'culprit', 'trace_id', e.value -> 'trace_id') as sample
+    from jsonb_array_elements(errors) as e
+  ) as r
+  group by r.fingerprint
+  order by r.fingerprint collate "C"
+  on conflict (fingerprint, source_id) do update set
+    first_seen_at = least(g.first_seen_at, excluded.first_seen_at),
+    last_seen_at = greatest(g.last_seen_at, excluded.last_seen_at),
+    count = g.count + excluded.count,
+    sample = case
+      when (excluded.last_seen_at, excluded.sample::text collate "C") > (g.last_seen_at, g.sample::text collate "C")
+      then excluded.sample else g.sample end;
+end
+$function$;
+comment on function telltale.store_errors(jsonb,uuid,uuid) is 'Inserts ErrorRows and counts into their groups those that were new. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.store_process(batch jsonb, source uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_process uuid := (batch -> 'process' ->> 'id')::uuid;
+  v_seq bigint := (batch -> 'seq')::bigint;
+  v_pieces int := (batch -> 'piece' -> 1)::int;
+  v_sent bigint := coalesce((batch ->> 'sent_at_us')::bigint, (batch -> 'received_at_us')::bigint);
+  v_offset bigint := (batch -> 'received_at_us')::bigint - (batch ->> 'sent_at_us')::bigint;
+  v_pace int := coalesce((batch ->> 'flush_ms')::int, 15000);
+  v_whole boolean;
+  v_seqs int8multirange;
+begin
+  insert into telltale.processes (process_id, source_id, version, started_at, host, pid, sdk)
+  values (v_process, source, batch -> 'source' ->> 'version',
+    telltale.at_of((batch -> 'process' -> 'started_at_us')::bigint), batch -> 'process' ->> 'host',
+    (batch -> 'process' ->> 'pid')::bigint, batch -> 'process' ->> 'sdk')
+  on conflict (process_id) do nothing;
+  perform from telltale.processes where process_id = v_process for no key update;
+  -- Of a batch that was cut, the pieces are parts of one whole; the last to come sees the others, for it waited above.
+  v_whole := v_pieces = 1 or (
+    select sum(1.0 / piece_count) > 0.999999
+    from (select distinct piece_index, piece_count from telltale.batches
+      where process_id = v_process and seq = v_seq and piece_count > 1) as piece);
+  update telltale.processes as p set
+    last_seen_at = greatest(p.last_seen_at, clock_timestamp()),
+    pace_ms = v_pace,
+    recorded = case when newer.counters then (batch -> 'counters' -> 'recorded')::bigint else p.recorded end,
+    dropped = case when newer.counters then batch -> 'counters' -> 'dropped' else p.dropped end,
+    counters_seq = greatest(p.counters_seq, v_seq),
+    stored = p.stored + (select coalesce(sum(n.value::bigint), 0) from jsonb_each(batch -> 'accepted') as n),
+    rejected = p.rejected + jsonb_array_length(batch -> 'rejected'),
+    seqs = case when v_whole then p.seqs + int8multirange(int8range(v_seq, v_seq, '[]')) else p.seqs end,
+    renewed_at = case when newer.fresh then clock_timestamp() else p.renewed_at end,
+    running = case when newer.running then batch -> 'running' else p.running end,
+    running_total = case when newer.running then (batch -> 'running_total')::bigint else p.running_total end,
+    running_seq = case when newer.running then v_seq else p.running_seq end,
+    clock_offset_us = case
+      when v_offset is null then p.clock_offset_us
+      when p.clock_offset_us is null or v_offset <= p.clock_offset_us then v_offset
+      else p.clock_offset_us + (v_offset - p.clock_offset_us) / 16 end
+  from (
+    select
+      (v_seq, (batch -> 'counters')::text collate "C") > (o.counters_seq,
+        jsonb_build_object('recorded', o.recorded, 'dropped', o.dropped)::text collate "C") as counters,
+      state.fresh,
+      state.fresh and v_seq > o.running_seq as running
+    from telltale.processes as o
+    -- A list that was old when it was sent says nothing about now.
+    cross join lateral (select v_sent - (batch -> 'made_at_us')::bigint
+      <= greatest(60000000, 4000 * v_pace::bigint)) as state(fresh)
+    where o.process_id = v_process
+  ) as newer
+  where p.process_id = v_process
+  returning p.seqs into v_seqs;
+  if (select count(*) from unnest(v_seqs)) > 1000 then
+    update telltale.processes as p set
+      seqs = p.seqs + int8multirange(int8range(closed.first, closed.next)),
+      seqs_forgotten = p.seqs_forgotten + closed.next - closed.first
+    from (
+      select upper(r.range) as first, lead(lower(r.range)) over (order by r.range) as next
+      from unnest(v_seqs) as r(range)
+      order by r.range limit 1
+    ) as closed
+    where p.process_id = v_process;
+  end if;
+end
+$function$;
+comment on function telltale.store_process(jsonb,uuid) is 'The part of ingest_batch that keeps the process: its counters, its sequence numbers, what it runs now, its clock. Definer:
+part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.store_samples(messages jsonb, gauges jsonb, process uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  if jsonb_array_length(messages) > 0 then
+    insert into telltale.messages as m (message_id, day, at, process_id, trace_id, span_id, conversation_id, role,
+      model_used, provider_used, response_time_ms, tool_name, thinking_mode, token_usage, metadata)
+    select distinct on (r.message_id collate "C", telltale.day_of(r.at_us))
+      r.message_id, telltale.day_of(r.at_us), telltale.at_of(r.at_us), process, r.trace_id, r.span_id,
+      r.conversation_id, r.role, r.model_used, r.provider_used, r.response_time_ms, r.tool_name, r.thinking_mode,
+      nullif(r.token_usage, 'null'), coalesce(r.metadata, '{}')
+    from jsonb_to_recordset(messages) as r(message_id text, at_us bigint, trace_id text, span_id text,
+      conversation_id text, role text, model_used text, provider_used text, response_time_ms double precision,
+      tool_name text, thinking_mode text, token_usage jsonb, metadata jsonb)
+    order by r.message_id collate "C", telltale.day_of(r.at_us), to_jsonb(r)::text collate "C" desc
+    on conflict (message_id, day) do update set
+      at = excluded.at, process_id = excluded.process_id, trace_id = excluded.trace_id, span_id = excluded.span_id,
+      conversation_id = excluded.conversation_id, role = excluded.role, model_used = excluded.model_used,
+      provider_used = excluded.provider_used, response_time_ms = excluded.response_time_ms,
+      tool_name = excluded.tool_name, thinking_mode = excluded.thinking_mode, token_usage = excluded.token_usage,
+      metadata = excluded.metadata
+    where to_jsonb(excluded)::text collate "C" > to_jsonb(m)::text collate "C";
+  end if;
+  if jsonb_array_length(gauges) > 0 then
+    insert into telltale.gauges as g (process_id, name, labels_hash, at, day, value, labels)
+    select distinct on (r.name collate "C", r.labels, r.at_us)
+      process, r.name, md5(r.labels::text)::uuid, telltale.at_of(r.at_us), telltale.day_of(r.at_us), r.value, r.labels
+    from jsonb_to_recordset(gauges) as r(name text, at_us bigint, value double precision, labels jsonb)
+    order by r.name collate "C", r.labels, r.at_us, r.value desc
+    on conflict (process_id, name, labels_hash, at, day) do update set value = excluded.value
+    where excluded.value > g.value;
+  end if;
+end
+$function$;
+comment on function telltale.store_samples(jsonb,jsonb,uuid) is 'Inserts messages and gauges; of two with one key but different content the greater stays. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.store_status()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+declare
+  counted bigint;
+begin
+  perform telltale.require_reader();
+  select count(*) into counted from (select from telltale.trace_days limit 10000) as listed;
+  if counted = 10000 then
+    select greatest(counted, reltuples::bigint) into counted from pg_catalog.pg_class
+    where oid = 'telltale.trace_days'::regclass;
+  end if;
+  return jsonb_build_object(
+    'traces', counted,
+    'environments', coalesce((select jsonb_agg(distinct environment) from telltale.sources), '[]'),
+    'last_received_at', (select max(received_at) from telltale.batches),
+    'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
+      where s.environment <> 'demo'));
+end
+$function$;
+grant execute on function telltale.store_status() to authenticated;
+grant execute on function telltale.store_status() to service_role;
+comment on function telltale.store_status() is '{traces: how many (an estimate above 10,000), environments, last_received_at (UTC), real: whether anything but the demo ever
+sent}. Definer, see the head of create_trace_reader.';
+
+CREATE OR REPLACE FUNCTION telltale.store_traces(traces jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  if jsonb_array_length(traces) = 0 then
+    return;
+  end if;
+  insert into telltale.trace_days (trace_id, day)
+  select r.value ->> 'trace_id', telltale.day_of((r.value -> 'started_at_us')::bigint)
+  from jsonb_array_elements(traces) as r
+  order by r.value ->> 'trace_id' collate "C"
+  on conflict (trace_id) do nothing;
+  insert into telltale.traces as t (trace_id, day, started_at, ended_at, duration_ms, wait_ms, process_id,
+    bytes_in, bytes_out, tokens_in, tokens_out, call_number, span_count, name, outcome, request_id, session_key,
+    session_rule, tool, provider, model, layers, spans)
+  select r.trace_id, (select d.day from telltale.trace_days as d where d.trace_id = r.trace_id),
+    telltale.at_of(r.started_at_us), telltale.at_of(r.ended_at_us), r.duration_ms, r.wait_ms, r.process,
+    r.bytes_in, r.bytes_out, r.tokens_in, r.tokens_out, r.call_number, r.span_count, r.name, r.outcome, r.request_id,
+    r.session_key, r.session_rule, r.tool, r.provider, r.model, r.layers, r.spans
+  from jsonb_to_recordset(traces) as r(trace_id text, started_at_us bigint, ended_at_us bigint,
+    duration_ms double precision, wait_ms double precision, process uuid, bytes_in bigint, bytes_out bigint,
+    tokens_in bigint, tokens_out bigint, call_number bigint, span_count integer, name text, outcome text,
+    request_id text, session_key text, session_rule text, tool text, provider text, model text, layers jsonb, spans jsonb)
+  order by r.trace_id collate "C"
+  on conflict (trace_id, day) do update set
+    (started_at, ended_at, duration_ms, wait_ms, process_id, bytes_in, bytes_out, tokens_in, tokens_out, call_number,
+      span_count, spans_dropped, name, outcome, request_id, session_key, session_rule, tool, provider, model, layers,
+      spans, revision, changed_at, changed_xid) = (
+    select telltale.at_of(s.started_at_us), telltale.at_of(s.ended_at_us), s.duration_ms, s.wait_ms, s.process,
+      s.bytes_in, s.bytes_out, s.tokens_in, s.tokens_out, s.call_number, s.span_count,
+      t.spans_dropped + (select count(*) from jsonb_object_keys(excluded.spans) as k where not m.spans ? k)::int,
+      s.name, s.outcome, s.request_id, s.session_key, s.session_rule, s.tool, s.provider, s.model, s.layers,
+      m.spans, t.revision + 1, clock_timestamp(), pg_current_xact_id()
+    from (select telltale.merge_spans(t.spans, excluded.spans) as spans offset 0) as m
+    cross join lateral jsonb_to_record(telltale.summary_of(m.spans)) as s(started_at_us bigint, ended_at_us bigint,
+      duration_ms double precision, wait_ms double precision, process uuid, bytes_in bigint, bytes_out bigint,
+      tokens_in bigint, tokens_out bigint, call_number bigint, span_count integer, name text, outcome text,
+      request_id text, session_key text, session_rule text, tool text, provider text, model text, layers jsonb)
+  );
+end
+$function$;
+comment on function telltale.store_traces(jsonb) is 'Inserts TraceRows, or merges their spans into the rows that exist. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.summary_of(spans jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+declare
+  s record;
+  head jsonb;
+  facts jsonb;
+begin
+  -- From the last span to the first, so that of each fact the first in order that any span has lies on top.
+  select max(place) filter (where value -> 'entry' = 'true') as entry,
+    max(place) filter (where parent_id is null or parent_id = key or not spans ? parent_id) as root,
+    count(*) as span_count,
+    min(start) as started_at_us,
+    max((value -> 'end_us')::bigint) as ended_at_us,
+    sum((value -> 'tokens_in')::numeric) filter (where value ->> 'layer' = 'api') as tokens_in,
+    sum((value -> 'tokens_out')::numeric) filter (where value ->> 'layer' = 'api') as tokens_out,
+    array_agg(value) as inward,
+    telltale.overlay(value) as facts
+  into s
+  from (
+    select key, value, start, value ->> 'parent_span_id' as parent_id,
+      row_number() over (order by start desc, key collate "C" desc) as place
+    from (select key, value, (value -> 'start_us')::bigint as start from jsonb_each(spans)) as span
+  ) as span;
+  head := s.inward[coalesce(s.entry, s.root, s.span_count)];
+  facts := s.facts || head;
+  return jsonb_build_object(
+    'started_at_us', s.started_at_us,
+    'ended_at_us', s.ended_at_us,
+    'duration_ms', trim_scale(((head -> 'end_us')::numeric - (head -> 'start_us')::numeric) / 1000.0),
+    'name', head -> 'name',
+    'outcome', case when head ? 'end_us' then head -> 'outcome' end,
+    'request_id', facts -> 'request_id',
+    'session_key', facts -> 'session_key',
+    'session_rule', facts -> 'session_rule',
+    'call_number', facts -> 'call_number',
+    'tool', facts -> 'tool',
+    'provider', facts -> 'provider',
+    'model', facts -> 'model',
+    'bytes_in', facts -> 'bytes_in',
+    'bytes_out', facts -> 'bytes_out',
+    'tokens_in', coalesce((head -> 'tokens_in')::numeric, s.tokens_in),
+    'tokens_out', coalesce((head -> 'tokens_out')::numeric, s.tokens_out),
+    'span_count', s.span_count,
+    'process', head -> 'process'
+  ) || telltale.breakdown_of(spans);
+end
+$function$;
+grant execute on function telltale.summary_of(jsonb) to service_role;
+comment on function telltale.summary_of(jsonb) is 'What the spans of one trace add up to, as TraceSummary in src/core/trace.ts has it. *_us are µs since the epoch, *_ms ms.
+Used where rows merge; the edge computes the same for a trace that it sees whole.';
+
+CREATE OR REPLACE FUNCTION telltale.tail(cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  place jsonb;
+  head timestamptz;
+  seen pg_snapshot;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  place := telltale.place_of(cursor,
+    '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{0,32}$", "seen": "^[0-9]+:[0-9]+:[0-9,]*$"}');
+  head := telltale.at_of((place ->> 'us')::bigint);
+  seen := (place ->> 'seen')::pg_snapshot;
+  with fresh as (
+    (select t.* from telltale.traces as t
+    where place is not null and t.duration_ms is not null and (t.changed_at, t.trace_id) > (head, place ->> 'id')
+    order by t.changed_at, t.trace_id limit size)
+    union all
+    (select t.* from telltale.traces as t
+    where place is null and t.duration_ms is not null
+    order by t.changed_at desc, t.trace_id desc limit size)
+    union all
+    -- Written before the head but committed after the page that ended there: a writer has 2 s for its turn.
+    (select t.* from telltale.traces as t
+    where place is not null and t.duration_ms is not null
+      and t.changed_at > head - interval '30 seconds' and (t.changed_at, t.trace_id) <= (head, place ->> 'id')
+      and not pg_visible_in_snapshot(t.changed_xid, seen))
+  )
+  select jsonb_build_object(
+    'rows', coalesce(jsonb_agg(jsonb_build_object(
+      'trace_id', t.trace_id, 'revision', t.revision, 'at', t.ended_at, 'at_us', telltale.us_of(t.ended_at),
+      'service', s.service, 'environment', s.environment, 'instance', s.instance, 'session_key', t.session_key,
+      'call_number', coalesce(t.call_number,
+        case when t.session_key is not null then telltale.call_rank(t.session_key, t.started_at, t.trace_id) end),
+      'tool', t.tool, 'name', t.name, 'outcome', t.outcome, 'duration_ms', t.duration_ms, 'layers', t.layers,
+      'error', (
+        select jsonb_build_object('error_type', e.error_type, 'message', e.message, 'culprit', e.culprit)
+        from telltale.errors as e
+        where e.trace_id = t.trace_id and e.day between t.day - 1 and t.day + 2
+        order by e.at, e.error_id limit 1)
+      ) order by t.changed_at, t.trace_id), '[]'),
+    'next', telltale.cursor_of(jsonb_build_object(
+      'us', greatest(coalesce(max(telltale.us_of(t.changed_at)), 0), coalesce((place ->> 'us')::bigint, 0)),
+      'id', case when max(t.changed_at) > coalesce(head, '-infinity')
+        or (max(t.changed_at) = head and (array_agg(t.trace_id order by t.changed_at desc, t.trace_id desc))[1] > place ->> 'id')
+        then (array_agg(t.trace_id order by t.changed_at desc, t.trace_id desc))[1] else coalesce(place ->> 'id', '') end,
+      'seen', pg_current_snapshot()::text)))
+  into answer
+  from fresh as t
+  left join telltale.processes as p on p.process_id = t.process_id
+  left join telltale.sources as s on s.source_id = p.source_id;
+  return answer;
+end
+$function$;
+grant execute on function telltale.tail(text,integer) to authenticated;
+grant execute on function telltale.tail(text,integer) to service_role;
+comment on function telltale.tail(text,integer) is 'Traces whose head has ended, in the order in which they changed, oldest first: {rows, next}. A null cursor gives the last
+n. A trace that changes again comes again with a greater revision; one that was committed late comes late, but it comes.
+Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.texts_in(filter jsonb, key text)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  value jsonb := filter -> key;
+begin
+  if coalesce(jsonb_typeof(value), 'null') = 'null' then
+    return null;
+  end if;
+  if jsonb_typeof(value) = 'string' then
+    return array[filter ->> key];
+  end if;
+  if jsonb_typeof(value) = 'array' then
+    if not exists (select from jsonb_array_elements(value) as v where jsonb_typeof(v.value) <> 'string') then
+      return array(select jsonb_array_elements_text(value));
+    end if;
+  end if;
+  raise exception 'Cannot read filter: % is %', key, value
+    using errcode = '22023', hint = key || ' is a string or an array of strings.';
+end
+$function$;
+grant execute on function telltale.texts_in(jsonb,text) to authenticated;
+grant execute on function telltale.texts_in(jsonb,text) to service_role;
+comment on function telltale.texts_in(jsonb,text) is 'The string, or the strings, under a key of a filter, null when absent; raises 22023 for anything else.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_compact_minutes()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  v_minutes bigint;
+begin
+  -- A deleted part is deleted once, whoever gets it: what several compactors take adds up to what was there.
+  with due as materialized (
+    select distinct m.minute, m.source_id from telltale.rollup_minutes as m
+    where m.batch_id is not null and m.minute < clock_timestamp() - interval '2 minutes'
+    order by m.minute, m.source_id
+    limit 200
+  ), taken as (
+    delete from telltale.rollup_minutes as m using due
+    where m.minute = due.minute and m.source_id = due.source_id and m.day = (due.minute at time zone 'UTC')::date
+    returning m.minute, m.day, m.source_id, m.series
+  ), summed as (
+    insert into telltale.rollup_minutes (minute, day, source_id, batch_id, series)
+    select minute, day, source_id, null, telltale.series_merge(series) from taken group by minute, day, source_id
+    returning minute, source_id
+  ), hours as (
+    -- Not `do nothing`: it must wait for whoever computes the hour now without these parts.
+    insert into telltale.hours_due as h (hour, source_id)
+    select distinct date_trunc('hour', minute, 'UTC'), source_id from summed order by 1, 2
+    on conflict (hour, source_id) do update set due_at = excluded.due_at
+  )
+  select count(*) into v_minutes from due;
+  return jsonb_build_object('done', v_minutes, 'more', v_minutes = 200);
+end
+$function$;
+grant execute on function telltale.tick_compact_minutes() to service_role;
+comment on function telltale.tick_compact_minutes() is 'Replaces the parts of up to 200 minutes that ended at least a minute ago by their sums, in one statement. Definer, see the
+head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_drop_partitions()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_before date := telltale.today() - 30;
+  v_dropped int;
+  v_days bigint;
+begin
+  -- First the days of the traces, in portions, so that what is left to do under the lock is little.
+  delete from telltale.trace_days where trace_id in (
+    select trace_id from telltale.trace_days where day < v_before
+      and day in (select day from telltale.partition_days where day < v_before)
+    limit 20000);
+  get diagnostics v_days = row_count;
+  if v_days = 20000 then
+    return jsonb_build_object('done', 0, 'more', true);
+  end if;
+  begin
+    v_dropped := telltale.drop_partitions(v_before);
+  exception
+    when lock_not_available or deadlock_detected then
+      return jsonb_build_object('done', 0, 'more', false);
+  end;
+  return jsonb_build_object('done', v_dropped, 'more',
+    exists (select from telltale.partition_days where day < v_before));
+end
+$function$;
+grant execute on function telltale.tick_drop_partitions() to service_role;
+comment on function telltale.tick_drop_partitions() is 'Drops the partitions of one day that is more than 30 days back; gives way to whoever holds a lock for half a second, until
+the next tick. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_make_partitions()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  made jsonb;
+begin
+  made := telltale.make_partitions(array(select telltale.today() + ahead from generate_series(-1, 3) as ahead));
+  return jsonb_build_object('done', jsonb_array_length(made -> 'made'), 'more', false);
+end
+$function$;
+grant execute on function telltale.tick_make_partitions() to service_role;
+comment on function telltale.tick_make_partitions() is 'Makes the partitions from yesterday to 3 days ahead; older ones are made when a record asks. Definer, see the file''s head.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_mark_interrupted()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '2s'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_process telltale.processes;
+  v_rows jsonb;
+  v_done bigint;
+begin
+  lock table telltale.traces, telltale.errors, telltale.messages, telltale.gauges, telltale.rollup_minutes
+    in row exclusive mode;
+  -- One process a call: its row, then its traces, in the order that ingest_batch keeps.
+  select p.* into v_process from telltale.processes as p
+  where p.running_total > 0
+    and p.renewed_at < clock_timestamp() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond'
+  order by p.renewed_at limit 1
+  for no key update skip locked;
+  if not found then
+    return jsonb_build_object('done', 0, 'more', false);
+  end if;
+  v_rows := telltale.concluded_rows(v_process.running, v_process.process_id);
+  -- A call whose day has no partition any more, or never had, is older than anything that is kept.
+  select coalesce(jsonb_agg(r.value order by r.value ->> 'trace_id' collate "C"), '[]') into v_rows
+  from jsonb_array_elements(v_rows) as r
+  where exists (select from telltale.partition_days as made where made.day = coalesce(
+    (select d.day from telltale.trace_days as d where d.trace_id = r.value ->> 'trace_id'),
+    telltale.day_of((r.value -> 'started_at_us')::bigint)));
+  perform telltale.store_traces(v_rows);
+  v_done := v_process.running_total;
+  update telltale.processes set running = '[]', running_total = 0 where process_id = v_process.process_id;
+  return jsonb_build_object('done', v_done, 'more', true);
+end
+$function$;
+grant execute on function telltale.tick_mark_interrupted() to service_role;
+comment on function telltale.tick_mark_interrupted() is 'Ends what a process ran that has not renewed it for 60 s or four flushes: outcome interrupted, concluded, which any reported
+end beats. One process a call; done counts calls. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_prune()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  portion constant int := 5000;
+  n bigint;
+  done bigint := 0;
+  more boolean := false;
+begin
+  delete from telltale.batches where batch_id in (
+    select batch_id from telltale.batches where received_at < now() - interval '30 days' limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.trace_days where trace_id in (
+    select trace_id from telltale.trace_days as d where d.day < telltale.today() - 30
+      and not exists (select from telltale.partition_days as p where p.day = d.day)
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.rollup_hours where (hour, source_id) in (
+    select hour, source_id from telltale.rollup_hours where hour < now() - interval '400 days'
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.hours_due where hour < now() - interval '31 days';
+  delete from telltale.processes where process_id in (
+    select process_id from telltale.processes where last_seen_at < now() - interval '60 days'
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.error_groups where (fingerprint, source_id) in (
+    select fingerprint, source_id from telltale.error_groups where last_seen_at < now() - interval '400 days'
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.viewers where seen_at < now() - interval '10 minutes';
+  get diagnostics n = row_count;
+  done := done + n;
+  delete from telltale.sources where source_id in (
+    select s.source_id from telltale.sources as s
+    where s.created_at < now() - interval '60 days'
+      and not exists (select from telltale.processes as p where p.source_id = s.source_id)
+      and not exists (select from telltale.rollup_hours as h where h.source_id = s.source_id)
+      and not exists (select from telltale.error_groups as g where g.source_id = s.source_id)
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  return jsonb_build_object('done', done, 'more', more);
+end
+$function$;
+grant execute on function telltale.tick_prune() to service_role;
+comment on function telltale.tick_prune() is 'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours and error groups after 400, silent processes after
+60, viewers after 10 minutes, and sources that nothing refers to any more. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_recompute_hours()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  v_due jsonb;
+begin
+  with due as (
+    select h.hour, h.source_id from telltale.hours_due as h order by h.hour, h.source_id limit 50 for update skip locked
+  ), taken as (
+    delete from telltale.hours_due as h using due where h.hour = due.hour and h.source_id = due.source_id
+    returning h.hour, h.source_id
+  )
+  select coalesce(jsonb_agg(to_jsonb(taken)), '[]') into v_due from taken;
+  -- A statement of its own, so that it sees every part that marked one of these hours.
+  insert into telltale.rollup_hours as r (hour, source_id, series)
+  select due.hour, due.source_id, telltale.series_merge(m.series)
+  from jsonb_to_recordset(v_due) as due(hour timestamptz, source_id uuid)
+  join telltale.rollup_minutes as m on m.source_id = due.source_id
+    and m.minute >= due.hour and m.minute < due.hour + interval '1 hour' and m.day = (due.hour at time zone 'UTC')::date
+  group by due.hour, due.source_id
+  order by due.hour, due.source_id
+  on conflict (hour, source_id) do update set series = excluded.series, computed_at = now();
+  return jsonb_build_object('done', jsonb_array_length(v_due), 'more', jsonb_array_length(v_due) = 50);
+end
+$function$;
+grant execute on function telltale.tick_recompute_hours() to service_role;
+comment on function telltale.tick_recompute_hours() is 'Computes up to 50 hours with a changed minute from their minutes. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.today()
+ RETURNS date
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$ select (now() at time zone 'UTC')::date $function$;
+grant execute on function telltale.today() to authenticated;
+grant execute on function telltale.today() to service_role;
+comment on function telltale.today() is 'The UTC day of this transaction.';
+
+CREATE OR REPLACE FUNCTION telltale.trace(trace_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  found_day date;
+  row_found telltale.traces;
+begin
+  perform telltale.require_reader();
+  select d.day into found_day from telltale.trace_days as d where d.trace_id = lower(trace.trace_id);
+  select t.* into row_found from telltale.traces as t where t.trace_id = lower(trace.trace_id) and t.day = found_day;
+  if row_found.trace_id is null then
+    return null;
+  end if;
+  return jsonb_build_object(
+    'trace', telltale.trace_row(row_found) || jsonb_build_object('spans', (
+      select jsonb_agg(
+        jsonb_build_object('kind', 'work', 'end_us', null, 'parent_span_id', null)
+        || s.value || jsonb_build_object('span_id', s.key, 'self_ms', trim_scale(self.self_us / 1000.0),
+          'service', source.service, 'instance', source.instance, 'clock_offset_us', p.clock_offset_us)
+        order by (s.value -> 'start_us')::bigint, s.key collate "C")
+      from jsonb_each(row_found.spans) as s
+      left join telltale.self_times(row_found.spans) as self on self.span_id = s.key
+      left join telltale.processes as p on p.process_id = (s.value ->> 'process')::uuid
+      left join telltale.sources as source on source.source_id = p.source_id)),
+    'errors', coalesce((
+      select jsonb_agg(telltale.error_row(listed.row) order by listed.at, listed.error_id)
+      from (select e as row, e.at, e.error_id from telltale.errors as e where e.trace_id = row_found.trace_id
+        and e.day between found_day - 1 and found_day + 2 order by e.at, e.error_id limit 1000) as listed), '[]'),
+    'messages', coalesce((
+      select jsonb_agg(to_jsonb(m) - 'day' order by m.at, m.message_id)
+      from (select * from telltale.messages as m where m.trace_id = row_found.trace_id
+        and m.day between found_day - 1 and found_day + 2 order by m.at, m.message_id limit 1000) as m), '[]'));
+end
+$function$;
+grant execute on function telltale.trace(text) to authenticated;
+grant execute on function telltale.trace(text) to service_role;
+comment on function telltale.trace(text) is 'One trace, null when there is none: {trace: {..., spans: [{span_id, ..., self_ms, process, service, instance,
+clock_offset_us}] by start}, errors, messages: the first 1,000 each}. *_us are µs since the epoch as the reporters'' clocks
+had them. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.trace_row(t telltale.traces)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select jsonb_build_object(
+    'trace_id', t.trace_id, 'started_at', t.started_at, 'started_at_us', telltale.us_of(t.started_at),
+    'ended_at', t.ended_at, 'ended_at_us', telltale.us_of(t.ended_at), 'duration_ms', t.duration_ms,
+    'wait_ms', t.wait_ms, 'name', t.name, 'outcome', t.outcome, 'request_id', t.request_id,
+    'session_key', t.session_key, 'session_rule', t.session_rule,
+    'call_number', coalesce(t.call_number,
+      case when t.session_key is not null then telltale.call_rank(t.session_key, t.started_at, t.trace_id) end),
+    'tool', t.tool, 'provider', t.provider, 'model', t.model, 'bytes_in', t.bytes_in, 'bytes_out', t.bytes_out,
+    'tokens_in', t.tokens_in, 'tokens_out', t.tokens_out, 'span_count', t.span_count,
+    'spans_dropped', t.spans_dropped, 'layers', t.layers, 'process', t.process_id, 'service', s.service,
+    'environment', s.environment, 'instance', s.instance, 'revision', t.revision)
+  from (select) as one
+  left join telltale.processes as p on p.process_id = t.process_id
+  left join telltale.sources as s on s.source_id = p.source_id
+$function$;
+comment on function telltale.trace_row(telltale.traces) is 'A trace without its spans, as the readers answer it. Instants are ISO 8601 in UTC, *_us µs since the epoch, *_ms ms.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.traces(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
+    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+  execute format(
+    'with page as (
+      select t as row, t.started_at, t.trace_id from telltale.traces as t where %s
+      order by t.started_at desc, t.trace_id desc limit %s
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(telltale.trace_row(page.row) order by started_at desc, trace_id desc), ''[]''),
+      ''next'', case when count(*) = %s then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(started_at)), ''id'',
+        (array_agg(trace_id order by started_at, trace_id))[1])) end)
+    from page',
+    telltale.traces_where(filter, telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{32}$"}')), size, size) into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.traces(jsonb,text,integer) to authenticated;
+grant execute on function telltale.traces(jsonb,text,integer) to service_role;
+comment on function telltale.traces(jsonb,text,integer) is 'Traces without their spans, newest first: {rows, next}. Filter: from, to (of the start; ISO 8601 or µs), tool, provider,
+model, layer, outcome, session, request_id, environment, service (each a string or an array), min_duration_ms, call_number,
+text (all words, of names and errors). n is 1 to 1000. Definer, see the head of this file; the first line refuses
+non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.traces_where(filter jsonb, place jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  since timestamptz := telltale.instant_of(filter, 'from');
+  till timestamptz := telltale.instant_of(filter, 'to');
+  duration numeric := telltale.number_in(filter, 'min_duration_ms');
+  call numeric := telltale.number_in(filter, 'call_number');
+  words tsquery := telltale.query_of(filter ->> 'text');
+  layers text[] := telltale.texts_in(filter, 'layer');
+  condition text := 'true';
+begin
+  if since is not null then
+    condition := condition || format(' and t.started_at >= %L and t.day >= %L', since, (since at time zone 'UTC')::date - 1);
+  end if;
+  if till is not null then
+    condition := condition || format(' and t.started_at < %L and t.day <= %L', till, (till at time zone 'UTC')::date + 1);
+  end if;
+  condition := condition || telltale.matching(filter, 'tool', 't.tool')
+    || telltale.matching(filter, 'provider', 't.provider')
+    || telltale.matching(filter, 'model', 't.model')
+    || telltale.matching(filter, 'outcome', 't.outcome')
+    || telltale.matching(filter, 'session', 't.session_key')
+    || telltale.matching(filter, 'request_id', 't.request_id')
+    || telltale.processes_where(filter);
+  if layers is not null then
+    condition := condition || format(' and t.layers ?| %L', layers);
+  end if;
+  if duration is not null then
+    condition := condition || format(' and t.duration_ms >= %L::double precision', duration);
+  end if;
+  if call is not null then
+    condition := condition || format(' and coalesce(t.call_number, case when t.session_key is not null
+      then telltale.call_rank(t.session_key, t.started_at, t.trace_id, %L) end) = %L', greatest(1, least(call, 100000)), call);
+  end if;
+  if words is not null then
+    -- Not `or`, which would go through all traces by their start and read the words of each.
+    condition := condition || format(' and (t.trace_id, t.day) in (
+      select w.trace_id, w.day from telltale.traces as w
+      where telltale.words_of(w.name, w.tool, w.provider, w.model, w.request_id, w.session_key) @@ %L
+      union all
+      select d.trace_id, d.day from telltale.errors as e join telltale.trace_days as d on d.trace_id = e.trace_id
+      where telltale.words_of(e.error_type, e.message, e.culprit) @@ %L)', words, words);
+  end if;
+  if place is not null then
+    condition := condition || format(' and (t.started_at, t.trace_id) < (%L, %L) and t.day <= %L',
+      telltale.at_of((place ->> 'us')::bigint), place ->> 'id', telltale.day_of((place ->> 'us')::bigint) + 1);
+  end if;
+  return condition;
+end
+$function$;
+comment on function telltale.traces_where(jsonb,jsonb) is 'A condition in SQL on a trace t, by a filter and the place of a cursor. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.us_of(at timestamp with time zone)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$ select (extract(epoch from at) * 1000000)::bigint $function$;
+grant execute on function telltale.us_of(timestamp with time zone) to authenticated;
+grant execute on function telltale.us_of(timestamp with time zone) to service_role;
+comment on function telltale.us_of(timestamp with time zone) is 'µs since the epoch.';
+
+CREATE OR REPLACE FUNCTION telltale.words_of(VARIADIC texts text[])
+ RETURNS tsvector
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$ select to_tsvector('pg_catalog.simple', array_to_string(texts, ' ')) $function$;
+grant execute on function telltale.words_of(text[]) to authenticated;
+grant execute on function telltale.words_of(text[]) to service_role;
+comment on function telltale.words_of(text[]) is 'What text search finds in these texts: their words as they are, in lower case.';
