@@ -56,6 +56,12 @@ describe.skipIf(noPostgresReason() !== null)('eight writers, three compactors an
   let database: TestServer
   beforeAll(async () => {
     database = await openServer()
+    // So soon that a deadlock shows itself before the killer ends one of its backends.
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    await client.query(`alter system set deadlock_timeout = '3ms'`)
+    await client.query('select pg_reload_conf()')
+    await client.end()
     await database.rpc('make_partitions', { days: [-3, -2, -1, 0].map((n) => dayOf(nowUs + n * dayUs)) })
   })
   afterAll(() => database.close())
@@ -175,6 +181,32 @@ describe.skipIf(noPostgresReason() !== null)('eight writers, three compactors an
     expect(groups?.n).toBe(keys.size)
     expect((await database.query('select from telltale.batches')).length).toBe(rows.length)
   }
+
+  test('compute an hour again when a part came while it was being computed', async () => {
+    const hourly = async () => {
+      const [row] = await database.query(`select
+        (select telltale.series_merge(series) from telltale.rollup_hours) as hours,
+        (select telltale.series_merge(series) from telltale.rollup_minutes) as minutes`)
+      return row as { hours: Series; minutes: Series }
+    }
+    const addPart = async (n: number) => {
+      await database.rpc('ingest_batch', { batch: rowsOf(aBatch([aSpan({ trace_id: traceId(n) })])) })
+      await database.rpc('tick_compact_minutes')
+    }
+    await addPart(4_000)
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    await client.query('begin')
+    await client.query('select telltale.tick_recompute_hours()')
+    const part = addPart(4_001)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await client.query('commit')
+    await client.end()
+    await part
+    await database.rpc('tick_recompute_hours')
+    const { hours, minutes } = await hourly()
+    expect(hours).toEqual(minutes)
+  })
 
   test('let tail() miss no trace, however late it was committed, and show none twice in one revision', async () => {
     const ids = Array.from({ length: 160 }, (_, i) => traceId(5_000 + i))
