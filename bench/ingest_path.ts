@@ -1,11 +1,17 @@
 // How many spans a second go from a reporter's POST to a committed row through the whole embedded path, and where the
 // time goes. Everything is printed side by side from one run. Usage: node bench/ingest_path.ts [batches]
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { Client } from 'pg'
 import { batchRowsOf } from '../functions/action/accept_batch.ts'
 import { redactBatch } from '../functions/action/redact_batch.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { PostgresStore } from '../functions/store/postgres.ts'
+import { migrate } from '../src/local/migrate.ts'
+import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 import { parseBatch } from '../src/wire/parse_batch.ts'
 import { benchProcess, type DaemonBatch, daemonBatch } from './daemon_batch.ts'
 import { startStackProcess } from './stack_process.ts'
@@ -13,6 +19,7 @@ import { startStackProcess } from './stack_process.ts'
 const batches = Number(process.argv[2] ?? 400)
 const spansWanted = 500
 const senders = 4
+const stageNames = ['JSON.parse', 'check', 'redact', 'derive', 'SQL', 'rpc around it'] as const
 
 const clock = () => Math.round((performance.timeOrigin + performance.now()) * 1_000)
 const stack = await startStackProcess()
@@ -75,46 +82,64 @@ async function post(body: string | Uint8Array<ArrayBuffer>, zip: boolean): Promi
   if (answer.status !== 200) throw new Error(`Cannot send batch: ${answer.status} ${text}`)
 }
 
-/** One batch at a time, each stage alone: what the stages cost, and what HTTP, queues and the rest add. */
+/** One batch at a time, each stage alone. The SQL runs on an embedded database of its own in this process. */
 async function shares(count: number): Promise<void> {
   const store = new PostgresStore({
     url: stack.env.SUPABASE_URL as string,
     secretKey: stack.env.SUPABASE_SECRET_KEY as string,
   })
+  const dir = await mkdtemp(join(tmpdir(), 'telltale-bench-'))
+  const database = await openPgliteDatabase({ dir, password: 'bench' })
   const source = benchProcess(clock())
-  const ms = { 'JSON.parse': 0, 'parse and check': 0, redact: 0, derive: 0, rpc: 0, 'of it SQL': 0 }
-  const arrival = { keyId: await keyId(), sentAtUs: null, receivedAtUs: clock(), flushMs: 250 }
-  for (let i = 0; i < count; i++) {
-    const text = JSON.stringify(daemonBatch(source, spansWanted, clock()))
-    ms['JSON.parse'] += timed(() => JSON.parse(text))
-    let parsed: ReturnType<typeof parseBatch> | undefined
-    ms['parse and check'] += timed(() => {
-      parsed = parseBatch(text, clock())
-    })
-    if (!parsed?.ok) throw new Error('Cannot measure: the batch was refused')
-    const { value } = parsed
-    const redacting = timed(() => redactBatch(value.batch))
-    ms.redact += redacting
-    let rows: ReturnType<typeof batchRowsOf> | undefined
-    ms.derive += timed(() => {
-      rows = batchRowsOf(value, arrival)
-    })
-    ms.derive -= redacting
-    if (rows === undefined) throw new Error('Cannot measure: no rows')
-    const twin = JSON.stringify({ ...rows, batch_id: crypto.randomUUID() })
-    const before = performance.now()
-    await store.ingestBatch(rows)
-    const between = performance.now()
-    await sql.query('select telltale.ingest_batch($1::jsonb)', [twin])
-    ms.rpc += between - before
-    ms['of it SQL'] += performance.now() - between
+  const spent = { 'JSON.parse': 0, check: 0, redact: 0, derive: 0, SQL: 0, 'rpc around it': 0 }
+  try {
+    await migrate(database)
+    const day = new Date().toISOString().slice(0, 10)
+    await database.query({ text: 'select telltale.make_partitions(array[$1::date - 1, $1::date])', values: [day] })
+    for (let i = -20; i < count; i++) {
+      const text = JSON.stringify(daemonBatch(source, spansWanted, clock()))
+      const took = await stagesOf(text, store, (rows) =>
+        database.query({ text: 'select telltale.ingest_batch($1::text::jsonb)', values: [rows], role: 'service_role' }),
+      )
+      // The first ones warm up.
+      if (i >= 0) for (const name of stageNames) spent[name] += took[name]
+    }
+  } finally {
+    await database.close()
+    await rm(dir, { recursive: true, force: true })
   }
-  const total = ms['parse and check'] + ms.redact + ms.derive + ms.rpc
+  const total = Object.values(spent).reduce((sum, ms) => sum + ms, 0)
   console.log(`shares of one batch on its own (${(total / count).toFixed(1)} ms):`)
-  for (const [name, sum] of Object.entries(ms)) {
-    console.log(
-      `  ${name.padEnd(16)} ${(sum / count).toFixed(2).padStart(7)} ms  ${((100 * sum) / total).toFixed(0)} %`,
-    )
+  for (const [name, ms] of Object.entries(spent)) {
+    console.log(`  ${name.padEnd(14)} ${(ms / count).toFixed(2).padStart(6)} ms  ${((100 * ms) / total).toFixed(0)} %`)
+  }
+}
+
+async function stagesOf(text: string, store: PostgresStore, sqlOf: (rows: string) => Promise<unknown>) {
+  const began = performance.now()
+  JSON.parse(text)
+  const json = performance.now()
+  const parsed = parseBatch(text, clock())
+  if (!parsed.ok) throw new Error(`Cannot measure: ${parsed.error.detail}`)
+  const checked = performance.now()
+  redactBatch(parsed.value.batch)
+  const redacted = performance.now()
+  const arrival = { keyId: 'bench0000000', sentAtUs: null, receivedAtUs: clock(), flushMs: 250 }
+  const rows = batchRowsOf(parsed.value, arrival)
+  const derived = performance.now()
+  await store.ingestBatch(rows)
+  const stored = performance.now()
+  const rowsText = JSON.stringify(rows)
+  const before = performance.now()
+  await sqlOf(rowsText)
+  const sql = performance.now() - before
+  return {
+    'JSON.parse': json - began,
+    check: checked - json - (json - began),
+    redact: redacted - checked,
+    derive: derived - redacted - (redacted - checked),
+    SQL: sql,
+    'rpc around it': stored - derived - sql,
   }
 }
 
@@ -139,17 +164,6 @@ async function calls(count: number): Promise<void> {
   const cold = requests
   for (let i = 0; i < count; i++) await send()
   console.log(`Postgres calls a batch: ${((requests - cold) / count).toFixed(2)} (the first of an isolate: ${cold})`)
-}
-
-function timed(work: () => unknown): number {
-  const began = performance.now()
-  work()
-  return performance.now() - began
-}
-
-async function keyId(): Promise<string> {
-  const { rows } = await sql.query('select key_id from telltale.ingest_keys limit 1')
-  return String(rows[0].key_id)
 }
 
 async function storedBytes(): Promise<number> {

@@ -608,8 +608,7 @@ CREATE OR REPLACE FUNCTION telltale.at_of(us bigint)
  RETURNS timestamp with time zone
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
- SET search_path TO ''
-AS $function$ select timestamptz '1970-01-01 00:00:00+00' + us * interval '1 microsecond' $function$;
+RETURN to_timestamp(((us)::double precision / (1000000.0)::double precision));
 grant execute on function telltale.at_of(bigint) to authenticated;
 grant execute on function telltale.at_of(bigint) to service_role;
 comment on function telltale.at_of(bigint) is 'The instant that is so many µs after the epoch. Exact up to 2^53 µs.';
@@ -788,8 +787,7 @@ CREATE OR REPLACE FUNCTION telltale.day_of(us bigint)
  RETURNS date
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
- SET search_path TO ''
-AS $function$ select date '1970-01-01' + floor(us / 86400000000.0)::int $function$;
+RETURN ('1970-01-01'::date + (floor(((us)::double precision / (86400000000.0)::double precision)))::integer);
 grant execute on function telltale.day_of(bigint) to authenticated;
 grant execute on function telltale.day_of(bigint) to service_role;
 comment on function telltale.day_of(bigint) is 'The UTC day of an instant in µs since the epoch.';

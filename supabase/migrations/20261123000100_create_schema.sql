@@ -72,8 +72,7 @@ grant execute on function telltale.require_reader() to authenticated, service_ro
 
 create function telltale.at_of(us bigint) returns timestamptz
 language sql immutable strict parallel safe
-set search_path = ''
-as $$ select timestamptz '1970-01-01 00:00:00+00' + us * interval '1 microsecond' $$;
+return to_timestamp(us / 1000000.0::double precision);
 comment on function telltale.at_of(bigint) is 'The instant that is so many µs after the epoch. Exact up to 2^53 µs.';
 revoke all on function telltale.at_of(bigint) from public, anon;
 grant execute on function telltale.at_of(bigint) to authenticated, service_role;
@@ -88,8 +87,7 @@ grant execute on function telltale.us_of(timestamptz) to authenticated, service_
 
 create function telltale.day_of(us bigint) returns date
 language sql immutable strict parallel safe
-set search_path = ''
-as $$ select date '1970-01-01' + floor(us / 86400000000.0)::int $$;
+return date '1970-01-01' + floor(us / 86400000000.0::double precision)::int;
 comment on function telltale.day_of(bigint) is 'The UTC day of an instant in µs since the epoch.';
 revoke all on function telltale.day_of(bigint) from public, anon;
 grant execute on function telltale.day_of(bigint) to authenticated, service_role;
