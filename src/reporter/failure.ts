@@ -1,4 +1,7 @@
 import { causesMax, messageBytesMax, nameBytesMax, stackBytesMax } from '../core/limit.ts'
+import type { Json } from '../core/record.ts'
+import { withoutSecrets } from '../core/secret_form.ts'
+import { redactJson } from '../wire/redact_json.ts'
 import { cutMiddle, cutText } from './text_cut.ts'
 
 /** What was thrown, as an error record tells it. */
@@ -60,10 +63,16 @@ function messageOf(thrown: unknown): string {
   const message = fieldOf(thrown, 'message')
   if (typeof message === 'string') return message
   try {
-    return typeof thrown === 'object' && thrown !== null ? (JSON.stringify(thrown) ?? '') : String(thrown)
+    return typeof thrown === 'object' && thrown !== null ? objectText(thrown) : String(thrown)
   } catch {
     return 'Cannot read the thrown value: it refuses to be read'
   }
+}
+
+/** As JSON, its secrets taken out here, where their names are still names. */
+function objectText(thrown: object): string {
+  const json = JSON.stringify(thrown) as string | undefined
+  return json === undefined ? '' : JSON.stringify(redactJson(JSON.parse(json) as Json, withoutSecrets))
 }
 
 function fieldOf(value: unknown, key: string): unknown {

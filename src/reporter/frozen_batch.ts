@@ -4,6 +4,7 @@ import { batchBytesMax, gzipBytesMin, piecesMax } from '../core/limit.ts'
 import type { Batch } from '../core/record.ts'
 import { newUuidV7 } from './identifier.ts'
 import type { Outbox } from './outbox.ts'
+import { redactJsonText, redactRunningList } from './redact_frozen.ts'
 
 /** A batch without its records and its id. */
 export type Envelope = Omit<Batch, 'batch_id' | 'piece' | 'records'>
@@ -25,7 +26,8 @@ const gzipAsync = promisify(gzip)
 const frameBytes = 256
 
 /**
- * Cuts one batch from the outbox and freezes it. `envelope` is asked for a running list that fits into half a batch.
+ * Cuts one batch from the outbox, takes the secrets out of it and freezes it, with as much of the running list as fits
+ * into a quarter of a batch.
  */
 export async function freezeFrom(
   outbox: Outbox,
@@ -36,7 +38,11 @@ export async function freezeFrom(
   const fitted = fitRunning(envelope)
   const room = Math.max(1, bytesMax - Buffer.byteLength(JSON.stringify(fitted)) - frameBytes)
   const slice = outbox.take(recordsMax, room)
-  return freeze(fitted, slice.records, slice.bytes, [1, 1])
+  const records = slice.records.map((json) => redactJsonText(json)).filter((json) => json !== null)
+  const lost = slice.records.length - records.length
+  outbox.settle(lost, 0)
+  outbox.drop('unredactable', lost)
+  return freeze(fitted, records, slice.bytes, [1, 1])
 }
 
 /**
@@ -69,7 +75,7 @@ async function freeze(
 }
 
 function fitRunning(envelope: Envelope): Envelope {
-  let running = envelope.running
+  let running = redactRunningList(envelope.running)
   while (running.length > 0 && Buffer.byteLength(JSON.stringify(running)) > batchBytesMax / 4) {
     running = running.slice(0, Math.floor(running.length / 2))
   }

@@ -1,6 +1,8 @@
 import { attributesBytesMax, attributesMax, idBytesMax, messageBytesMax, nameBytesMax } from '../core/limit.ts'
 import { isFailure, type Outcome, outcomes } from '../core/outcome.ts'
-import { type Attributes, type Session, type SpanKind, sessionRules } from '../core/record.ts'
+import { type Attributes, type Json, type Session, type SpanKind, sessionRules } from '../core/record.ts'
+import { withoutSecrets } from '../core/secret_form.ts'
+import { redactJson } from '../wire/redact_json.ts'
 import { headersOf, type TraceHeaders } from '../wire/trace_context.ts'
 import { type EpochClock, epochUsOf } from './epoch_clock.ts'
 import { newSpanId } from './identifier.ts'
@@ -221,7 +223,9 @@ export function attributesJson(attributes: Attributes | undefined): string {
   try {
     const json = JSON.stringify(kept)
     if (json.length * 3 <= attributesBytesMax || Buffer.byteLength(json) <= attributesBytesMax) return json
-    return JSON.stringify({ 'telltale.attributes_lost': cutText(json, messageBytesMax / 8) })
+    // As a text in a text, names would no longer be told from values.
+    const clean = JSON.stringify(redactJson(JSON.parse(json) as Json, withoutSecrets))
+    return JSON.stringify({ 'telltale.attributes_lost': cutText(clean, messageBytesMax / 8) })
   } catch (error) {
     const why = error instanceof Error ? cutText(error.message, nameBytesMax) : 'unreadable'
     return JSON.stringify({ 'telltale.attributes_lost': why })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { nameBytesMax, runningMax } from '../core/limit.ts'
+import { nameBytesMax, runningMax, stackBytesMax } from '../core/limit.ts'
 import type { Attributes, ErrorRecord, Gauge, TelltaleRecord } from '../core/record.ts'
 import { parseTraceContext, type TraceContext } from '../wire/trace_context.ts'
 import { CallCounter } from './call_counter.ts'
@@ -16,7 +16,7 @@ import {
   type TraceStart,
 } from './recorded_span.ts'
 import { RunningList } from './running_list.ts'
-import { cutText } from './text_cut.ts'
+import { cutMiddle, cutText } from './text_cut.ts'
 
 export type CaptureOptions = {
   readonly span?: SpanHandle | null
@@ -85,7 +85,7 @@ export class Recorder {
       span_id: options.span?.spanId || null,
       error_type: options.errorType ? cutText(options.errorType, nameBytesMax) : failure.errorType,
       message: failure.message,
-      traceback: options.traceback ?? failure.traceback,
+      traceback: options.traceback ? cutMiddle(options.traceback, stackBytesMax) : failure.traceback,
       context: JSON.parse(attributesJson(options.context)) as Attributes,
     }
     this.put(record, true)

@@ -39,6 +39,8 @@ export type Tap = {
   readonly ended: Promise<TapExit>
 }
 
+const newline = 0x0a
+
 /** Starts an MCP server on the stdio transport between a client and itself. */
 export function startTap(options: TapOptions): Tap {
   const child = spawn(options.command, [...options.args], { stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true })
@@ -121,18 +123,19 @@ function splitterOf(
   }
 }
 
-/** Keeps the last of what was written. */
+/** Keeps the last of what was written, from the start of a line: half a line could begin inside a secret. */
 function createTail(): { readonly push: (chunk: Uint8Array) => void; readonly text: () => string } {
   let kept = Buffer.alloc(0)
+  let cut = false
   return {
     push(chunk) {
-      kept = Buffer.concat([kept, chunk]).subarray(-stderrTailBytesMax)
+      cut ||= kept.length + chunk.length > stderrTailBytesMax
+      kept = Buffer.concat([kept, chunk.subarray(-stderrTailBytesMax)]).subarray(-stderrTailBytesMax)
     },
-    text: () =>
-      kept
-        .toString()
-        .replace(/^\uFFFD+/, '')
-        .trim(),
+    text() {
+      const lines = kept.subarray(cut ? kept.indexOf(newline) + 1 : 0)
+      return lines.toString().trim()
+    },
   }
 }
 
