@@ -85,7 +85,7 @@ for (const { name, open, reason } of testDatabases) {
       test('each have their rights written down, none of them for public or anon', async () => {
         const rows = await database.query(`select p.oid::regprocedure::text as name, p.proacl is null
         or exists (select from aclexplode(p.proacl) as a where a.grantee in (0, 'anon'::regrole)) as open,
-        not coalesce(p.proconfig @> array['search_path=""'], false) as unpinned, p.prosecdef as definer,
+        p.prosqlbody is null and not coalesce(p.proconfig @> array['search_path=""'], false) as unpinned, p.prosecdef as definer,
         obj_description(p.oid) as comment, p.prokind::text as kind
       from pg_proc as p where p.pronamespace = 'telltale'::regnamespace`)
         expect(rows.length).toBeGreaterThan(40)
