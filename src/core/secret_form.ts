@@ -5,7 +5,7 @@ export const redacted = '[redacted]'
 
 /** One cheap test that says whether any of `forms` could match. */
 const suspicious =
-  /earer|uthorization|sk-|sb_secret_|tt_|eyJ|A[KS]IA|gh[opusr]_|github_pat_|glpat-|npm_|AIza|xox|PRIVATE KEY|:\/\/[^\s/@]+@|\b[0-9a-f]{32}\.|(?:passw(?:or)?d|passphrase|secret|token|pwd|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=]/i
+  /earer|uthorization|sk-|sb_secret_|tt_|eyJ|A[KS]IA|gh[opusr]_|github_pat_|glpat-|npm_|AIza|xox|PRIVATE KEY|:\/\/[^\s/@]+@|[0-9a-f]\.[0-9a-z]{16}|(?:passw(?:or)?d|passphrase|secret|token|pwd|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=]/i
 
 const forms: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|$)/g, redacted],

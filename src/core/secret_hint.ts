@@ -1,16 +1,17 @@
+// Without the flag `i`, with which V8 takes four times as long as lower-casing the text and searching that.
 const hint = new RegExp(
   [
     // Forms (secret_form.ts), whatever JSON has escaped around them.
-    /sk-|tt_|eyJ|A[KS]IA|gh[opusr]_|github_pat_|glpat-|npm_|AIza|xox|PRIVATE KEY|:\/\/[^\s/@]+@|[0-9a-f]{32}\./,
+    /sk-|tt_|eyj|a[ks]ia|gh[opusr]_|github_pat_|glpat-|npm_|aiza|xox|private key|:\/\/[^\s/@]+@|[0-9a-f]\.[0-9a-z]{16}/,
     // Names (secret_name.ts), and the forms that begin with one.
-    /passw(?:or)?d|passphrase|pwd|secret|authorization|cookie|jwt|credential|bearer|apikey/,
+    /passw(?:or)?d|passphrase|pwd|secret|authorization|cookie|jwt|credential|bearer/,
     // Each span has a `tokens_in` and a `tokens_out`, and `input_tokens` is a measure too.
     /token(?!s_(?:in|out)":|s")/,
-    /(?:api|access|private|signing|encryption|role|auth|ingest)(?:[^a-z0-9]|\\[bfnrt]|\\u[0-9a-f]{4}){0,128}?key/,
+    // `api_key` and its like; what begins with `key`, as a session's does, names none.
+    /key(?<!(?<!\\)"key)/,
   ]
     .map((part) => part.source)
     .join('|'),
-  'i',
 )
 
 /**
@@ -18,5 +19,5 @@ const hint = new RegExp(
  * no false negative. Linear in the text; reads it once, unparsed.
  */
 export function hintsAtSecret(json: string): boolean {
-  return hint.test(json)
+  return hint.test(json.toLowerCase())
 }
