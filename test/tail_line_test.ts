@@ -21,10 +21,16 @@ const row: TailRow = {
 }
 const plain = { colour: false, timeZone: 'UTC' }
 
-test('linesOf() tells time, service, session, number, tool, duration, outcome and where the time went', () => {
+test('linesOf() tells time, environment, service, session, number, tool, duration, outcome and where the time went', () => {
   expect(linesOf(row, plain)).toBe(
-    '19:22:33.045  exai-shim         …f9ac03b  #3    debug                         3.47 s  ok            tool 87% api 13%',
+    '19:22:33.045  demo/exai-shim        …f9ac03b  #3    debug                         3.47 s  ok            tool 87% api 13%',
   )
+})
+
+test('linesOf() leaves out an environment that nobody named', () => {
+  for (const environment of ['default', null]) {
+    expect(linesOf({ ...row, environment }, plain).slice(14, 34)).toBe('exai-shim           ')
+  }
 })
 
 test('linesOf() reads times as ISO text and as µs, and shows what cannot be read as unknown', () => {
@@ -42,7 +48,15 @@ test('linesOf() puts an error on a line of its own: type, first line of the mess
 })
 
 test('linesOf() shows a row of which nothing is known', () => {
-  const empty = { tool: null, name: null, service: null, session_key: null, call_number: null, layers: null }
+  const empty = {
+    tool: null,
+    name: null,
+    environment: null,
+    service: null,
+    session_key: null,
+    call_number: null,
+    layers: null,
+  }
   const line = linesOf({ ...row, ...empty, outcome: null, duration_ms: null }, plain)
   expect(line).toMatch(/^19:22:33\.045 {2}- .* \.\.\. {2}running$/)
 })

@@ -39,7 +39,7 @@ export function linesOf(row: TailRow, style: LineStyle): string {
   const tint: Colour = failed ? 'red' : row.outcome === 'ok' ? 'green' : 'yellow'
   const line = [
     paint('dim', clockText(row.at, style.timeZone)),
-    fit(safeText(row.service ?? '-'), 16),
+    fit(sourceText(row), 20),
     paint('dim', fit(sessionText(row.session_key), 8)),
     fit(row.call_number === null ? '' : `#${row.call_number}`, 4),
     paint('bold', fit(safeText(row.tool ?? row.name ?? '-'), 26)),
@@ -80,6 +80,12 @@ export function sharesText(layers: TailRow['layers']): string {
     .filter(([, percent]) => percent > 0)
     .map(([layer, percent]) => `${layer} ${percent}%`)
     .join(' ')
+}
+
+/** The service, after its environment where that is a named one: `demo/filesystem` is no traffic of the operator's. */
+function sourceText({ environment, service }: TailRow): string {
+  const named = environment !== null && environment !== 'default'
+  return safeText(named ? `${environment}/${service ?? '-'}` : (service ?? '-'))
 }
 
 /** Long keys are ids whose end differs; short ones are told whole. */
