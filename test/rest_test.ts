@@ -3,7 +3,7 @@ import { createClient } from '@supabase/supabase-js'
 import fc from 'fast-check'
 import { generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { argumentNamesOf } from '../src/local/argument_name.ts'
+import { argumentTextsOf } from '../src/local/argument_text.ts'
 import { openRestProject, type RestProject } from './rest_fixture.ts'
 
 // A contract: it holds for the embedded stack, and for a hosted project named by SUPABASE_URL, SUPABASE_PUBLISHABLE_KEY,
@@ -61,18 +61,20 @@ test('rpc() carries any json unchanged', async () => {
   )
 })
 
-test('argumentNamesOf() reads what JSON.parse reads, for any object in any layout', () => {
+test('argumentTextsOf() reads what JSON.parse reads, for any object in any layout', () => {
   const objects = fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue(), { noNullPrototype: true })
   fc.assert(
     fc.property(objects, fc.constantFrom(undefined, 1, '\t'), (object, space) => {
       const text = JSON.stringify(object, null, space)
-      expect([...(argumentNamesOf(text) ?? [])].sort()).toEqual(Object.keys(JSON.parse(text)).sort())
-      expect(argumentNamesOf(text.slice(0, -1))).toBe(null)
+      const read = [...(argumentTextsOf(text) ?? [])].map(([name, value]) => [name, JSON.parse(value)])
+      expect(new Map(read as [string, unknown][])).toEqual(new Map(Object.entries(JSON.parse(text))))
+      expect(argumentTextsOf(text.slice(0, -1))).toBe(null)
     }),
     { numRuns: 500 },
   )
+  expect(argumentTextsOf('{"a":1,"a":[2]}')).toEqual(new Map([['a', '[2]']]))
   for (const text of ['[]', '1', '"a"', '{} x', '{"a"}', '{"a":1,}', '{"a":1]}', '{a:1}', '{"\\x":1}']) {
-    expect(argumentNamesOf(text), text).toBe(null)
+    expect(argumentTextsOf(text), text).toBe(null)
   }
 })
 

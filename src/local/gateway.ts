@@ -35,7 +35,8 @@ export function gatewayApp({ rest, functions, jwks, isHealthy }: GatewayApps, gu
   app.get('/', (context) => context.html(welcome))
   app.notFound((context) => {
     const detail = `Cannot find ${context.req.path}: nothing is served there`
-    return context.json({ type: 'about:blank', title: 'Not Found', status: 404, detail }, 404)
+    const problem = { type: 'about:blank', title: 'Not Found', status: 404, detail }
+    return context.json(problem, 404, { 'Content-Type': 'application/problem+json' })
   })
   return app
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import {
@@ -92,6 +92,8 @@ async function openCluster(parent: string): Promise<PgliteEngine> {
   if (existsSync(note)) await rm(dir, { recursive: true, force: true })
   if (!existsSync(dir)) await writeFile(note, '')
   await mkdir(dir, { recursive: true })
+  // PGlite leaves its files writable by everyone, whoever may enter the directories above.
+  await chmod(dir, 0o700)
   const engine = await openPgliteEngine(dir)
   await rm(note, { force: true })
   return engine

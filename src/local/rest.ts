@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { restBodyBytesMax } from '../core/limit.ts'
-import { argumentNamesOf } from './argument_name.ts'
+import { argumentTextsOf } from './argument_text.ts'
 import type { Caller, CallerReader } from './claims.ts'
 import { type Database, DatabaseError, type Row } from './database.ts'
 import { type Arguments, callOf, singularMark } from './rest_call.ts'
@@ -47,7 +47,7 @@ export function restApp({ database, catalogue, readCaller }: RestOptions): Hono 
     assertSchema(request)
     const accept = acceptOf(request.headers.get('accept'))
     const [args, rowItems] = await readArguments(request)
-    const names = args.kind === 'json' ? args.names : [...args.values.keys()]
+    const names = [...args.values.keys()]
     const name = context.req.param('name')
     const { routine, given, filters } = await chosenRoutine(catalogue, name, names, args)
     const query = parseRowQuery([...rowItems, ...filters], request.headers.get('range'))
@@ -94,9 +94,9 @@ async function readArguments(request: Request): Promise<[Arguments, [string, str
   const query = [...new URL(request.url).searchParams]
   if (request.method === 'POST') {
     const text = await request.text()
-    const names = text.trim() === '' ? [] : argumentNamesOf(text)
-    if (names === null) throw malformed()
-    return [{ kind: 'json', text, names }, query]
+    const values = text.trim() === '' ? new Map<string, string>() : argumentTextsOf(text)
+    if (values === null) throw malformed()
+    return [{ kind: 'json', text, values }, query]
   }
   const values = new Map(query.filter(([name]) => !reserved.has(name)))
   return [{ kind: 'text', values }, query.filter(([name]) => reserved.has(name))]

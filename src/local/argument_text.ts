@@ -2,27 +2,27 @@ const quote = 0x22
 const backslash = 0x5c
 
 /**
- * The keys of a JSON object, in order and once each, read in one pass that builds nothing else: a body of a megabyte
- * stays text on its way to PostgreSQL, which alone parses its values (and refuses what is malformed inside them).
- * Null when the text is not one object.
+ * The keys of a JSON object with the text of their values, the last where a key repeats, read in one pass that builds
+ * nothing else: a body of a megabyte stays text on its way to PostgreSQL, which alone parses its values (and refuses what
+ * is malformed inside them). Null when the text is not one object.
  */
-export function argumentNamesOf(text: string): readonly string[] | null {
+export function argumentTextsOf(text: string): ReadonlyMap<string, string> | null {
   let at = skipSpace(text, 0)
   if (text[at] !== '{') return null
-  const names = new Set<string>()
+  const values = new Map<string, string>()
   at = skipSpace(text, at + 1)
-  if (text[at] === '}') return isEnd(text, at + 1) ? [] : null
+  if (text[at] === '}') return isEnd(text, at + 1) ? values : null
   for (;;) {
     const end = text.charCodeAt(at) === quote ? stringEnd(text, at) : -1
     if (end < 0) return null
     const name = nameOf(text.slice(at, end))
     if (name === null) return null
-    names.add(name)
-    at = skipSpace(text, end)
-    if (text[at] !== ':') return null
-    at = valueEnd(text, at + 1)
+    const colon = skipSpace(text, end)
+    if (text[colon] !== ':') return null
+    at = valueEnd(text, colon + 1)
     if (at < 0) return null
-    if (text[at] === '}') return isEnd(text, at + 1) ? [...names] : null
+    values.set(name, text.slice(colon + 1, at))
+    if (text[at] === '}') return isEnd(text, at + 1) ? values : null
     at = skipSpace(text, at + 1)
   }
 }
