@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, cpSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -77,6 +77,20 @@ test('openPgliteDatabase() loses no acked row when its process is killed, five t
   await database.close()
   expect([...acked].filter((i) => !stored.has(i))).toEqual([])
 }, 60_000)
+
+test.skipIf(process.platform === 'win32')(
+  'openPgliteDatabase() keeps its files to their owner in a directory that all may enter',
+  async () => {
+    chmodSync(dir, 0o755)
+    chmodSync(join(dir, 'pgdata'), 0o755)
+    const db = await openPgliteDatabase({ dir, password: 'secret' })
+    try {
+      expect(statSync(join(dir, 'pgdata')).mode & 0o777).toBe(0o700)
+    } finally {
+      await db.close()
+    }
+  },
+)
 
 test('openPgliteDatabase() refuses a second process and names the first', async () => {
   const { child } = startWriter(0)
