@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, realpathSync } from 'node:fs'
+import { mkdtempSync, realpathSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -314,4 +314,26 @@ test('wrap without settings passes traffic through and says so in one line', asy
     reporting({ TELLTALE_DISABLED: '1' }),
   )
   expect([off.out.toString(), off.err, far.attempts.length]).toEqual(['abc', '', 0])
+})
+
+test('wrap says once that an address is none, and not that it is missing', async () => {
+  const run = await runWrapped(
+    `process.stdin.pipe(process.stdout)`,
+    Buffer.from('abc'),
+    reporting({ TELLTALE_INGEST_URL: 'nowhere' }),
+  )
+  expect(run.out.toString()).toBe('abc')
+  expect(run.err.trim().split('\n')).toEqual([expect.stringContaining('telltale: Cannot report')])
+})
+
+test('wrap reads local.env though the kill switch is there but off', async () => {
+  const { PATH = '' } = process.env
+  const dir = mkdtempSync(join(tmpdir(), 'tap-'))
+  const { TELLTALE_INGEST_URL: url, TELLTALE_INGEST_KEY: key } = reporting()
+  writeFileSync(join(dir, 'local.env'), `TELLTALE_INGEST_URL='${url}'\nTELLTALE_INGEST_KEY='${key}'\n`)
+  const input = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}\n')
+  const env = { PATH, TELLTALE_DATA_DIR: dir, TELLTALE_DISABLED: '0' }
+  const run = await runWrapped(`process.stdin.pipe(process.stdout)`, input, env)
+  expect([run.out.toString(), run.err]).toEqual([input.toString(), ''])
+  expect(far.attempts.length).toBeGreaterThan(0)
 })

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs'
 import type { Command } from 'commander'
 
 type WrapOptions = {
@@ -66,7 +67,9 @@ async function listenerOf(command: string, args: readonly string[], options: Wra
     flushOnExit: false,
   })
   if (!reporter.enabled) {
-    if (!env.TELLTALE_DISABLED)
+    // What is set and wrong, the reporter has said already.
+    const missing = !env.TELLTALE_INGEST_URL || !env.TELLTALE_INGEST_KEY
+    if (missing && !env.TELLTALE_DISABLED)
       warn('Cannot record: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set; traffic passes unread')
     return { reporter: null, listener: null }
   }
@@ -77,7 +80,7 @@ async function listenerOf(command: string, args: readonly string[], options: Wra
 /** The environment, and what it lacks from the local.env that `telltale start` has written. */
 async function settings(): Promise<{ readonly [name: string]: string | undefined }> {
   const { env } = process
-  if (env.TELLTALE_DISABLED || (env.TELLTALE_INGEST_URL && env.TELLTALE_INGEST_KEY)) return env
+  if (env.TELLTALE_INGEST_URL && env.TELLTALE_INGEST_KEY) return env
   try {
     const { readLocalEnv } = await import('../local/local_env.ts')
     return { ...readLocalEnv(), ...env }
@@ -88,7 +91,8 @@ async function settings(): Promise<{ readonly [name: string]: string | undefined
 
 function warn(text: string): void {
   try {
-    process.stderr.write(`telltale: ${text}\n`)
+    // A write to a stderr whose far end is gone would fail by process.stderr later, and end the tap.
+    writeSync(2, `telltale: ${text}\n`)
   } catch {
     // Without a stderr there is nobody to tell.
   }
