@@ -104,7 +104,8 @@ test('each room sees the path that it would see in a hosted project, and the bod
   expect(await post('/functions/v1/ingest')).toEqual({ path: '/ingest', body: 'é', method: 'POST' })
   expect(await post('/functions/v1/ingest/v1/traces')).toEqual({ path: '/ingest/v1/traces', body: 'é', method: 'POST' })
   expect(await post('/functions/v1/tick')).toEqual({ path: '/tick', body: 'é', method: 'POST' })
-  expect((await fetch(`${url}/functions/v1/other`)).status).toBe(404)
+  const other = await fetch(`${url}/functions/v1/other`)
+  expect([other.status, other.headers.get('content-type')]).toEqual([404, 'application/problem+json'])
   expect((await fetch(`${url}/`)).headers.get('content-type')).toContain('text/html')
 })
 
