@@ -115,7 +115,9 @@ test('tickApp() answers 401 to anyone else, 405 to another method', async () => 
   const { world, store } = setUp()
   const { ask } = tickOf(store)
   for (const headers of [{}, { apikey: '' }, { apikey: `${secret}x` }, { authorization: secret }]) {
-    expect((await ask(headers as Record<string, string>)).status).toBe(401)
+    const answer = await ask(headers as Record<string, string>)
+    expect(answer.status).toBe(401)
+    expect(await answer.json()).toMatchObject({ type: 'urn:telltale:problem:unknown-key', title: 'Unknown key' })
   }
   expect((await ask({ apikey: secret }, 'GET')).status).toBe(405)
   expect(world.calls).toEqual([])

@@ -6,8 +6,8 @@ export type ProblemStatus = 400 | 401 | 403 | 404 | 405 | 408 | 413 | 415 | 422 
 
 const titles: { readonly [status in ProblemStatus]: string } = {
   400: 'Bad request',
-  401: 'Unknown ingest key',
-  403: 'Revoked ingest key',
+  401: 'Unknown key',
+  403: 'Revoked key',
   404: 'Not found',
   405: 'Method not allowed',
   408: 'Request ended early',
