@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { messageBytesMax, nameBytesMax, stackBytesMax } from '../src/core/limit.ts'
@@ -12,6 +15,8 @@ import { redactRecord } from '../src/wire/redact_record.ts'
 import { nowUs, wireError, wireEvent, wireGauge, wireMessage, wireRunning, wireSpan } from './batch_fixture.ts'
 import { type IngestFixture, startIngest } from './ingest_fixture.ts'
 import { quotedSecrets, secrets } from './secret_fixture.ts'
+
+const wrapScript = fileURLToPath(new URL('./wrap_fixture.ts', import.meta.url))
 
 let far: IngestFixture
 let reporter: Reporter
@@ -66,6 +71,34 @@ test.each(allSecrets)('no byte that leaves a reporter holds %s', async (_, befor
   expect(sent()).not.toContain(JSON.stringify(secret).slice(1, -1))
   expect(sent()).not.toContain(secret.slice(8, 24))
   expect(reporter.status().dropped).toEqual({})
+})
+
+test('no byte that leaves a tap holds a token that a tool quotes in its error, or a server in its last words', async () => {
+  const token = 'abcdefgh12345678'
+  const said = { content: [{ type: 'text', text: `401: authorization: Bearer ${token}` }], isError: true }
+  const server = `process.stdin.once('data', () => {
+    console.error('x'.repeat(20000) + ' Bearer ${token}')
+    console.error('sent Bearer ${token}')
+    console.log(JSON.stringify({ jsonrpc: '2.0', id: 1, result: ${JSON.stringify(said)} }))
+    setTimeout(() => process.exit(3), 50)
+  })`
+  const call = { name: 'fetch', arguments: { token }, _meta: { progressToken: 1 } }
+  const asked = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: call }
+  const open = { jsonrpc: '2.0', id: 2, method: `Bearer ${token}`, params: {} }
+  const words = [wrapScript, 'wrap', '--', process.execPath, '-e', server]
+  const env = { ...process.env, TELLTALE_INGEST_URL: far.url, TELLTALE_INGEST_KEY: far.key }
+  const tap = spawn(process.execPath, words, { env, stdio: ['pipe', 'pipe', 'ignore'] })
+  tap.stdin.write(`${JSON.stringify(asked)}\n${JSON.stringify(open)}\n`)
+  let out = ''
+  tap.stdout.on('data', (chunk) => {
+    out += chunk
+  })
+  await once(tap, 'close')
+  expect(out).toContain(token)
+  expect(far.spans().map((span) => span.outcome)).toContain('tool_error')
+  expect(far.errors().map((error) => error.message)).toContain('401: authorization: Bearer [redacted]')
+  expect(far.errors().map((error) => error.traceback)).toContain('sent Bearer [redacted]')
+  expect(sent()).not.toContain(token)
 })
 
 test('what stands under the name of a secret does not leave, whatever its form', async () => {

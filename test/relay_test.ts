@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { relay } from '../src/tap/relay.ts'
@@ -45,4 +46,13 @@ test('relay() destroys its source when the target breaks, so that the writer lea
   target.destroy(new Error('EPIPE'))
   await over
   expect(source.destroyed).toBe(true)
+})
+
+test('relay() ends its target when the source breaks, so that a server does not wait for a client that is gone', async () => {
+  const source = new PassThrough()
+  const target = new PassThrough()
+  const ended = once(target.resume(), 'end')
+  const over = relay(source, target, null, true)
+  source.destroy(new Error('hung up'))
+  await Promise.all([over, ended])
 })

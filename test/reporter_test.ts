@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gunzipSync } from 'node:zlib'
@@ -10,7 +11,7 @@ import { CallCounter } from '../src/reporter/call_counter.ts'
 import { createEpochClock, epochUsOf } from '../src/reporter/epoch_clock.ts'
 import { failureOf } from '../src/reporter/failure.ts'
 import { newUuidV7 } from '../src/reporter/identifier.ts'
-import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
+import { createReporter, type Reporter, type ReporterOptions } from '../src/reporter/reporter.ts'
 import { type OpenSpan, RunningList } from '../src/reporter/running_list.ts'
 import { cutMiddle, cutText } from '../src/reporter/text_cut.ts'
 import { parseBatch } from '../src/wire/parse_batch.ts'
@@ -238,6 +239,28 @@ test('a reporter neither keeps its host alive nor writes to stdout, and sends wh
   const began = performance.now()
   expect((await hosted(far.url)).stdout).toBe('')
   expect(performance.now() - began).toBeLessThan(5_000)
+})
+
+test('a reporter does not end a host whose stderr is gone, nor one that gives it nonsense', async () => {
+  const module = new URL('../src/reporter/reporter.ts', import.meta.url).href
+  const script = `import { createReporter } from '${module}'
+    process.stdin.once('data', () => {
+      createReporter({ ingestUrl: 'no address', ingestKey: 'k', env: {} }).startTrace({ name: 'n', layer: 'tool' }).end()
+      setTimeout(() => { console.log('alive'); process.exit(0) }, 100)
+    })`
+  const host = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'pipe' })
+  host.stderr.destroy()
+  let out = ''
+  host.stdout.on('data', (chunk) => {
+    out += chunk
+  })
+  host.stdin.write('go')
+  expect((await once(host, 'close'))[0]).toBe(0)
+  expect(out).toBe('alive\n')
+  const warn = () => undefined
+  for (const nonsense of [null, 7, { ingestUrl: far.url, ingestKey: 'k', service: 1, env: {}, warn }]) {
+    expect(createReporter(nonsense as unknown as ReporterOptions).enabled).toBe(false)
+  }
 })
 
 test('createEpochClock() follows a wall clock that steps, and a trace that runs keeps its own anchor', () => {

@@ -174,8 +174,8 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
     return (
       `{"type":"span","trace_id":"${this.traceId}","span_id":"${this.spanId}"` +
       `,"parent_span_id":${this.#parentSpanId === null ? 'null' : `"${this.#parentSpanId}"`}` +
-      `,"layer":${JSON.stringify(this.layer)},"kind":${JSON.stringify(this.#kind)},"name":${JSON.stringify(this.name)}` +
-      `,"start_us":${this.startUs},"end_us":${this.#endUs},"outcome":${JSON.stringify(this.#outcome)}` +
+      `,"layer":${JSON.stringify(this.layer)},"kind":"${this.#kind}","name":${JSON.stringify(this.name)}` +
+      `,"start_us":${this.startUs},"end_us":${this.#endUs},"outcome":${this.#outcome === null ? 'null' : `"${this.#outcome}"`}` +
       `,"entry":${this.#entry},"request_id":${textJson(fields.requestId, idBytesMax)},"session":${sessionJson}` +
       `,"call_number":${countJson(this.#callNumber)},"tool":${textJson(fields.tool, nameBytesMax)}` +
       `,"provider":${textJson(fields.provider, nameBytesMax)},"model":${textJson(fields.model, nameBytesMax)}` +

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { writeSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { exitFlushMsMax, hostedFlushMs, nameBytesMax } from '../core/limit.ts'
 import type { ConnectionEvent, Counters, Gauge, Message, ProcessInfo, Source } from '../core/record.ts'
@@ -69,18 +70,23 @@ export type Reporter = {
 
 /** A guest in its host: no call throws, blocks, prints to stdout, or keeps the process alive. */
 export function createReporter(options: ReporterOptions = {}): Reporter {
-  const env = options.env ?? process.env
-  const ingestUrl = options.ingestUrl ?? env.TELLTALE_INGEST_URL
-  const ingestKey = options.ingestKey ?? env.TELLTALE_INGEST_KEY
-  const warn = warnOnce(options.warn ?? ((line) => process.stderr.write(`${line}\n`)))
-  const off = env.TELLTALE_DISABLED !== undefined && !['', '0', 'false'].includes(env.TELLTALE_DISABLED)
-  if (off || !ingestUrl || !ingestKey) return disabledReporter
+  const warn = warnOnce(options?.warn ?? writeWarning)
   try {
+    const env = options.env ?? process.env
+    const ingestUrl = options.ingestUrl ?? env.TELLTALE_INGEST_URL
+    const ingestKey = options.ingestKey ?? env.TELLTALE_INGEST_KEY
+    const off = env.TELLTALE_DISABLED !== undefined && !['', '0', 'false'].includes(env.TELLTALE_DISABLED)
+    if (off || !ingestUrl || !ingestKey) return disabledReporter
     return liveReporter(options, env, ingestUrl, ingestKey, warn)
   } catch (error) {
-    warn('settings', `Cannot report to ${ingestUrl}: ${textOf(error)}`)
+    warn('settings', `Cannot report: ${textOf(error)}`)
     return disabledReporter
   }
+}
+
+/** Not by process.stderr: where its far end is gone it fails later, as an `error` event that would end the host. */
+function writeWarning(line: string): void {
+  writeSync(2, `${line}\n`)
 }
 
 function liveReporter(

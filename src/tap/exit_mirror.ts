@@ -1,4 +1,5 @@
 import type { Tap, TapExit } from './stdio_tap.ts'
+import { heardFromTerminal } from './terminal_signal.ts'
 
 // On Windows a console's Ctrl-C reaches every process of the console by itself, and no other signal can be passed on.
 const forwarded: readonly NodeJS.Signals[] =
@@ -6,13 +7,14 @@ const forwarded: readonly NodeJS.Signals[] =
 const swallowed: readonly NodeJS.Signals[] = process.platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : []
 
 /**
- * Passes the signals that this process receives on to the server. One that comes when there is no server any more ends
+ * Passes the signals that this process receives on to the server, except those that a terminal sends to both. One that comes when there is no server any more ends
  * this process at once. Answers how to stop.
  */
 export function forwardSignals(tap: Tap): () => void {
   const listeners = [...forwarded, ...swallowed].map((signal) => {
     const listener = () => {
-      if (forwarded.includes(signal) && !tap.signal(signal)) dieBy(signal)
+      const heard = swallowed.includes(signal) || heardFromTerminal(signal)
+      if (!tap.signal(signal, heard) && !swallowed.includes(signal)) dieBy(signal)
     }
     process.on(signal, listener)
     return () => process.removeListener(signal, listener)

@@ -3,8 +3,8 @@ import type { Readable, Writable } from 'node:stream'
 /**
  * Copies bytes from one stream to another, unchanged and at the pace of the slower one. Each chunk is written first
  * and shown to `observe` after; what `observe` throws reaches nobody, and nothing more is shown to it.
- * When the source ends the target is ended too, if `endTarget`. When the target breaks the source is destroyed, so
- * that whoever writes into it learns of it as if there were no relay. Resolves when the source is over.
+ * When the source ends or breaks the target is ended too, if `endTarget`. When the target breaks the source is
+ * destroyed, so that whoever writes into it learns of it as if there were no relay. Resolves when the source is over.
  */
 export function relay(
   source: Readable,
@@ -28,11 +28,12 @@ export function relay(
       }
     })
     target.on('error', () => source.destroy())
-    source.on('error', () => resolve())
-    source.on('close', () => resolve())
-    source.on('end', () => {
+    const over = () => {
       if (endTarget) target.end()
       resolve()
-    })
+    }
+    source.on('error', over)
+    source.on('close', over)
+    source.on('end', over)
   })
 }

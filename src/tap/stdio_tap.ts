@@ -33,8 +33,11 @@ export type TapExit =
   | { readonly kind: 'not_started'; readonly code: 126 | 127; readonly message: string }
 
 export type Tap = {
-  /** Passes a signal on to the server; answers whether there was one to take it. */
-  readonly signal: (signal: NodeJS.Signals) => boolean
+  /**
+   * The client wants the server to stop: passes its signal on, unless the server has it already (`heard`). Answers
+   * whether there was a server to take it.
+   */
+  readonly signal: (signal: NodeJS.Signals, heard: boolean) => boolean
   /** Resolves when the server has ended and every byte that it wrote has been passed on. */
   readonly ended: Promise<TapExit>
 }
@@ -47,9 +50,11 @@ export function startTap(options: TapOptions): Tap {
   const { stdin, stdout, stderr } = child
   if (!stdin || !stdout || !stderr) throw new Error(`Cannot tap ${options.command}: it has no pipes`)
   let clientLeft = false
-  options.input.once('end', () => {
-    clientLeft = true
-  })
+  for (const end of ['end', 'error']) {
+    options.input.once(end, () => {
+      clientLeft = true
+    })
+  }
   const tail = createTail()
   const toServer = splitterOf(options, (listener, line, at) => listener.clientLine(line, at))
   const toClient = splitterOf(options, (listener, line, at) => listener.serverLine(line, at))
@@ -68,10 +73,10 @@ export function startTap(options: TapOptions): Tap {
   })
   return {
     ended,
-    signal(signal) {
+    signal(signal, heard) {
       if (child.exitCode !== null || child.signalCode !== null) return false
       clientLeft = true
-      return child.kill(signal)
+      return heard || child.kill(signal)
     },
   }
 }
@@ -79,7 +84,8 @@ export function startTap(options: TapOptions): Tap {
 /** Waits for the end of the process, and then for its streams; a process it left behind may still write to them. */
 function exitOf(child: ChildProcess, command: string): Promise<TapExit> {
   return new Promise((resolve) => {
-    child.once('error', (error: NodeJS.ErrnoException) => {
+    // Every time: a signal that may not be sent is an `error` too.
+    child.on('error', (error: NodeJS.ErrnoException) => {
       if (child.pid !== undefined && error.code !== 'ENOENT') return
       const code = error.code === 'EACCES' ? 126 : 127
       resolve({ kind: 'not_started', code, message: `Cannot start ${command}: ${error.message}` })
