@@ -113,6 +113,8 @@ test('telltale keys makes, lists and ends keys of the running stack', async () =
   const settings = { TELLTALE_DATA_DIR: dir }
   const made = await runTelltale(['keys', 'create', 'the daemon', '--json'], settings)
   expect(made).toMatchObject({ code: 0 })
+  const nameless = await runTelltale(['keys', 'create', ''], settings)
+  expect([nameless.code, nameless.errors]).toEqual([1, expect.stringContaining('its name is 0 bytes long')])
   const { key_id, key } = JSON.parse(made.printed) as { key_id: string; key: string }
   expect((await postBatch({ ...env, TELLTALE_INGEST_KEY: key }, liveBatch()))?.status).toBe(200)
   const listed = await runTelltale(['keys', 'list'], settings)

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { nameBytesMax } from '../core/limit.ts'
 import { createIngestKey } from '../local/ingest_key.ts'
 import { readSettings, type StackClient, stackClientOf } from './stack_client.ts'
 
@@ -39,6 +40,10 @@ async function client(): Promise<StackClient> {
 }
 
 async function createKey(stack: StackClient, name: string, { json }: KeysOptions): Promise<void> {
+  const bytes = Buffer.byteLength(name)
+  if (bytes < 1 || bytes > nameBytesMax) {
+    throw new Error(`Cannot create key: its name is ${bytes} bytes long, wanted 1 to ${nameBytesMax}`)
+  }
   const { id, text, hash } = createIngestKey()
   await stack.rpc('create_key', { key_id: id, key_hash: hash, name })
   print(json === true ? JSON.stringify({ key_id: id, name, key: text }) : text)
