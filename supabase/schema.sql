@@ -1580,7 +1580,7 @@ AS $function$
 begin
   if not telltale.is_reader() then
     raise exception 'Cannot read telltale: the caller is not a member'
-      using errcode = '42501', hint = 'Ask the operator to add you with `telltale members add`.';
+      using errcode = '42501', hint = 'Ask the operator to add your user id to telltale.members.';
   end if;
 end
 $function$;

@@ -62,7 +62,7 @@ as $$
 begin
   if not telltale.is_reader() then
     raise exception 'Cannot read telltale: the caller is not a member'
-      using errcode = '42501', hint = 'Ask the operator to add you with `telltale members add`.';
+      using errcode = '42501', hint = 'Ask the operator to add your user id to telltale.members.';
   end if;
 end
 $$;
