@@ -24,7 +24,8 @@ export function problem(context: Context, status: ProblemStatus, detail: string,
   const title = titles[status]
   const type = `urn:telltale:problem:${title.toLowerCase().replaceAll(' ', '-')}`
   const body = JSON.stringify({ type, title, status, detail, request_id: context.get('requestId') })
-  const again = status === 429 || status === 503 ? { 'Retry-After': String(retryAfterSeconds) } : {}
+  const again: Record<string, string> =
+    status === 429 || status === 503 ? { 'Retry-After': String(retryAfterSeconds) } : {}
   return context.body(body, status as ContentfulStatusCode, {
     ...again,
     ...headers,
