@@ -124,8 +124,22 @@ test('tail prints the last calls and stops when it is told not to follow', async
   })
   const end = await run(['tail', '--no-follow', '-n', '5', '--environment', 'a'], env)
   expect(end).toMatchObject({ code: 0, err: '' })
-  expect(end.out).toMatch(/^19:22:33\.045 {2}exai .*#1 .*chat .*12 ms {2}ok .*tool 100%\n$/)
+  expect(end.out).toMatch(/^19:22:33\.045 {2}a\/exai .*#1 .*chat .*12 ms {2}ok .*tool 100%\n$/)
   expect(asked).toEqual([{ cursor: null, n: 5 }])
+})
+
+test('tail -n 0 begins with none of the past, and shows what comes', async () => {
+  const asked: (string | null)[] = []
+  const { env } = await startStack(({ cursor, n }) => {
+    asked.push(cursor)
+    if (n < 1) return 400
+    return { rows: [{ ...row, trace_id: cursor === null ? 'past' : 'new', revision: 1 }], next: '1' }
+  })
+  const { child, said, ended } = begin(['tail', '--json', '-n', '0'], env)
+  await eventually(() => said.out.includes('new'), 10_000)
+  child.kill('SIGINT')
+  expect((await ended).out).not.toContain('past')
+  expect(asked.slice(0, 2)).toEqual([null, '1'])
 })
 
 test('tail outlives a stack that restarts, says so once, shows nothing twice, and stops at SIGINT', async () => {

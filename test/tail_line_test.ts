@@ -160,3 +160,13 @@ test('TailFeed lets pages that overlap put nothing off', () => {
   for (const now of [0, 40, 80]) feed.add([call('a', 1)], now)
   expect(feed.due(100)).toEqual(['a ok'])
 })
+
+test('TailFeed shows the calls of a page by their ends', () => {
+  const feed = new TailFeed(({ trace_id }) => trace_id, 0)
+  const ends = { c: '2026-11-23T10:00:03Z', a: '2026-11-23T10:00:01Z', b: '2026-11-23T10:00:02.5+00:00' }
+  feed.add(
+    Object.entries(ends).map(([trace_id, at]) => ({ ...row, trace_id, at })),
+    0,
+  )
+  expect(feed.due(0)).toEqual(['a', 'b', 'c'])
+})

@@ -47,9 +47,10 @@ async function tail(options: TailOptions, signal: AbortSignal): Promise<void> {
   let cursor: string | null = null
   while (!signal.aborted) {
     const first: boolean = cursor === null
-    const page = await connection.page(cursor, first ? options.lines : pageRowsMax, signal)
+    // A page has a row at least; whoever wants none of the past still needs its cursor.
+    const page = await connection.page(cursor, first ? Math.max(1, options.lines) : pageRowsMax, signal)
     if (page === null) break
-    feed.add(page.rows.filter(wanted), performance.now())
+    if (!first || options.lines > 0) feed.add(page.rows.filter(wanted), performance.now())
     // What is past has settled.
     show(first ? Number.POSITIVE_INFINITY : performance.now())
     cursor = page.next ?? cursor

@@ -1,4 +1,4 @@
-import type { TailRow } from './tail_line.ts'
+import { instantOf, type TailRow } from './tail_line.ts'
 
 const rememberedMax = 5_000
 
@@ -26,11 +26,12 @@ export class TailFeed {
     }
   }
 
-  /** The texts that are due, oldest first. */
+  /** The texts that are due, by the end of their calls: a batch brings its rows in no order that means anything. */
   due(nowMs: number): readonly string[] {
     const texts: string[] = []
-    for (const [id, { row, since }] of this.#waiting) {
-      if (nowMs - since < this.#settleMs) continue
+    const due = [...this.#waiting].filter(([, { since }]) => nowMs - since >= this.#settleMs)
+    due.sort(([, a], [, b]) => instantOf(a.row.at).getTime() - instantOf(b.row.at).getTime() || 0)
+    for (const [id, { row }] of due) {
       this.#waiting.delete(id)
       const text = this.#textOf(row)
       if (this.#shown.get(id) !== text) texts.push(text)

@@ -113,8 +113,13 @@ function clockOf(timeZone: string | undefined): Intl.DateTimeFormat {
   return clock
 }
 
+/** ISO 8601 text, or µs since the epoch, to the ms; an invalid date for anything else. */
+export function instantOf(at: string | number): Date {
+  return new Date(typeof at === 'number' ? at / 1_000 : at)
+}
+
 function clockText(at: string | number, timeZone: string | undefined): string {
-  const date = new Date(typeof at === 'number' ? at / 1_000 : at)
+  const date = instantOf(at)
   if (Number.isNaN(date.getTime())) return '--:--:--.---'
   return clockOf(timeZone).format(date)
 }
