@@ -21,9 +21,14 @@ const storedReply = (rows: BatchRows): IngestReply => ({
   tick_due: false,
 })
 
-type Script = Partial<BatchStore> & { reply?: Partial<IngestReply>; revoked?: boolean; failures?: unknown[] }
+type Script = Partial<BatchStore> & {
+  reply?: Partial<IngestReply>
+  revoked?: boolean
+  failures?: unknown[]
+  nudge?: () => void
+}
 
-function setUp({ reply = {}, revoked = false, failures = [], ...store }: Script = {}) {
+function setUp({ reply = {}, revoked = false, failures = [], nudge, ...store }: Script = {}) {
   const seen = { rows: [] as BatchRows[], days: [] as string[], nudges: 0, log: [] as string[] }
   const app = ingestApp({
     store: {
@@ -44,6 +49,7 @@ function setUp({ reply = {}, revoked = false, failures = [], ...store }: Script 
     flushMs: hostedFlushMs,
     nudge: () => {
       seen.nudges += 1
+      nudge?.()
     },
     log: (entry) => seen.log.push(JSON.stringify(entry)),
   })
@@ -128,6 +134,16 @@ test('ingestApp() passes on what the store says: repeated, watched, tick due', a
     flush_after_ms: watchedFlushMs,
   })
   expect(seen.nudges).toBe(1)
+})
+
+test('ingestApp() acks what is stored even where the platform lets no tick be started', async () => {
+  const nudge = () => {
+    throw new ReferenceError('EdgeRuntime is not defined')
+  }
+  const { post, seen } = setUp({ reply: { tick_due: true }, nudge })
+  const answer = await post(wireBatch())
+  expect([answer.status, await answer.json()]).toMatchObject([200, { status: 'stored' }])
+  expect(seen.log.join()).toContain('nudge')
 })
 
 test('ingestApp() stores an event with an error as an error, and one id once', async () => {

@@ -7,14 +7,17 @@ declare const Deno: {
   readonly env: { get(name: string): string | undefined }
   serve(answer: (request: Request) => Response | Promise<Response>): unknown
 }
-declare const EdgeRuntime: { waitUntil(work: Promise<unknown>): void }
+/** Supabase's; Deno by itself keeps what is under way alive as it is. */
+declare const EdgeRuntime: { waitUntil(work: Promise<unknown>): void } | undefined
 
 const env = readEdgeEnv((name) => Deno.env.get(name))
 const app = ingestApp({
   store: new PostgresStore(env),
   clock: () => Date.now() * 1_000,
   flushMs: env.flushMs,
-  nudge: tickNudge(env, (work) => EdgeRuntime.waitUntil(work)),
+  nudge: tickNudge(env, (work) => {
+    if (typeof EdgeRuntime !== 'undefined') EdgeRuntime.waitUntil(work)
+  }),
 })
 
 Deno.serve((request) => app.fetch(request))

@@ -52,7 +52,14 @@ export function ingestApp({ store, clock, flushMs, nudge, log = consoleLog }: In
         { keyId: key.value, sentAtUs, receivedAtUs, flushMs },
         store,
       )
-      if (tickDue) nudge?.()
+      if (tickDue) {
+        try {
+          nudge?.()
+        } catch (error) {
+          // The batch is committed: whatever the platform holds against work in the background, the ack stands.
+          log({ request_id: c.get('requestId'), what: 'nudge', detail: originOf(error) })
+        }
+      }
       return c.json(ack)
     } finally {
       inFlight -= 1
