@@ -171,6 +171,30 @@ test('openPgliteDatabase() leaves the event loop free while a statement runs', a
   await database.close()
 })
 
+test('openPgliteDatabase() refuses what is nested too deep, and serves on', async () => {
+  const database = await openPgliteDatabase({ dir, password: 'secret' })
+  const depth = 200_000
+  const tooDeep: readonly (readonly [string, string[]])[] = [
+    ['select $1::jsonb', ['['.repeat(depth) + ']'.repeat(depth)]],
+    [`select ${'('.repeat(depth)}1${')'.repeat(depth)}`, []],
+    [`select ${'- '.repeat(depth)}1`, []],
+    ['select public.f(1)', []],
+  ]
+  try {
+    await database.exec(
+      'create function public.f(n int) returns int language plpgsql as $$ begin return public.f(n); end $$',
+    )
+    for (const [text, values] of tooDeep) {
+      const name = text.slice(0, 20)
+      const refused = database.query({ text, values, readOnly: true })
+      await expect(refused, name).rejects.toMatchObject({ code: expect.stringMatching(/^54001|^42601/) })
+      expect(await database.query({ text: 'select 1 as n', readOnly: true }), name).toEqual([{ n: 1 }])
+    }
+  } finally {
+    await database.close()
+  }
+})
+
 test('maintain() takes back what updates left behind', async () => {
   const database = await openPgliteDatabase({ dir, password: 'secret' })
   const sizeOf = async () => Number((await database.query({ text: `select pg_table_size('rows') as size` }))[0]?.size)

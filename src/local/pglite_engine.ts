@@ -33,6 +33,11 @@ export type PgliteEngine = {
   close(): Promise<void>
 }
 
+/**
+ * PostgreSQL stops a recursion at its own `max_stack_depth` of 2 MB, with 54001. A thread's usual 4 MB end before that:
+ * JavaScript then unwinds PostgreSQL from outside, and its session never works again.
+ */
+const stackSizeMb = 64
 const openMsMax = 60_000
 const closeMsMax = 5_000
 
@@ -41,7 +46,11 @@ type Thread = { readonly worker: Worker; readonly outstanding: Int32Array }
 function openThread(dir: string): Promise<Thread> {
   const outstanding = new Int32Array(new SharedArrayBuffer(8))
   const workerData: WorkerData = { dir, outstanding, outstandingBytesMax: unreadResultBytesMax }
-  const worker = new Worker(new URL('./pglite_worker.ts', import.meta.url), { workerData, execArgv: [] })
+  const worker = new Worker(new URL('./pglite_worker.ts', import.meta.url), {
+    workerData,
+    execArgv: [],
+    resourceLimits: { stackSizeMb },
+  })
   return new Promise((resolve, reject) => {
     const refuse = (why: unknown) => {
       clearTimeout(timer)
