@@ -3,6 +3,7 @@ import { createClient } from '@supabase/supabase-js'
 import fc from 'fast-check'
 import { generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { restDepthMax } from '../src/core/limit.ts'
 import { argumentTextsOf } from '../src/local/argument_text.ts'
 import { openRestProject, type RestProject } from './rest_fixture.ts'
 
@@ -281,4 +282,11 @@ test('a token that the project has not signed opens nothing', async ({ skip }) =
     const answer = await clientOf(headers).rpc('contract_caller')
     expect(answer).toMatchObject({ status: 401, error: { code: 'PGRST301' } })
   }
+})
+
+test('argumentTextsOf() refuses what nests deeper than PostgreSQL should recurse', () => {
+  const nested = (depth: number) => `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`
+  expect(argumentTextsOf(nested(restDepthMax))?.get('a')).toHaveLength(2 * restDepthMax)
+  expect(argumentTextsOf(nested(restDepthMax + 1))).toBe(null)
+  expect(argumentTextsOf(`{"a":${'['.repeat(8_000_000)}`)).toBe(null)
 })

@@ -117,6 +117,7 @@ export const preparedStatementBytesMax = 4 * MiB
 
 // The embedded gateway.
 export const restBodyBytesMax = 16 * MiB
+export const restDepthMax = 1_000
 export const headersBytesMax = 32 * KiB
 export const headersMsMax = 10_000
 export const requestMsMax = 60_000
@@ -152,6 +153,7 @@ assert(batchBytesMax < resultBytesMax && unreadResultBytesMax < resultBytesMax, 
 assert(traceHoursMax * 3_600 <= daySeconds, 'time filters that widen by a day find every trace')
 assert(retryBaseMs < retryMsMax, 'backoff grows')
 assert(batchBytesMax * 8 <= restBodyBytesMax, 'what the edge derives from a full batch passes the gateway')
+assert(parseDepthMax < restDepthMax, 'what the edge derives from a batch of full depth passes the gateway')
 assert(statementMsMax < requestMsMax, 'a statement ends before its request is given up')
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')

@@ -1,10 +1,13 @@
+import { restDepthMax } from '../core/limit.ts'
+
 const quote = 0x22
 const backslash = 0x5c
 
 /**
  * The keys of a JSON object with the text of their values, the last where a key repeats, read in one pass that builds
  * nothing else: a body of a megabyte stays text on its way to PostgreSQL, which alone parses its values (and refuses what
- * is malformed inside them). Null when the text is not one object.
+ * is malformed inside them). Null when the text is not one object, or
+ * nests more than restDepthMax deep: PostgreSQL recurses, and in PGlite a body of brackets ended its session for good.
  */
 export function argumentTextsOf(text: string): ReadonlyMap<string, string> | null {
   let at = skipSpace(text, 0)
@@ -72,6 +75,7 @@ function valueEnd(text: string, from: number): number {
       case 0x7b: // {
       case 0x5b: // [
         depth += 1
+        if (depth > restDepthMax) return -1
         break
       case 0x5d: // ]
         depth -= 1
