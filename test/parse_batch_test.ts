@@ -109,6 +109,8 @@ test.each<[string, string | Uint8Array, number]>([
   ['a record too many', JSON.stringify(wireBatch(Array(limit.batchRecordsMax + 1).fill(wireSpan))), 413],
   ['the oldest batch', JSON.stringify(wireBatch([], { made_at_us: nowUs - limit.batchAgeDaysMax * dayUs })), 200],
   ['too old a batch', JSON.stringify(wireBatch([], { made_at_us: nowUs - limit.batchAgeDaysMax * dayUs - 1 })), 422],
+  ['the earliest batch of tomorrow', JSON.stringify(wireBatch([], { made_at_us: nowUs + dayUs })), 200],
+  ['a batch from further ahead', JSON.stringify(wireBatch([], { made_at_us: nowUs + dayUs + 1 })), 422],
   ['a batch of 1970', JSON.stringify(wireBatch([], { made_at_us: 0 })), 422],
   ['the last piece', JSON.stringify(wireBatch([], { piece: [3, 3] })), 200],
   ['a piece beyond the last', JSON.stringify(wireBatch([], { piece: [4, 3] })), 400],
@@ -162,6 +164,14 @@ test('parseBatch() is not led astray by names that objects have anyway', () => {
     ['other', 4],
     ['constructor', 2],
   ])
+})
+
+test('parseBatch() refuses no other record for one that is nested as deep as a batch may be', () => {
+  const text = JSON.stringify(wireBatch([wireSpan, { ...wireSpan, attributes: { a: 'HERE' } }, wireError]))
+  // A batch, its records, a span and its attributes are around it.
+  const levels = limit.parseDepthMax - 4
+  const result = parseBatch(text.replace('"HERE"', '['.repeat(levels) + ']'.repeat(levels)), nowUs)
+  expect(result).toMatchObject({ ok: true, value: { accepted: { span: 2, error: 1 }, rejected: [] } })
 })
 
 test('parseBatch() keeps one of several records with one id, the same in any order, and counts them all', () => {

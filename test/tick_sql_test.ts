@@ -127,6 +127,30 @@ for (const { name, open, reason } of testDatabases) {
       expect(span?.concluded).toBe('true')
     })
 
+    test('tick_mark_interrupted() ends calls that no list names: cut from it, or from a backlog that renewed nothing', async () => {
+      await store(pending, { running: running.slice(1), running_total: 2 })
+      const hourAgo = nowUs - 60 * minuteUs
+      const backlog = aBatch([aSpan({ trace_id: traceId(9), start_us: hourAgo, end_us: null, outcome: null })], {
+        process: { ...aBatch().process, id: randomUUID() },
+        made_at_us: hourAgo,
+      })
+      await database.rpc('ingest_batch', { batch: rowsOf(backlog, { sent_at_us: nowUs, received_at_us: nowUs }) })
+      await silence()
+      await database.query(`update telltale.processes set last_seen_at = last_seen_at - interval '61 seconds'`)
+      await database.query(`update telltale.traces set changed_at = changed_at - interval '61 seconds'`)
+      const steps = [await step('mark_interrupted'), await step('mark_interrupted'), await step('mark_interrupted')]
+      expect(steps.map((answer) => (answer as { more: boolean }).more)).toEqual([true, true, false])
+      expect((await tracesNow()).map(({ outcome, runs }) => [outcome, runs])).toEqual(
+        Array(3).fill(['interrupted', false]),
+      )
+    })
+
+    test('tick_mark_interrupted() leaves alone what a process that is heard of may still run', async () => {
+      await store(pending, { running: running.slice(1), running_total: 2 })
+      await database.query(`update telltale.traces set changed_at = changed_at - interval '1 hour'`)
+      expect(await step('mark_interrupted')).toEqual({ done: 0, more: false })
+    })
+
     test('tick_mark_interrupted() never touches a span that has been reported as ended', async () => {
       await store(pending, { running, running_total: 2 })
       await store([aSpan({ start_us: nowUs - 2_000, end_us: nowUs - 100 })], { seq: 1, batch_id: randomUUID() })

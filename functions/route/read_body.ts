@@ -1,4 +1,4 @@
-import { batchBytesMax, batchCompressedBytesMax } from '../../src/core/limit.ts'
+import { batchBytesMax, batchCompressedBytesMax, bodyMsMax } from '../../src/core/limit.ts'
 import { err, ok, type Result } from '../../src/core/result.ts'
 
 /** Why a body was not read. 408: it ended early, so the sender should keep it and send it again. */
@@ -8,9 +8,10 @@ type Bytes = Uint8Array<ArrayBuffer>
 
 /**
  * The decompressed bytes of a JSON request, at most batchBytesMax of them. Content-Encoding may be gzip or identity.
- * A body that grows beyond a bound is not read further, so that a small request never costs much memory.
+ * A body that grows beyond a bound is not read further, so that a small request never costs much memory, and one that
+ * takes longer than `msMax` is given up, so that a slow sender keeps no other waiting.
  */
-export async function readBody(request: Request): Promise<Result<Bytes, BodyRefusal>> {
+export async function readBody(request: Request, msMax = bodyMsMax): Promise<Result<Bytes, BodyRefusal>> {
   const type = request.headers.get('content-type')
   if (!isJson(type)) return refuse(415, 'Cannot read body: its Content-Type is not application/json in UTF-8')
   const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase()
@@ -22,11 +23,11 @@ export async function readBody(request: Request): Promise<Result<Bytes, BodyRefu
   if (Number(request.headers.get('content-length') ?? 0) > bytesMax) return refuse(413, tooLarge)
   if (request.body === null) return ok(new Uint8Array())
   try {
-    const sent = await readAtMost(request.body, bytesMax)
+    const sent = await readAtMost(request.body, bytesMax, msMax)
     if (sent === null) return refuse(413, tooLarge)
     return encoding === 'gzip' ? await readGzip(sent) : ok(sent)
   } catch {
-    return refuse(408, 'Cannot read body: it ended early')
+    return refuse(408, 'Cannot read body: it ended early or came too slowly')
   }
 }
 
@@ -44,20 +45,32 @@ async function readGzip(compressed: Bytes): Promise<Result<Bytes, BodyRefusal>> 
   }
 }
 
-/** All bytes of the stream, or null as soon as they are more than `bytesMax`. Throws what the stream throws. */
-async function readAtMost(stream: ReadableStream<Uint8Array>, bytesMax: number): Promise<Bytes | null> {
+/** All bytes of the stream, or null as soon as they are more than `bytesMax`. Throws what the stream throws, or after `msMax`. */
+async function readAtMost(stream: ReadableStream<Uint8Array>, bytesMax: number, msMax?: number): Promise<Bytes | null> {
   const reader = stream.getReader()
   const chunks: Uint8Array[] = []
   let length = 0
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    length += next.value.byteLength
-    if (length > bytesMax) {
-      // Not awaited: a sender that goes on regardless must not keep the answer waiting.
-      reader.cancel().catch(() => {})
-      return null
-    }
-    chunks.push(next.value)
+  let late = false
+  // Cancelling is not awaited: a sender that goes on regardless must not keep the answer waiting.
+  const stop = () => void reader.cancel().catch(() => {})
+  const giveUp = () => {
+    late = true
+    stop()
   }
+  const timer = msMax === undefined ? undefined : setTimeout(giveUp, msMax)
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      length += next.value.byteLength
+      if (length > bytesMax) {
+        stop()
+        return null
+      }
+      chunks.push(next.value)
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+  if (late) throw new Error(`Cannot read body: it took longer than ${msMax} ms`)
   const bytes = new Uint8Array(length)
   let offset = 0
   for (const chunk of chunks) {

@@ -7,6 +7,7 @@ import {
   integerMax,
   nameBytesMax,
   parseDepthMax,
+  recordAheadDaysMax,
   runningMax,
 } from '../core/limit.ts'
 import type { Accepted, Batch, Counters, RecordType, Rejection, RunningCall, TelltaleRecord } from '../core/record.ts'
@@ -19,6 +20,7 @@ import { parseRecord, parseRunning } from './parse_record.ts'
 import { cleanText, cutText, isWithin } from './wire_text.ts'
 
 const batchAgeUsMax = batchAgeDaysMax * 86_400_000_000
+const batchAheadUsMax = recordAheadDaysMax * 86_400_000_000
 
 /** Why a whole batch is refused, with the HTTP status that says so. `detail` never repeats what was sent. */
 export type BatchRefusal = { readonly status: 400 | 413 | 415 | 422; readonly detail: string }
@@ -54,6 +56,12 @@ function batchOf(value: unknown, nowUs: number): Result<ParsedBatch, BatchRefusa
   if (piece > pieces) return refuse(400, `Cannot take batch: piece is ${piece} of ${pieces}`)
   if (value.made_at_us < nowUs - batchAgeUsMax) {
     return refuse(422, `Cannot take batch: made_at_us is ${value.made_at_us}, more than ${batchAgeDaysMax} days ago`)
+  }
+  if (value.made_at_us > nowUs + batchAheadUsMax) {
+    return refuse(
+      422,
+      `Cannot take batch: made_at_us is ${value.made_at_us}, more than ${recordAheadDaysMax} day ahead`,
+    )
   }
   const { records, accepted, rejected } = takeRecords(value.records, nowUs)
   const { running, refused } = takeRunning(value.running ?? [], nowUs)

@@ -18,6 +18,8 @@ comment on function telltale.tick_make_partitions() is
 revoke all on function telltale.tick_make_partitions() from public, anon, authenticated;
 grant execute on function telltale.tick_make_partitions() to service_role;
 
+create index traces_that_run on telltale.traces (process_id, changed_at) where duration_ms is null;
+
 create function telltale.concluded_rows(calls jsonb, process uuid) returns jsonb
 language sql stable security definer
 set search_path = ''
@@ -67,21 +69,33 @@ as $$
 #variable_conflict use_column
 declare
   v_process telltale.processes;
+  v_unlisted jsonb;
   v_rows jsonb;
-  v_done bigint;
 begin
   lock table telltale.traces, telltale.errors, telltale.messages, telltale.gauges, telltale.rollup_minutes
     in row exclusive mode;
   -- One process a call: its row, then its traces, in the order that ingest_batch keeps.
+  -- A call may run though no list names it: lists are cut, and one that was old on arrival was not kept.
   select p.* into v_process from telltale.processes as p
-  where p.running_total > 0
-    and p.renewed_at < clock_timestamp() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond'
-  order by p.renewed_at limit 1
-  for no key update skip locked;
+  cross join lateral (select clock_timestamp() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond') as bound(at)
+  where coalesce(p.renewed_at, p.last_seen_at) < bound.at
+    and (p.running_total > 0 or exists (select from telltale.traces as t
+      where t.process_id = p.process_id and t.duration_ms is null and t.changed_at < bound.at))
+  order by p.process_id limit 1
+  for no key update of p skip locked;
   if not found then
     return jsonb_build_object('done', 0, 'more', false);
   end if;
-  v_rows := telltale.concluded_rows(v_process.running, v_process.process_id);
+  select coalesce(jsonb_agg(jsonb_build_object('trace_id', t.trace_id, 'span_id', t.span_id)), '[]') into v_unlisted
+  from (
+    select r.trace_id, (select s.key from jsonb_each(r.spans) as s
+      where s.value ->> 'end_us' is null and s.value ->> 'process' = v_process.process_id::text limit 1) as span_id
+    from telltale.traces as r
+    where r.process_id = v_process.process_id and r.duration_ms is null
+      and not exists (select from jsonb_array_elements(v_process.running) as c where c.value ->> 'trace_id' = r.trace_id)
+    order by r.changed_at limit 1000
+  ) as t;
+  v_rows := telltale.concluded_rows(v_process.running || v_unlisted, v_process.process_id);
   -- A call whose day has no partition any more, or never had, is older than anything that is kept.
   select coalesce(jsonb_agg(r.value order by r.value ->> 'trace_id' collate "C"), '[]') into v_rows
   from jsonb_array_elements(v_rows) as r
@@ -89,14 +103,14 @@ begin
     (select d.day from telltale.trace_days as d where d.trace_id = r.value ->> 'trace_id'),
     telltale.day_of((r.value -> 'started_at_us')::bigint)));
   perform telltale.store_traces(v_rows);
-  v_done := v_process.running_total;
   update telltale.processes set running = '[]', running_total = 0 where process_id = v_process.process_id;
-  return jsonb_build_object('done', v_done, 'more', true);
+  return jsonb_build_object('done', jsonb_array_length(v_rows), 'more', true);
 end
 $$;
 comment on function telltale.tick_mark_interrupted() is
-  'Ends what a process ran that has not renewed it for 60 s or four flushes: outcome interrupted, concluded, which any reported
-end beats. One process a call; done counts calls. Definer, see the head of this file.';
+  'Ends what a process ran that has not renewed it for 60 s or four flushes, listed or not: outcome interrupted, concluded,
+which any reported end beats. One process a call, at most 1,000 calls that no list names; done counts traces. Definer, see
+the head of this file.';
 revoke all on function telltale.tick_mark_interrupted() from public, anon, authenticated;
 grant execute on function telltale.tick_mark_interrupted() to service_role;
 
