@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { renewalMsMin } from '../src/core/limit.ts'
 import type { Batch, TelltaleRecord } from '../src/core/record.ts'
 import { createReporter, type Reporter, type ReporterOptions, type ReporterStatus } from '../src/reporter/reporter.ts'
 import { retryAfterMsOf, verdictOf } from '../src/reporter/verdict.ts'
@@ -185,21 +186,25 @@ test('after silence a record goes 50 ms later, within a pace it waits, and an er
   expect((far.attempts[1]?.at ?? 0) - failedAt).toBeLessThan(200)
 })
 
-test('while a call runs the list is renewed each pace, and after it no more', async () => {
+test('while a call runs and nothing else happens the list is renewed every two seconds, and after it no more', async () => {
   far.flushAfterMs = 40
   const reporter = reporterTo(far)
   const span = reporter.startTrace({ name: 'a', layer: 'tool', tool: 't', session: 's' })
-  await eventually(() => far.batches.length >= 4)
+  await eventually(() => far.batches.length >= 3, 15_000)
   expect(far.batches.every((batch) => batch.running_total === 1)).toBe(true)
   expect(far.batches[0]?.running).toEqual([
     expect.objectContaining({ trace_id: span.traceId, tool: 't', session: 's' }),
   ])
+  const [, second, third] = far.attempts
+  expect((third?.at ?? 0) - (second?.at ?? 0)).toBeGreaterThan(0.9 * renewalMsMin)
   // The open span itself is told of once.
   expect(far.spans().filter((told) => told.end_us === null).length).toBe(1)
+  const endedAt = performance.now()
   span.end()
   await eventually(() => far.batches.at(-1)?.running_total === 0)
+  expect((far.attempts.at(-1)?.at ?? 0) - endedAt).toBeLessThan(0.9 * renewalMsMin)
   const count = far.batches.length
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  await new Promise((resolve) => setTimeout(resolve, 1.5 * renewalMsMin))
   expect(far.batches.length).toBe(count)
 })
 

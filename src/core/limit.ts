@@ -66,6 +66,7 @@ export const partitionDaysAhead = 3
 export const embeddedFlushMs = 250
 export const hostedFlushMs = 15_000
 export const watchedFlushMs = 1_000
+export const renewalMsMin = 2_000
 export const turnMsMax = 2_000
 export const retryAfterSeconds = 2
 export const keyCacheMs = 15_000
@@ -148,6 +149,7 @@ assert(
   tickMsMax + statementMsMax + storeSlackMs < tickLeaseSeconds * 1_000,
   'a step begun in time ends within the lease',
 )
+assert(renewalMsMin * flushesUnrenewedMax < interruptedSecondsMin * 1_000, 'a process that only renews is alive')
 assert(idleInTransactionMsMax <= turnMsMax, 'a psql that holds the session delays ingest by one turn at most')
 assert(statementMsMax <= socketTransactionMsMax, 'one statement that is allowed never ends its transaction')
 assert(batchBytesMax < resultBytesMax && unreadResultBytesMax < resultBytesMax, 'a result may be as large as a batch')

@@ -6,6 +6,7 @@ import {
   interruptedSecondsMin,
   outboxAgeDaysMax,
   quietFlushMs,
+  renewalMsMin,
   reporterBatchRecordsMax,
   retryBaseMs,
   retryMsMax,
@@ -49,7 +50,8 @@ const recutBytesMin = 16 * 1024
 
 /**
  * Sends what the outbox holds, one batch at a time. Pace: what the last ack said; a failure or an error goes at once;
- * after a silence longer than the pace, 50 ms after the next record; while calls run, at least once a pace.
+ * after a silence longer than the pace, 50 ms after the next record. While calls run and nothing else happens, a sign of
+ * life each pace, or each renewalMsMin where the pace is faster: every batch is a row that is kept for a month.
  */
 export class Courier {
   readonly #options: CourierOptions
@@ -85,10 +87,11 @@ export class Courier {
   /** Something was recorded or began. `urgent`: an operator wants to see it now. */
   note(urgent: boolean): void {
     if (this.#stopped) return
+    const woken = this.#activeSince === null
     this.#activeSince ??= this.#options.instant()
     const sooner = (urgent && !this.#urgent) || (this.#options.outbox.loose >= this.#recordsMax && this.#patience)
     if (urgent) this.#urgent = true
-    if (this.#timer === null || sooner) this.#schedule()
+    if (this.#timer === null || sooner || (woken && this.#patience)) this.#schedule()
   }
 
   /**
@@ -168,6 +171,7 @@ export class Courier {
     if (!active && runningTotal() === 0) return null
     if (this.#blockedUntil > instant() || outbox.loose >= this.#recordsMax) return this.#blockedUntil
     if (this.#urgent) return this.#sentAt + errorGapMs
+    if (!active) return this.#sentAt + Math.max(this.#paceMs, renewalMsMin)
     const since = this.#activeSince ?? instant()
     return since - this.#sentAt > this.#paceMs ? since + quietFlushMs : this.#sentAt + this.#paceMs
   }
