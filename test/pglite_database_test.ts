@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
+import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
+import { messageOf, messageType } from '../src/local/postgres_message.ts'
+import { isTransactionSound } from '../src/local/statement_answer.ts'
 
 let template = ''
 let dir = ''
@@ -193,6 +196,64 @@ test('openPgliteDatabase() refuses what is nested too deep, and serves on', asyn
   } finally {
     await database.close()
   }
+})
+
+test('openPgliteDatabase() begins anew where a session broke, for callers and for clients, and loses nothing', async () => {
+  // As small as a thread's stack usually is, PostgreSQL is unwound before it looks at how deep it has gone.
+  const database = await openPgliteDatabase({ dir, password: 'secret', stackSizeMb: 4, turnMsMax: 20_000 })
+  const client = new pg.Client({ connectionString: database.url })
+  client.on('error', () => {})
+  const tooDeep = '['.repeat(200_000) + ']'.repeat(200_000)
+  try {
+    await client.connect()
+    await database.exec('create table rows (i int)')
+    for (let round = 0; round < 3; round++) {
+      const insert = (i: number) => database.query({ text: 'insert into rows values ($1::int)', values: [`${i}`] })
+      const around = [insert(2 * round)]
+      // The commit after it would be acked, with nothing to commit.
+      const refused = database.query({ text: 'insert into rows select 0 where $1::jsonb is null', values: [tooDeep] })
+      around.push(insert(2 * round + 1))
+      await expect(refused).rejects.toMatchObject({ code: '57P02' })
+      await Promise.all(around)
+    }
+    await expect(client.query('select $1::jsonb', [tooDeep])).rejects.toThrow()
+    await expect(database.exec(`select '${tooDeep}'::jsonb`)).rejects.toMatchObject({ code: '57P02' })
+    const rows = [0, 1, 2, 3, 4, 5].map((i) => ({ i }))
+    expect(await database.query({ text: 'select i from rows order by i', readOnly: true })).toEqual(rows)
+    const next = new pg.Client({ connectionString: database.url })
+    await next.connect()
+    expect((await next.query('select i from rows order by i')).rows).toEqual(rows)
+    await next.end()
+  } finally {
+    await client.end().catch(() => {})
+    await database.close()
+  }
+}, 60_000)
+
+test('isTransactionSound() knows an answer that no working session gives', () => {
+  const tag = (text: string) => messageOf(messageType.commandComplete, text)
+  const error = (severity: string, code: string) =>
+    messageOf(messageType.error, `S${severity}`, `V${severity}`, `C${code}`, 'Mmessage', Buffer.of(0))
+  const [begin, commit, done] = [tag('BEGIN'), tag('COMMIT'), tag('INSERT 0 1')]
+  const sound = [
+    [begin, done, commit],
+    [begin, error('ERROR', '23505')],
+    [begin, error('ERROR', 'XX000')],
+    [begin, done, error('ERROR', '23514')],
+  ]
+  const broken = [
+    [],
+    [begin],
+    [begin, done],
+    [begin, done, tag('ROLLBACK')],
+    [commit],
+    [error('ERROR', '24000')],
+    [error('ERROR', '25P02'), begin],
+    [begin, error('FATAL', 'XX000')],
+    [begin, error('PANIC', '24000'), commit],
+  ]
+  for (const parts of sound) expect(isTransactionSound(Buffer.concat(parts)), `${Buffer.concat(parts)}`).toBe(true)
+  for (const parts of broken) expect(isTransactionSound(Buffer.concat(parts)), `${Buffer.concat(parts)}`).toBe(false)
 })
 
 test('maintain() takes back what updates left behind', async () => {

@@ -16,7 +16,14 @@ import { openPgliteEngine, type PgliteEngine } from './pglite_engine.ts'
 import { createPgliteSession, type PgliteSession, type SessionOwner } from './pglite_session.ts'
 import { ownedBytesOf, queryMessage } from './postgres_message.ts'
 import { createSessionLock, TurnTimeout } from './session_lock.ts'
-import { assertNoError, rollbackMessage, rowsOf, transactionOf } from './statement_answer.ts'
+import {
+  assertNoError,
+  isSound,
+  isTransactionSound,
+  rollbackMessage,
+  rowsOf,
+  transactionOf,
+} from './statement_answer.ts'
 import { openWireServer } from './wire_server.ts'
 
 export type PgliteOptions = {
@@ -34,6 +41,8 @@ export type PgliteOptions = {
   readonly socketClientsMax?: number
   readonly socketTransactionMsMax?: number
   readonly idleInTransactionMsMax?: number
+  /** As `openPgliteEngine()` says. */
+  readonly stackSizeMb?: number
 }
 
 export type PgliteDatabase = Database & {
@@ -41,12 +50,23 @@ export type PgliteDatabase = Database & {
   maintain(): Promise<void>
 }
 
-/** An answer, collected. */
+type AnswerOptions = {
+  readonly msMax: number
+  readonly turnMs: number
+  readonly rollback: Uint8Array
+  /** Whether an answer, seen whole, comes of a session that works. */
+  readonly sound: (answer: Buffer) => boolean
+}
+
+/**
+ * An answer, collected. One that is not sound ends the session, whose next user finds a new one.
+ * @throws DatabaseError 57P02 when it is not sound, 53300 without a turn, 54000 when it is too large.
+ */
 async function answerOf(
   session: PgliteSession,
   owner: SessionOwner | null,
   bytes: Buffer,
-  { msMax, turnMs, rollback }: { msMax: number; turnMs: number; rollback?: Uint8Array },
+  { msMax, turnMs, rollback, sound }: AnswerOptions,
 ): Promise<Buffer> {
   const turn = await session.take(owner, turnMs).catch((error: unknown) => {
     if (!(error instanceof TurnTimeout)) throw error
@@ -57,7 +77,7 @@ async function answerOf(
   try {
     await turn.run(bytes, {
       msMax,
-      ...(rollback === undefined ? {} : { rollback }),
+      rollback,
       onPiece(piece) {
         size += piece.length
         if (size > resultBytesMax) return false
@@ -65,11 +85,17 @@ async function answerOf(
         return true
       },
     })
+    if (size > resultBytesMax)
+      throw new DatabaseError(`Cannot read result: it is over ${resultBytesMax} bytes`, '54000')
+    const answer = pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
+    if (!sound(answer)) {
+      await turn.discard()
+      throw new DatabaseError('Cannot run statement: the session broke and is being reopened', '57P02')
+    }
+    return answer
   } finally {
     turn.end()
   }
-  if (size > resultBytesMax) throw new DatabaseError(`Cannot read result: it is over ${resultBytesMax} bytes`, '54000')
-  return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces)
 }
 
 /** What a server tells each client about itself. */
@@ -86,7 +112,7 @@ async function readParameters(query: Database['query']): Promise<Readonly<Record
  * Opens the cluster in `pgdata`, made when missing. A note beside it says that it is being made: PGlite copies it there
  * file by file, and one that was cut short has nothing yet that anybody was promised.
  */
-async function openCluster(parent: string): Promise<PgliteEngine> {
+async function openCluster(parent: string, stackSizeMb: number | undefined): Promise<PgliteEngine> {
   const dir = join(parent, 'pgdata')
   const note = join(parent, 'pgdata.unfinished')
   if (existsSync(note)) await rm(dir, { recursive: true, force: true })
@@ -94,7 +120,7 @@ async function openCluster(parent: string): Promise<PgliteEngine> {
   await mkdir(dir, { recursive: true })
   // PGlite leaves its files writable by everyone, whoever may enter the directories above.
   await chmod(dir, 0o700)
-  const engine = await openPgliteEngine(dir)
+  const engine = await openPgliteEngine(dir, stackSizeMb)
   await rm(note, { force: true })
   return engine
 }
@@ -115,15 +141,18 @@ export async function openPgliteDatabase(options: PgliteOptions): Promise<Pglite
     for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
   }
   try {
-    const engine = await openCluster(options.dir)
+    const engine = await openCluster(options.dir, options.stackSizeMb)
     closers.push(engine.close)
     const session = createPgliteSession(engine, createSessionLock())
 
-    const query = async (statement: Statement): Promise<readonly Row[]> =>
-      rowsOf(await answerOf(session, null, transactionOf(statement), { msMax, turnMs, rollback: rollbackMessage }))
+    const query = async (statement: Statement): Promise<readonly Row[]> => {
+      const limits = { msMax, turnMs, rollback: rollbackMessage, sound: isTransactionSound }
+      return rowsOf(await answerOf(session, null, transactionOf(statement), limits))
+    }
     const exec = async (text: string): Promise<void> => {
       const bytes = ownedBytesOf([queryMessage(text)])
-      assertNoError(await answerOf(session, {}, bytes, { msMax, turnMs: msMax, rollback: rollbackMessage }))
+      const limits = { msMax, turnMs: msMax, rollback: rollbackMessage, sound: isSound }
+      assertNoError(await answerOf(session, {}, bytes, limits))
     }
 
     const server = await openWireServer({

@@ -23,9 +23,12 @@ export type PgliteEngine = {
   /**
    * Runs whole protocol messages. Answers the transaction status afterwards, null when inside a pipeline.
    * `bytes` own their memory, which moves to the thread.
-   * @throws DatabaseError 57014 after `msMax` or `interrupt()`, 57P02 when the thread died, 57P03 when it cannot open.
+   * @throws DatabaseError 57014 after `msMax` or `interrupt()`, 57P02 when the thread died, as it does when its session
+   *   broke, 57P03 when it cannot open.
    */
   run(bytes: Buffer, options: RunOptions): Promise<TransactionStatus | null>
+  /** Ends an idle thread whose session turns out to be broken. The next task opens it again. */
+  abandon(): Promise<void>
   /** Ends what runs, if anything does, by reopening. */
   interrupt(): void
   /** How often the session has begun anew. */
@@ -37,13 +40,13 @@ export type PgliteEngine = {
  * PostgreSQL stops a recursion at its own `max_stack_depth` of 2 MB, with 54001. A thread's usual 4 MB end before that:
  * JavaScript then unwinds PostgreSQL from outside, and its session never works again.
  */
-const stackSizeMb = 64
+const defaultStackSizeMb = 64
 const openMsMax = 60_000
 const closeMsMax = 5_000
 
 type Thread = { readonly worker: Worker; readonly outstanding: Int32Array }
 
-function openThread(dir: string): Promise<Thread> {
+function openThread(dir: string, stackSizeMb: number): Promise<Thread> {
   const outstanding = new Int32Array(new SharedArrayBuffer(8))
   const workerData: WorkerData = { dir, outstanding, outstandingBytesMax: unreadResultBytesMax }
   const worker = new Worker(new URL('./pglite_worker.ts', import.meta.url), {
@@ -122,13 +125,19 @@ function runTask(
   })
 }
 
-export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
-  let thread: Thread | null = await openThread(dir)
+/** @param stackSizeMb of the thread; smaller than the default it breaks sessions, which tests want. */
+export async function openPgliteEngine(dir: string, stackSizeMb = defaultStackSizeMb): Promise<PgliteEngine> {
+  let thread: Thread | null = await openThread(dir, stackSizeMb)
   let generation = 1
   let running = false
   let untilIdle: Promise<void> = Promise.resolve()
   let closed = false
   let interrupt = () => {}
+  const abandon = async () => {
+    const dead = thread
+    thread = null
+    await dead?.worker.terminate()
+  }
   return {
     async run(bytes, options) {
       assert(!running, 'the engine runs one task at a time')
@@ -140,7 +149,7 @@ export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
       })
       try {
         if (thread === null) {
-          const opened = await openThread(dir)
+          const opened = await openThread(dir, stackSizeMb)
           if (closed) {
             await opened.worker.terminate()
             throw new DatabaseError('Cannot run statement: the database is closed', '57P01')
@@ -152,17 +161,17 @@ export async function openPgliteEngine(dir: string): Promise<PgliteEngine> {
           interrupt = stop
         })
       } catch (error) {
-        if (error instanceof DatabaseError) {
-          const dead = thread
-          thread = null
-          await dead?.worker.terminate()
-        }
+        if (error instanceof DatabaseError) await abandon()
         throw error
       } finally {
         running = false
         interrupt = () => {}
         idle()
       }
+    },
+    async abandon() {
+      assert(!running, 'a thread that runs a task is ended by interrupt()')
+      await abandon()
     },
     interrupt() {
       interrupt()

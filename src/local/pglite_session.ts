@@ -15,6 +15,8 @@ export type Turn = {
   /** False when the owner had the session last too, so whatever it set or prepared is still there. */
   readonly fresh: boolean
   run(bytes: Buffer, options: RunOptions): Promise<TransactionStatus | null>
+  /** Ends a session that is broken: whoever takes the next turn gets a new one. */
+  discard(): Promise<void>
   /** Gives the session back. */
   end(): void
   /** Rolls back and cleans, then gives the session back. */
@@ -59,7 +61,7 @@ export function createPgliteSession(engine: PgliteEngine, lock: SessionLock): Pg
         }
         if (owner !== null) last = { owner, generation: engine.generation }
         const abandon = () => clean().finally(release)
-        return { fresh, run: engine.run, end: release, abandon }
+        return { fresh, run: engine.run, discard: engine.abandon, end: release, abandon }
       } catch (error) {
         release()
         throw error

@@ -5,7 +5,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { PGlite } from '@electric-sql/pglite'
-import { statusOf, type TransactionStatus } from './postgres_message.ts'
+import { messageOf, messageType, statusOf, type TransactionStatus } from './postgres_message.ts'
 
 /** Runs `bytes`; if that leaves a transaction open, `rollback` too, whose answer goes nowhere. */
 export type WorkerTask = { readonly bytes: Uint8Array; readonly rollback: Uint8Array | null }
@@ -75,19 +75,54 @@ function takeOutput(bytes: Uint8Array): void {
   }
 }
 
-async function runTask(pglite: PGlite, task: WorkerTask): Promise<void> {
-  tail = new Uint8Array(0)
-  await pglite.execProtocolRawStream(task.bytes, { syncToFs: false, onRawData: takeOutput })
-  reportChunks()
-  let status = statusOf(tail)
-  if (task.rollback !== null && status !== 'I') {
-    await pglite.execProtocolRawStream(task.rollback, { syncToFs: false, onRawData: keepTail })
-    status = statusOf(tail)
+/** What PGlite keeps to itself of the program that PostgreSQL is. */
+type Program = { _PostgresMainLoopOnce(): unknown }
+
+/**
+ * PGlite drops every exception that PostgreSQL's loop ends with, and goes on with the next message in a session that was
+ * unwound from outside: it may even commit. All but PostgreSQL's own way back to its loop is told to `onTrap`.
+ */
+function watchTraps(pglite: PGlite, onTrap: (trap: unknown) => void): void {
+  const { mod, POSTGRES_MAIN_LONGJMP } = pglite as unknown as { mod: Program; POSTGRES_MAIN_LONGJMP: number }
+  const loopOnce = mod._PostgresMainLoopOnce
+  mod._PostgresMainLoopOnce = () => {
+    try {
+      return loopOnce()
+    } catch (error) {
+      if ((error as { status?: unknown } | null)?.status !== POSTGRES_MAIN_LONGJMP) onTrap(error)
+      throw error
+    }
   }
+}
+
+const flush = messageOf(messageType.flush)
+let trap: { readonly cause: unknown } | null = null
+
+/**
+ * Runs messages. A session that breaks ends the thread, so that nobody is served by it again.
+ * @throws when PostgreSQL was unwound from outside, or leaves out the ReadyForQuery that ends all but a pipeline.
+ */
+async function runMessages(pglite: PGlite, bytes: Uint8Array, onRawData: (bytes: Uint8Array) => void) {
+  const piped = flush.equals(bytes.subarray(-flush.length))
+  tail = new Uint8Array(0)
+  await pglite.execProtocolRawStream(bytes, { syncToFs: false, onRawData })
+  const status = statusOf(tail)
+  if (trap !== null) throw new Error('Cannot keep session: PostgreSQL was unwound from outside', trap)
+  if (status === null && !piped) throw new Error('Cannot keep session: PostgreSQL is not ready after an answer')
+  return status
+}
+
+async function runTask(pglite: PGlite, task: WorkerTask): Promise<void> {
+  let status = await runMessages(pglite, task.bytes, takeOutput)
+  if (task.rollback !== null && status !== 'I') status = await runMessages(pglite, task.rollback, keepTail)
+  reportChunks()
   report({ kind: 'done', status })
 }
 
 const pglite = await PGlite.create({ dataDir: dir })
+watchTraps(pglite, (cause) => {
+  trap = { cause }
+})
 port.on('message', async (task: WorkerTask | 'close') => {
   if (task !== 'close') return runTask(pglite, task)
   await pglite.close()

@@ -70,6 +70,29 @@ export function rowsOf(answer: Buffer): readonly Row[] {
   return rows
 }
 
+/** False when PostgreSQL says FATAL, which it says only to a session that ends: PGlite keeps it, and it fails for good. */
+export function isSound(answer: Buffer): boolean {
+  for (const frame of framesOf(answer)) {
+    if (frame.type !== messageType.error) continue
+    if (/^(FATAL|PANIC)$/.test(noticeFieldsOf(answer, frame).V ?? '')) return false
+  }
+  return true
+}
+
+/** Whether an answer to `transactionOf()` can be one: it is sound, it began, and it either failed or committed. */
+export function isTransactionSound(answer: Buffer): boolean {
+  const tags: string[] = []
+  let failed = false
+  for (const frame of framesOf(answer)) {
+    if (frame.type === messageType.error) {
+      if (tags.length === 0) return false
+      failed = true
+    }
+    if (frame.type === messageType.commandComplete) tags.push(answer.toString('utf8', frame.start, frame.end - 1))
+  }
+  return isSound(answer) && tags[0] === 'BEGIN' && (failed || (tags.length > 1 && tags.at(-1) === 'COMMIT'))
+}
+
 /** The rows of an answer as text, for statements of our own that cannot fail in a way worth telling. */
 export function plainRowsOf(answer: Buffer): readonly (readonly (string | null)[])[] {
   const rows: (readonly (string | null)[])[] = []
