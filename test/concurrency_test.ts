@@ -198,8 +198,15 @@ describe.skipIf(noPostgresReason() !== null)('eight writers, three compactors an
     await client.connect()
     await client.query('begin')
     await client.query('select telltale.tick_recompute_hours()')
-    const part = addPart(4_001)
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    let added = false
+    const part = addPart(4_001).finally(() => {
+      added = true
+    })
+    // It has come as far as it can beside the other: it is there, or waits for a lock.
+    const locked = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%telltale.%'`
+    for (let i = 0; i < 1_000 && !added && (await database.query(locked)).length === 0; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
     await client.query('commit')
     await client.end()
     await part

@@ -187,15 +187,19 @@ for (const { name, open, skip } of implementations) {
         query('with recursive r(i) as (select 1 union all select i from r) select count(*) from r'),
       )
       expect((await slow).code).toBe('57014')
-      expect(Date.now() - startedAt).toBeLessThan(limits.statementMsMax + 1_000)
+      expect(Date.now() - startedAt).toBeLessThan(5 * limits.statementMsMax)
       expect(await query('select j from kept where i = 1')).toEqual([{ j: '{"a": 1}' }])
     })
 
     test('query() refuses with 53300 when it had no turn in time', async () => {
-      const slow = query('select pg_sleep(0.9)')
+      let holding = true
+      const slow = query('select pg_sleep(0.9)').finally(() => {
+        holding = false
+      })
       const startedAt = Date.now()
       expect((await refusalOf(query('select 1'))).code).toBe('53300')
-      expect(Date.now() - startedAt).toBeLessThan(limits.turnMsMax + 300)
+      expect(holding).toBe(true)
+      expect(Date.now() - startedAt).toBeLessThan(5 * limits.turnMsMax)
       await slow
       expect(await query('select 1 as one')).toEqual([{ one: 1 }])
     })

@@ -18,6 +18,7 @@ import {
   wireRunning,
   wireSpan,
 } from './batch_fixture.ts'
+import { cpuMsOf } from './cost_fixture.ts'
 import { secrets } from './secret_fixture.ts'
 import { arbitraryBatch } from './span_fixture.ts'
 
@@ -217,10 +218,8 @@ const hostile: readonly (readonly [string, string])[] = [
   ['sk-', 'sk-'.repeat(16_500)],
 ]
 test.each(hostile)('withoutSecrets() takes time in proportion to the text: 50,000 characters of %s', (_, text) => {
-  const start = performance.now()
-  withoutSecrets(`${text} sk-`)
-  withoutSecrets(text)
-  expect(performance.now() - start).toBeLessThan(400)
+  const both = () => [withoutSecrets(`${text} sk-`), withoutSecrets(text)]
+  expect(cpuMsOf(both)).toBeLessThan(400)
 })
 
 test('redactBatch() prints what 500 records cost', () => {
