@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
+import { pageRowsMax } from '../src/core/limit.ts'
 import { eventually } from './ingest_fixture.ts'
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
@@ -126,6 +127,29 @@ test('tail prints the last calls and stops when it is told not to follow', async
   expect(end).toMatchObject({ code: 0, err: '' })
   expect(end.out).toMatch(/^19:22:33\.045 {2}a\/exai .*#1 .*chat .*12 ms {2}ok .*tool 100%\n$/)
   expect(asked).toEqual([{ cursor: null, n: 5 }])
+})
+
+test('tail of one environment looks further back until it has as many calls as wanted', async () => {
+  const asked: number[] = []
+  const past = Array.from({ length: 60 }, (_, i) => {
+    const at = new Date(Date.UTC(2026, 10, 23) + i).toISOString()
+    return { ...row, at, trace_id: `t${i}`, revision: 1, environment: i % 10 === 0 ? 'rare' : 'demo' }
+  })
+  const { env } = await startStack(({ n }) => {
+    asked.push(n)
+    return { rows: past.slice(-n), next: '1' }
+  })
+  const idsOf = async (args: readonly string[]) => {
+    const { out } = await run(['tail', '--no-follow', '--json', ...args], env)
+    return out.match(/(?<="trace_id":")\w+/g) ?? []
+  }
+  expect(await idsOf(['-n', '4', '--environment', 'rare'])).toEqual(['t20', 't30', 't40', 't50'])
+  expect(await idsOf(['-n', '20', '--environment', 'rare'])).toEqual(['t0', 't10', 't20', 't30', 't40', 't50'])
+  expect(await idsOf(['-n', '4', '--environment', 'absent'])).toEqual([])
+  expect(asked).toEqual([4, pageRowsMax, 20, pageRowsMax, 4, pageRowsMax])
+  expect(await idsOf(['-n', '4', '--environment', 'demo'])).toEqual(['t56', 't57', 't58', 't59'])
+  expect(await idsOf(['-n', '0', '--environment', 'rare'])).toEqual([])
+  expect(asked.slice(6)).toEqual([4, 1])
 })
 
 test('tail -n 0 begins with none of the past, and shows what comes', async () => {

@@ -36,16 +36,17 @@ export async function runTelltale(args: readonly string[], env: Record<string, s
 /** `telltale start --no-demo` in processes of its own, once it is ready. @throws with what it printed when it ends before. */
 export async function startTelltale(
   dataDir: string,
-  { port = 0, env = {} }: { port?: number; env?: Record<string, string> } = {},
+  { port = 0, env = {}, json = false }: { port?: number; env?: Record<string, string>; json?: boolean } = {},
 ): Promise<RunningStack> {
   const startedAt = performance.now()
-  const child = launch(['start', '--no-demo', '--port', String(port), '--data-dir', dataDir], env)
+  const args = ['start', '--no-demo', '--port', String(port), '--data-dir', dataDir]
+  const child = launch(json ? [...args, '--json'] : args, env)
   const exited = once(child, 'exit') as Promise<[number | null]>
   let printed = ''
   const url = await new Promise<string>((resolve, reject) => {
     const read = (text: string) => {
       printed += text
-      const ready = /^telltale ready (\S+)$/m.exec(printed)?.[1]
+      const ready = (json ? /^\{"url":"([^"]+)".*\}$/m : /^telltale ready (\S+)$/m).exec(printed)?.[1]
       if (ready !== undefined) resolve(ready)
     }
     child.stdout?.setEncoding('utf8').on('data', read)

@@ -1,7 +1,9 @@
 import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { PostgrestClient } from '@supabase/postgrest-js'
 import pg from 'pg'
 import { afterEach, expect, test } from 'vitest'
+import { readLocalEnvFile } from '../src/local/local_env.ts'
 import { AlreadyRunning, type Stack, startStack } from '../src/local/stack.ts'
 import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
 import { createDataDir, liveBatch, postBatch, type RunningStack, runTelltale, startTelltale } from './stack_fixture.ts'
@@ -105,6 +107,21 @@ test('telltale start keeps keys, rows and the port of psql over a restart, and s
   expect(second.env).toEqual(first.env)
   expect(await (await postBatch(second.env, batch))?.json()).toMatchObject({ status: 'repeated' })
   expect(await second.stop('SIGINT')).toBe(0)
+})
+
+test('telltale start --json says where it listens as one object', async () => {
+  const dir = freshDir()
+  const stack = await startProcess(dir, { json: true })
+  const [line = '', ...others] = stack
+    .printed()
+    .split('\n')
+    .filter((text) => !text.startsWith('telltale: '))
+  const { url, env_path, pid, ...rest } = JSON.parse(line)
+  expect([url, env_path, rest, others]).toEqual([stack.url, join(dir, 'local.env'), {}, ['']])
+  expect(readLocalEnvFile(dir).SUPABASE_URL).toBe(url)
+  expect(process.kill(pid, 0)).toBe(true)
+  expect(await stack.stop('SIGTERM')).toBe(0)
+  expect(() => process.kill(pid, 0)).toThrow('ESRCH')
 })
 
 test('telltale keys makes, lists and ends keys of the running stack', async () => {

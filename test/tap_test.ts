@@ -10,6 +10,7 @@ import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { CreateMessageRequestSchema, EmptyResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { sendMsMax } from '../src/core/limit.ts'
 import type { Span } from '../src/core/record.ts'
 import { eventually, type IngestFixture, startIngest } from './ingest_fixture.ts'
 
@@ -136,8 +137,10 @@ test('wrap counts progress and notes the first of it; a call that runs is told o
   const span = await ended(`tools/call ${name}`)
   expect(span.attributes['telltale.progress_count']).toBe(3)
   expect(span.attributes['telltale.first_chunk_ms']).toBeGreaterThan(150)
-  expect(span.attributes['telltale.first_chunk_ms']).toBeLessThan(500)
-  expect((span.end_us ?? 0) - span.start_us).toBeGreaterThan(500_000)
+  // The first of three steps, whenever it comes: well before the last, which is the answer's.
+  const durationMs = ((span.end_us ?? 0) - span.start_us) / 1_000
+  expect(durationMs).toBeGreaterThan(500)
+  expect(span.attributes['telltale.first_chunk_ms']).toBeLessThan(0.85 * durationMs)
 })
 
 test('wrap sees isError as tool_error with its text, and a JSON-RPC error as a fault', async () => {
@@ -295,7 +298,7 @@ test('wrap changes nothing where Telltale is down, hangs, or refuses', async () 
     const began = performance.now()
     const run = await runWrapped(script, input, reporting({ TELLTALE_INGEST_URL: url }))
     expect([run.out.toString(), run.code]).toEqual([input.toString(), 0])
-    expect(performance.now() - began).toBeLessThan(4_000)
+    expect(performance.now() - began).toBeLessThan(0.9 * sendMsMax)
   }
 })
 
@@ -308,6 +311,11 @@ test('wrap without settings passes traffic through and says so in one line', asy
   })
   expect(run.out.toString()).toBe('abc')
   expect(run.err.trim().split('\n')).toEqual([expect.stringContaining('telltale: Cannot record')])
+  for (const TELLTALE_DISABLED of ['0', 'false', '', '1']) {
+    const env = { PATH, TELLTALE_DATA_DIR: nowhere, TELLTALE_DISABLED }
+    const { err } = await runWrapped(`process.stdin.pipe(process.stdout)`, Buffer.from('abc'), env)
+    expect(err, TELLTALE_DISABLED).toBe(TELLTALE_DISABLED === '1' ? '' : run.err)
+  }
   const off = await runWrapped(
     `process.stdin.pipe(process.stdout)`,
     Buffer.from('abc'),

@@ -8,6 +8,7 @@ export type StartOptions = {
   readonly port?: number
   readonly host?: string
   readonly dataDir?: string
+  readonly json?: boolean
 }
 
 const defaultPort = 8080
@@ -21,6 +22,7 @@ export function registerStart(program: Command): void {
     .option('--no-demo', 'no traffic of our own while the store is empty')
     .option('--port <n>', 'port to listen on, 0 for any free one (default: PORT, or 8080)', parsePort)
     .option('--host <address>', 'address to listen on (default: HOST, or 127.0.0.1)')
+    .option('--json', 'say where it listens as one JSON object: url, env_path, pid')
     .option('--data-dir <path>', 'where everything is kept (default: TELLTALE_DATA_DIR, or .telltale of the clone)')
     .addHelpText('after', '\nTELLTALE_DATABASE_URL takes a PostgreSQL server in place of the embedded one.')
     .addHelpText('after', 'TELLTALE_ALLOWED_HOSTS (comma list) lets requests name further hosts.')
@@ -28,7 +30,7 @@ export function registerStart(program: Command): void {
 }
 
 /**
- * Starts the stack, says `telltale ready <url>` on stdout, and resolves when a signal has stopped it cleanly. A second
+ * Starts the stack, says `telltale ready <url>` on stdout, or the same as JSON, and resolves when a signal has stopped it cleanly. A second
  * signal ends the process at once.
  */
 export async function startCommand(options: StartOptions): Promise<void> {
@@ -63,7 +65,7 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
     ...(env.TELLTALE_DATABASE_URL ? { databaseUrl: env.TELLTALE_DATABASE_URL } : {}),
   })
   try {
-    say(stack)
+    say(stack, options.json === true)
     const demo = options.demo ? await startDemoWhileEmpty(stack, stopped) : null
     if (!stopped.aborted) await new Promise((resolve) => stopped.addEventListener('abort', resolve, { once: true }))
     await demo?.stop()
@@ -72,12 +74,13 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
   }
 }
 
-function say({ url, envPath }: Stack): void {
+function say({ url, envPath }: Stack, json: boolean): void {
   const command = `node ${nearPath(fileURLToPath(new URL('../../bin/telltale.mjs', import.meta.url)))}`
   log(`keys and addresses are in ${nearPath(envPath)}`)
   log(`record an MCP server (stdio): ${command} wrap -- CMD ARGS...`)
   log(`follow its calls: ${command} tail`)
-  process.stdout.write(`telltale ready ${url}\n`)
+  const ready = json ? JSON.stringify({ url, env_path: envPath, pid: process.pid }) : `telltale ready ${url}`
+  process.stdout.write(`${ready}\n`)
 }
 
 /** As short as it can be typed here. */

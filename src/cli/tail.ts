@@ -47,10 +47,11 @@ async function tail(options: TailOptions, signal: AbortSignal): Promise<void> {
   let cursor: string | null = null
   while (!signal.aborted) {
     const first: boolean = cursor === null
-    // A page has a row at least; whoever wants none of the past still needs its cursor.
-    const page = await connection.page(cursor, first ? Math.max(1, options.lines) : pageRowsMax, signal)
+    const page: TailPage | null = first
+      ? await pastPage(connection, wanted, options.lines, signal)
+      : await connection.page(cursor, pageRowsMax, signal)
     if (page === null) break
-    if (!first || options.lines > 0) feed.add(page.rows.filter(wanted), performance.now())
+    feed.add(page.rows.filter(wanted), performance.now())
     // What is past has settled.
     show(first ? Number.POSITIVE_INFINITY : performance.now())
     cursor = page.next ?? cursor
@@ -58,6 +59,22 @@ async function tail(options: TailOptions, signal: AbortSignal): Promise<void> {
     await pause(pollMs, signal)
   }
   show(Number.POSITIVE_INFINITY)
+}
+
+/** The last page, with the last `lines` rows that are wanted, as far as pageRowsMax rows hold as many. */
+async function pastPage(
+  connection: Connection,
+  wanted: (row: TailRow) => boolean,
+  lines: number,
+  signal: AbortSignal,
+): Promise<TailPage | null> {
+  // A page has a row at least; whoever wants none of the past still needs its cursor.
+  const least = Math.max(1, lines)
+  let page = await connection.page(null, least, signal)
+  const more = page !== null && page.rows.length >= least && page.rows.filter(wanted).length < lines
+  if (more) page = await connection.page(null, pageRowsMax, signal)
+  if (page === null) return null
+  return { rows: lines === 0 ? [] : page.rows.filter(wanted).slice(-lines), next: page.next }
 }
 
 /** Asks for pages; once it has had one, it outlives a stack that restarts, and says so once on stderr. */

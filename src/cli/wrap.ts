@@ -52,7 +52,7 @@ async function wrap(command: string, args: readonly string[], options: WrapOptio
 }
 
 async function listenerOf(command: string, args: readonly string[], options: WrapOptions) {
-  const [{ createReporter }, { CallObserver }, { serviceOf }, { randomUUID }] = await Promise.all([
+  const [{ createReporter, isTurnedOff }, { CallObserver }, { serviceOf }, { randomUUID }] = await Promise.all([
     import('../reporter/reporter.ts'),
     import('../tap/call_observer.ts'),
     import('../tap/service_name.ts'),
@@ -69,7 +69,7 @@ async function listenerOf(command: string, args: readonly string[], options: Wra
   if (!reporter.enabled) {
     // What is set and wrong, the reporter has said already.
     const missing = !env.TELLTALE_INGEST_URL || !env.TELLTALE_INGEST_KEY
-    if (missing && !env.TELLTALE_DISABLED)
+    if (missing && !isTurnedOff(env))
       warn('Cannot record: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set; traffic passes unread')
     return { reporter: null, listener: null }
   }

@@ -68,6 +68,11 @@ export type Reporter = {
   close(withinMs?: number): Promise<void>
 }
 
+/** Whether TELLTALE_DISABLED turns reporting off: anything but an empty text, `0` and `false` does. */
+export function isTurnedOff(env: { readonly [name: string]: string | undefined }): boolean {
+  return !['', '0', 'false'].includes(env.TELLTALE_DISABLED ?? '')
+}
+
 /** A guest in its host: no call throws, blocks, prints to stdout, or keeps the process alive. */
 export function createReporter(options: ReporterOptions = {}): Reporter {
   const warn = warnOnce(options?.warn ?? writeWarning)
@@ -75,8 +80,7 @@ export function createReporter(options: ReporterOptions = {}): Reporter {
     const env = options.env ?? process.env
     const ingestUrl = options.ingestUrl ?? env.TELLTALE_INGEST_URL
     const ingestKey = options.ingestKey ?? env.TELLTALE_INGEST_KEY
-    const off = env.TELLTALE_DISABLED !== undefined && !['', '0', 'false'].includes(env.TELLTALE_DISABLED)
-    if (off || !ingestUrl || !ingestKey) return disabledReporter
+    if (isTurnedOff(env) || !ingestUrl || !ingestKey) return disabledReporter
     return liveReporter(options, env, ingestUrl, ingestKey, warn)
   } catch (error) {
     warn('settings', `Cannot report: ${textOf(error)}`)
