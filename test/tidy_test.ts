@@ -3,7 +3,7 @@ import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { rules, violationsOf } from './tidy_rule_fixture.ts'
-import { type FileMap, sourcesOf } from './tidy_source_fixture.ts'
+import { codeExtension, type FileMap, sourcesOf } from './tidy_source_fixture.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const skippedFolders = new Set(['node_modules', '.git', '.telltale', 'dist', 'coverage'])
@@ -37,7 +37,25 @@ describe('the repository', () => {
   for (const [name, rule] of Object.entries(rules)) {
     test(`keeps ${name}()`, () => expect(rule(files, sources)).toEqual([]))
   }
+
+  test('exports no value that nothing else names', () => {
+    const code = [...files].filter(([path]) => codeExtension.test(path))
+    const wordsOf = new Map(code.map(([path, text]) => [path, new Set(text.match(/[\w$]+/g))]))
+    const exported = code
+      .filter(([path]) => /^(?:src|functions)\//.test(path))
+      .flatMap(([path, text]) => [...text.matchAll(exportedValue)].map((match) => ({ path, name: match[1] ?? '' })))
+    expect(exported.length).toBeGreaterThan(200)
+    const unnamed = exported.filter(({ path, name }) => {
+      const own = path === 'src/core/limit.ts' && files.get(path)?.match(new RegExp(`\\b${name}\\b`, 'g'))
+      // A bound that others keep is named by how it stands to them.
+      if (own && own.length > 1) return false
+      return ![...wordsOf].some(([other, words]) => other !== path && words.has(name))
+    })
+    expect(unnamed).toEqual([])
+  })
 })
+
+const exportedValue = /^export (?:async )?(?:function\*?|const|let|class) (\w+)/gm
 
 // A repository of a few files that keeps every rule; each plant breaks just the one that it is listed under.
 const clean = {

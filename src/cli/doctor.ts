@@ -22,7 +22,7 @@ export function registerDoctor(program: Command): void {
 }
 
 /** Looks at each thing, at all of them even where one is wrong. */
-export async function examine(settings: StackSettings): Promise<readonly Finding[]> {
+async function examine(settings: StackSettings): Promise<readonly Finding[]> {
   return Promise.all([
     finding('node', async () => `${process.version} on ${process.platform} ${process.arch}`),
     finding('settings', async () => settingsText(settings)),

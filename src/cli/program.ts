@@ -51,7 +51,7 @@ export async function runProgram(args: readonly string[]): Promise<number> {
 }
 
 /** The program with the one command that is called, or, to print help or to refuse, with all of them by name. */
-export async function buildProgram(args: readonly string[]): Promise<Command> {
+async function buildProgram(args: readonly string[]): Promise<Command> {
   const program = new Command('telltale')
     .description('Shows everything an MCP server does, live, and says why the slow call is slow.')
     .version(readVersion(), '-V, --version')

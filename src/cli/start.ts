@@ -33,7 +33,7 @@ export function registerStart(program: Command): void {
  * Starts the stack, says `telltale ready <url>` on stdout, or the same as JSON, and resolves when a signal has stopped it cleanly. A second
  * signal ends the process at once.
  */
-export async function startCommand(options: StartOptions): Promise<void> {
+async function startCommand(options: StartOptions): Promise<void> {
   const stop = new AbortController()
   const onSignal = (signal: NodeJS.Signals) => {
     if (stop.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143)

@@ -10,7 +10,6 @@ const daySeconds = 86_400
 export const batchRecordsMax = 1_000
 export const batchBytesMax = 1 * MiB
 export const batchCompressedBytesMax = 1 * MiB
-export const rejectionsListedMax = 1_000
 export const runningMax = 1_000
 export const piecesMax = 1_000
 
@@ -100,7 +99,6 @@ export const refusedKeyRetryMs = 60_000
 export const retryAfterMsMax = 300_000
 export const circuitFailuresMin = 5
 export const causesMax = 8
-export const stackFramesKept = 50
 export const tapExitFlushMsMax = 1_000
 export const stderrTailBytesMax = 16 * KiB
 export const argumentNamesMax = 32

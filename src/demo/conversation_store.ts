@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Reporter, SpanHandle } from '../reporter/reporter.ts'
 
 /** The conversation that a call continues cannot be read. Its cause is what the file system said. */
-export class StorageError extends Error {
+class StorageError extends Error {
   override readonly name = 'StorageError'
 }
 

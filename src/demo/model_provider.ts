@@ -23,7 +23,7 @@ export class ApiStatusError extends Error {
 }
 
 /** The API said nothing in time. */
-export class ApiTimeoutError extends Error {
+class ApiTimeoutError extends Error {
   override readonly name = 'ApiTimeoutError'
 }
 

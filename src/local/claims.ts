@@ -5,7 +5,7 @@ import type { ProjectKeys } from './project_key.ts'
 import { publicJwksOf } from './project_key.ts'
 import { RestError } from './rest_error.ts'
 
-export const roles = ['anon', 'authenticated', 'service_role'] as const
+const roles = ['anon', 'authenticated', 'service_role'] as const
 export type Role = (typeof roles)[number]
 
 /** Who asks: the role that the transaction takes, and `request.jwt.claims`. */
@@ -39,7 +39,7 @@ export function createCallerReader(keys: ProjectKeys): CallerReader {
 }
 
 /** Whether a text is the project's secret key, in a time that does not depend on where it differs. */
-export function isSameSecret(text: string, secret: string): boolean {
+function isSameSecret(text: string, secret: string): boolean {
   return timingSafeEqual(createHash('sha256').update(text).digest(), createHash('sha256').update(secret).digest())
 }
 

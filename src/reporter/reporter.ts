@@ -16,7 +16,7 @@ export type { Outcome } from '../core/outcome.ts'
 export type { SpanFields, SpanHandle, SpanStart, TraceStart, WaitStart } from './recorded_span.ts'
 export type { CaptureOptions } from './recorder.ts'
 
-export const sdkName = 'telltale-js/0.1.0'
+const sdkName = 'telltale-js/0.1.0'
 
 /** Everything may be left out: what is absent is read from TELLTALE_* in `env`. */
 export type ReporterOptions = {
@@ -264,7 +264,7 @@ function textOf(error: unknown): string {
 }
 
 /** The span of a reporter that records nothing. */
-export const noSpan: SpanHandle = Object.freeze({
+const noSpan: SpanHandle = Object.freeze({
   traceId: '',
   spanId: '',
   layer: '',

@@ -78,7 +78,7 @@ const session = Type.Object(
 
 const record = <T extends TProperties>(description: string, properties: T) => Type.Object(properties, { description })
 
-export const spanSchema = record('A stretch of time in one layer. Unknown fields become attributes.', {
+const spanSchema = record('A stretch of time in one layer. Unknown fields become attributes.', {
   type: Type.Literal('span'),
   trace_id: hex(32, 'Trace id'),
   span_id: hex(16, 'Span id'),
@@ -106,7 +106,7 @@ export const spanSchema = record('A stretch of time in one layer. Unknown fields
   attributes: maybe(bag('Anything else worth knowing')),
 })
 
-export const errorSchema = record('One failure. Unknown fields join its context.', {
+const errorSchema = record('One failure. Unknown fields join its context.', {
   type: Type.Literal('error'),
   error_id: uuid('Id of the failure; sending it again changes nothing'),
   at_us: instant('When it happened'),
@@ -117,7 +117,7 @@ export const errorSchema = record('One failure. Unknown fields join its context.
   context: maybe(bag('Anything else worth knowing')),
 })
 
-export const messageSchema = record('What was said to or by a model, as metadata. Unknown fields join the metadata.', {
+const messageSchema = record('What was said to or by a model, as metadata. Unknown fields join the metadata.', {
   type: Type.Literal('message'),
   message_id: uuid('Id of the message; sending it again changes nothing'),
   at_us: instant('When it was said'),
@@ -133,7 +133,7 @@ export const messageSchema = record('What was said to or by a model, as metadata
   metadata: maybe(bag('Anything else worth knowing')),
 })
 
-export const eventSchema = record(
+const eventSchema = record(
   'One thing on a connection. Unknown fields join the metadata. With an error it is stored as an error.',
   {
     type: Type.Literal('event'),
@@ -153,7 +153,7 @@ export const eventSchema = record(
   },
 )
 
-export const gaugeSchema = record('A sampled resource of one instance. One row for process, name, labels and at_us.', {
+const gaugeSchema = record('A sampled resource of one instance. One row for process, name, labels and at_us.', {
   type: Type.Literal('gauge'),
   name: named('Name of the resource with its unit, such as redis_memory_mb'),
   at_us: instant('When it was sampled'),

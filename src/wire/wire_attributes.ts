@@ -9,7 +9,7 @@ import type { Attributes, Json } from '../core/record.ts'
 import { cleanText, cutText, isWithin, utf8Bytes } from './wire_text.ts'
 
 /** The attribute that names the fields of its record that were cut or left out. */
-export const truncatedKey = 'telltale.truncated'
+const truncatedKey = 'telltale.truncated'
 
 type Bag = { readonly [key: string]: unknown }
 
