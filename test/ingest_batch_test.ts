@@ -78,6 +78,37 @@ for (const { name, open, reason } of testDatabases) {
         expect(rows).toEqual([{ day: dayOf(midnight), span_count: 2, duration_ms: 0.04 }])
       })
 
+      test('stores a trace whose day is known but whose row is missing', async () => {
+        await store([aSpan(), aSpan({ trace_id: traceId(2) })])
+        await database.query('delete from telltale.traces where trace_id = $1', [traceId(2)])
+        await store([1, 2, 3].map((n) => aSpan({ trace_id: traceId(n), span_id: '00000000000000b2' })))
+        const rows = await database.query('select span_count, revision from telltale.traces order by trace_id')
+        expect(rows).toEqual([
+          { span_count: 2, revision: 2 },
+          { span_count: 1, revision: 1 },
+          { span_count: 1, revision: 1 },
+        ])
+      })
+
+      test('merges rows of more spans than are held in memory at a time, each once', async () => {
+        const spansOf = (span_id: string) => [1, 2, 3, 4, 5].map((n) => aSpan({ trace_id: traceId(n), span_id }))
+        await store(spansOf('00000000000000a1'))
+        await database.query('update telltale.traces set span_count = 12000')
+        await store([...spansOf('00000000000000b2'), aSpan({ trace_id: traceId(6) })])
+        const rows = await database.query('select span_count, revision from telltale.traces order by trace_id')
+        expect(rows).toEqual([...Array(5).fill({ span_count: 2, revision: 2 }), { span_count: 1, revision: 1 }])
+      })
+
+      test('leaves new spans out where a trace has 10,000, counts them, and still takes the ends of those it has', async () => {
+        await store([aSpan()])
+        await database.query(`update telltale.traces set spans = spans || (
+      select jsonb_object_agg('f' || i, spans -> '00000000000000a1') from generate_series(1, 9999) as i)`)
+        const more = ['00000000000000b2', '00000000000000b3'].map((span_id) => aSpan({ span_id }))
+        await store([aSpan({ end_us: noonUs + 9_000 }), ...more])
+        const [row] = await database.query('select span_count, spans_dropped, duration_ms from telltale.traces')
+        expect(row).toEqual({ span_count: 10_000, spans_dropped: 2, duration_ms: 9 })
+      })
+
       test('counts an error once however often it comes, and keeps the greater of two contents', async () => {
         const error_id = randomUUID()
         for (const traceback of ['b', 'a', 'c', 'a']) await store([anError({ error_id, traceback })])

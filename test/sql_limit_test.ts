@@ -23,6 +23,8 @@ import { withPglite } from './postgres_fixture.ts'
 /** SQL cannot import src/core/limit.ts: where it repeats a bound, this is what keeps the two from drifting apart. */
 const repeated: { readonly [routine: string]: readonly string[] } = {
   merge_spans: [`spans_max integer DEFAULT ${traceSpansMax}`],
+  merged_spans: [`spans_max integer DEFAULT ${traceSpansMax}`],
+  merge_traces: [`before < ${2 * traceSpansMax}`],
   page_size: [`not between 1 and ${pageRowsMax}`],
   make_partitions: [`today() - ${recordAgeDaysMax + 1}`, `today() + ${partitionDaysAhead}`],
   drop_partitions: [`today() - ${detailDaysKept}`],

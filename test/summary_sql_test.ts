@@ -40,6 +40,30 @@ for (const { name, open, reason } of testDatabases) {
       }
     })
 
+    test('summaries_of() and merged_spans() answer for many traces at once what they do for each alone', async () => {
+      const [sent, stored] = [samples(300), samples(300)].map((traces) => JSON.stringify(traces))
+      const [row] = await database.query(
+        `with pair as materialized (
+      select a.value as stored, b.value as sent, a.place
+      from jsonb_array_elements($1::jsonb) with ordinality as a(value, place)
+      join jsonb_array_elements($2::jsonb) with ordinality as b(value, place) using (place)
+    ), alone as (
+      select pair.place, m.spans, m.dropped, telltale.summary_of(m.spans) as summary from pair
+      cross join lateral telltale.merged_spans(array[stored], array[sent], 9) as m
+    ), merged as materialized (
+      select m.* from telltale.merged_spans((select array_agg(stored order by place) from pair),
+        (select array_agg(sent order by place) from pair), 9) as m
+    ), together as (
+      select m.place, m.spans, m.dropped, to_jsonb(s) - 'place' as summary from merged as m
+      join telltale.summaries_of((select array_agg(spans order by place) from merged)) as s using (place)
+    )
+    select count(*) as same, sum(dropped) as dropped from alone join together using (place, spans, dropped, summary)`,
+        [stored, sent],
+      )
+      expect(row?.same).toBe(300)
+      expect(Number(row?.dropped)).toBeGreaterThan(0)
+    })
+
     test('self_times() answers what selfTimesOf() does', async () => {
       const traces = samples(200)
       const rows = await database.query(

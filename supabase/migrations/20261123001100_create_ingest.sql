@@ -7,54 +7,6 @@
 -- Every statement handles all rows of its kind at once; there is no loop over records.
 -- enable_seqscan is off: plans are kept for the life of a session, and may have been made when the tables were empty.
 
-create function telltale.store_traces(traces jsonb) returns void
-language plpgsql volatile security definer
-set search_path = ''
-set enable_seqscan = off
-as $$
-#variable_conflict use_column
-begin
-  if jsonb_array_length(traces) = 0 then
-    return;
-  end if;
-  insert into telltale.trace_days (trace_id, day)
-  select r.value ->> 'trace_id', telltale.day_of((r.value -> 'started_at_us')::bigint)
-  from jsonb_array_elements(traces) as r
-  order by r.value ->> 'trace_id' collate "C"
-  on conflict (trace_id) do nothing;
-  insert into telltale.traces as t (trace_id, day, started_at, ended_at, duration_ms, wait_ms, process_id,
-    bytes_in, bytes_out, tokens_in, tokens_out, call_number, span_count, name, outcome, request_id, session_key,
-    session_rule, tool, provider, model, layers, spans)
-  select r.trace_id, (select d.day from telltale.trace_days as d where d.trace_id = r.trace_id),
-    telltale.at_of(r.started_at_us), telltale.at_of(r.ended_at_us), r.duration_ms, r.wait_ms, r.process,
-    r.bytes_in, r.bytes_out, r.tokens_in, r.tokens_out, r.call_number, r.span_count, r.name, r.outcome, r.request_id,
-    r.session_key, r.session_rule, r.tool, r.provider, r.model, r.layers, r.spans
-  from jsonb_to_recordset(traces) as r(trace_id text, started_at_us bigint, ended_at_us bigint,
-    duration_ms double precision, wait_ms double precision, process uuid, bytes_in bigint, bytes_out bigint,
-    tokens_in bigint, tokens_out bigint, call_number bigint, span_count integer, name text, outcome text,
-    request_id text, session_key text, session_rule text, tool text, provider text, model text, layers jsonb, spans jsonb)
-  order by r.trace_id collate "C"
-  on conflict (trace_id, day) do update set
-    (started_at, ended_at, duration_ms, wait_ms, process_id, bytes_in, bytes_out, tokens_in, tokens_out, call_number,
-      span_count, spans_dropped, name, outcome, request_id, session_key, session_rule, tool, provider, model, layers,
-      spans, revision, changed_at, changed_xid) = (
-    select telltale.at_of(s.started_at_us), telltale.at_of(s.ended_at_us), s.duration_ms, s.wait_ms, s.process,
-      s.bytes_in, s.bytes_out, s.tokens_in, s.tokens_out, s.call_number, s.span_count,
-      t.spans_dropped + (select count(*) from jsonb_object_keys(excluded.spans) as k where not m.spans ? k)::int,
-      s.name, s.outcome, s.request_id, s.session_key, s.session_rule, s.tool, s.provider, s.model, s.layers,
-      m.spans, t.revision + 1, clock_timestamp(), pg_current_xact_id()
-    from (select telltale.merge_spans(t.spans, excluded.spans) as spans offset 0) as m
-    cross join lateral jsonb_to_record(telltale.summary_of(m.spans)) as s(started_at_us bigint, ended_at_us bigint,
-      duration_ms double precision, wait_ms double precision, process uuid, bytes_in bigint, bytes_out bigint,
-      tokens_in bigint, tokens_out bigint, call_number bigint, span_count integer, name text, outcome text,
-      request_id text, session_key text, session_rule text, tool text, provider text, model text, layers jsonb)
-  );
-end
-$$;
-comment on function telltale.store_traces(jsonb) is
-  'Inserts TraceRows, or merges their spans into the rows that exist. Definer: part of ingest_batch.';
-revoke all on function telltale.store_traces(jsonb) from public, anon, authenticated, service_role;
-
 create function telltale.store_errors(errors jsonb, process uuid, source uuid) returns void
 language plpgsql volatile security definer
 set search_path = ''
@@ -190,6 +142,7 @@ set search_path = ''
 set lock_timeout = '2s'
 set enable_seqscan = off
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
