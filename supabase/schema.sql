@@ -648,7 +648,6 @@ begin
   from generate_series(1, cardinality(traces)::bigint) as t(place) left join summed on summed.place = t.place;
 end
 $function$;
-grant execute on function telltale.breakdowns_of(jsonb[]) to authenticated;
 grant execute on function telltale.breakdowns_of(jsonb[]) to service_role;
 comment on function telltale.breakdowns_of(jsonb[]) is 'Where the time of traces went: layers {layer: ms of self time, unexplained: ms that no root covers}, and ms of waiting.';
 
@@ -1734,7 +1733,6 @@ CREATE OR REPLACE FUNCTION telltale.self_times(spans jsonb)
  IMMUTABLE PARALLEL SAFE
  SET search_path TO ''
 AS $function$ select s.span_id, s.self_us from telltale.self_times_of(array[spans]) as s $function$;
-grant execute on function telltale.self_times(jsonb) to authenticated;
 grant execute on function telltale.self_times(jsonb) to service_role;
 comment on function telltale.self_times(jsonb) is 'The self time in µs of every span of one trace that has an end.';
 
@@ -1785,7 +1783,6 @@ begin
   left join shadow on shadow.id = w.id and shadow.place = w.place;
 end
 $function$;
-grant execute on function telltale.self_times_of(jsonb[]) to authenticated;
 grant execute on function telltale.self_times_of(jsonb[]) to service_role;
 comment on function telltale.self_times_of(jsonb[]) is 'Of every span of these traces that has an end: its interval (µs since the epoch, stopped_us at least started_us), whether
 it hangs on no other, and its self time in µs: its duration minus the union of its ended direct children, each clipped to

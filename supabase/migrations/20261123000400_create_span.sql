@@ -113,16 +113,16 @@ comment on function telltale.self_times_of(jsonb[]) is
   'Of every span of these traces that has an end: its interval (µs since the epoch, stopped_us at least started_us), whether
 it hangs on no other, and its self time in µs: its duration minus the union of its ended direct children, each clipped to
 it.';
-revoke all on function telltale.self_times_of(jsonb[]) from public, anon;
-grant execute on function telltale.self_times_of(jsonb[]) to authenticated, service_role;
+revoke all on function telltale.self_times_of(jsonb[]) from public, anon, authenticated;
+grant execute on function telltale.self_times_of(jsonb[]) to service_role;
 
 create function telltale.self_times(spans jsonb) returns table (span_id text, self_us bigint)
 language sql immutable parallel safe
 set search_path = ''
 as $$ select s.span_id, s.self_us from telltale.self_times_of(array[spans]) as s $$;
 comment on function telltale.self_times(jsonb) is 'The self time in µs of every span of one trace that has an end.';
-revoke all on function telltale.self_times(jsonb) from public, anon;
-grant execute on function telltale.self_times(jsonb) to authenticated, service_role;
+revoke all on function telltale.self_times(jsonb) from public, anon, authenticated;
+grant execute on function telltale.self_times(jsonb) to service_role;
 
 create function telltale.breakdowns_of(traces jsonb[]) returns table (place bigint, layers jsonb, wait_ms numeric)
 language plpgsql immutable parallel safe rows 100
@@ -158,8 +158,8 @@ end
 $$;
 comment on function telltale.breakdowns_of(jsonb[]) is
   'Where the time of traces went: layers {layer: ms of self time, unexplained: ms that no root covers}, and ms of waiting.';
-revoke all on function telltale.breakdowns_of(jsonb[]) from public, anon;
-grant execute on function telltale.breakdowns_of(jsonb[]) to authenticated, service_role;
+revoke all on function telltale.breakdowns_of(jsonb[]) from public, anon, authenticated;
+grant execute on function telltale.breakdowns_of(jsonb[]) to service_role;
 
 create function telltale.summaries_of(traces jsonb[])
 returns table (place bigint, started_at_us bigint, ended_at_us bigint, duration_ms numeric, wait_ms numeric, name text,
