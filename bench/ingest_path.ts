@@ -13,8 +13,8 @@ import { PostgresStore } from '../functions/store/postgres.ts'
 import { migrate } from '../src/local/migrate.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 import { parseBatch } from '../src/wire/parse_batch.ts'
+import { createDataDir, startTelltale } from '../test/stack_fixture.ts'
 import { benchProcess, type DaemonBatch, daemonBatch } from './daemon_batch.ts'
-import { startStackProcess } from './stack_process.ts'
 
 const batches = Number(process.argv[2] ?? 400)
 const spansWanted = 500
@@ -22,7 +22,8 @@ const senders = 4
 const stageNames = ['JSON.parse', 'check', 'redact', 'derive', 'SQL', 'rpc around it'] as const
 
 const clock = () => Math.round((performance.timeOrigin + performance.now()) * 1_000)
-const stack = await startStackProcess()
+const dataDir = createDataDir()
+const stack = await startTelltale(dataDir.dir)
 const ingestUrl = stack.env.TELLTALE_INGEST_URL as string
 const headers = { 'content-type': 'application/json', authorization: `Bearer ${stack.env.TELLTALE_INGEST_KEY}` }
 const sql = new Client({ connectionString: stack.env.DATABASE_URL as string })
@@ -42,7 +43,8 @@ try {
   await calls(20)
 } finally {
   await sql.end()
-  await stack.stop()
+  await stack.stop('SIGTERM')
+  dataDir.remove()
 }
 
 function sample(): DaemonBatch {

@@ -117,16 +117,6 @@ export async function withPglite<T>(work: (database: TestDatabase) => Promise<T>
   }
 }
 
-/** Runs `work` on a server and stops it, whatever happens. */
-export async function withPostgres<T>(work: (database: TestServer) => Promise<T>): Promise<T> {
-  const database = await openServer()
-  try {
-    return await work(database)
-  } finally {
-    await database.close()
-  }
-}
-
 /** Where every promise of the schema is tested. `reason` says why one cannot run here, null when it can. */
 export const testDatabases: readonly {
   readonly name: string

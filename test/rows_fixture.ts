@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { batchRowsOf } from '../functions/action/accept_batch.ts'
 import type { BatchRows } from '../functions/store/port.ts'
 import type { Batch, Span, TelltaleRecord } from '../src/core/record.ts'
+import { plainSpan } from './span_fixture.ts'
 
 export const dayUs = 86_400_000_000
 export const minuteUs = 60_000_000
@@ -21,29 +22,15 @@ export function traceId(n: number): string {
 
 export function aSpan(changes: Partial<Span> = {}): Span {
   return {
-    type: 'span',
+    ...plainSpan,
     trace_id: traceId(1),
     span_id: '00000000000000a1',
-    parent_span_id: null,
-    layer: 'tool',
-    kind: 'work',
     name: 'tools/call',
     start_us: noonUs,
     end_us: noonUs + 5_000,
     outcome: 'ok',
     entry: true,
-    request_id: null,
-    session: null,
-    call_number: null,
     tool: 'read_file',
-    provider: null,
-    model: null,
-    bytes_in: null,
-    bytes_out: null,
-    tokens_in: null,
-    tokens_out: null,
-    holder: null,
-    attributes: {},
     ...changes,
   }
 }

@@ -35,6 +35,33 @@ export function traceIdOf(n: number): string {
   return (n + 1).toString(16).padStart(32, 'a')
 }
 
+/** A span of which nothing is known but what every span has. It still runs. */
+export const plainSpan: Span = {
+  type: 'span',
+  trace_id: traceIdOf(0),
+  span_id: spanIdOf(0),
+  parent_span_id: null,
+  layer: 'tool',
+  kind: 'work',
+  name: 'call',
+  start_us: fixtureBaseUs,
+  end_us: null,
+  outcome: null,
+  entry: false,
+  request_id: null,
+  session: null,
+  call_number: null,
+  tool: null,
+  provider: null,
+  model: null,
+  bytes_in: null,
+  bytes_out: null,
+  tokens_in: null,
+  tokens_out: null,
+  holder: null,
+  attributes: {},
+}
+
 export type SpanShape = {
   /** How many trace ids to choose from. */
   readonly traceIds?: number

@@ -3,7 +3,14 @@ import { expect, test } from 'vitest'
 import type { Span } from '../src/core/record.ts'
 import { rankOf, type StoredSpan, storedSpanOf, strongerSpan, summaryOf, traceRowOf } from '../src/core/trace.ts'
 import { cpuMsOf } from './cost_fixture.ts'
-import { arbitrarySpan, arbitraryStoredSpans, arbitraryTrace, fixtureProcesses, spanIdOf } from './span_fixture.ts'
+import {
+  arbitrarySpan,
+  arbitraryStoredSpans,
+  arbitraryTrace,
+  fixtureProcesses,
+  plainSpan,
+  spanIdOf,
+} from './span_fixture.ts'
 
 const [here, there] = fixtureProcesses
 const one = spanIdOf(0)
@@ -15,31 +22,7 @@ function storedWith(fields: Partial<StoredSpan>): StoredSpan {
 }
 
 const pending: StoredSpan = { layer: 'tool', name: 'x', start_us: 1_000, process: here }
-const bareSpan: Span = {
-  type: 'span',
-  trace_id: 'a'.repeat(32),
-  span_id: one,
-  parent_span_id: null,
-  layer: 'tool',
-  kind: 'work',
-  name: 'x',
-  start_us: 1_000,
-  end_us: null,
-  outcome: null,
-  entry: false,
-  request_id: null,
-  session: null,
-  call_number: null,
-  tool: null,
-  provider: null,
-  model: null,
-  bytes_in: null,
-  bytes_out: null,
-  tokens_in: null,
-  tokens_out: null,
-  holder: null,
-  attributes: {},
-}
+const bareSpan: Span = { ...plainSpan, trace_id: 'a'.repeat(32), span_id: one, name: 'x', start_us: 1_000 }
 
 test('storedSpanOf() leaves out what is null, false or empty, and keeps zeros and empty texts', () => {
   expect(storedSpanOf(bareSpan, here)).toStrictEqual(pending)

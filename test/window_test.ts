@@ -3,37 +3,12 @@ import { expect, test } from 'vitest'
 import { countOf, emptyHistogram } from '../src/core/histogram.ts'
 import type { ConnectionEvent, Span, TelltaleRecord } from '../src/core/record.ts'
 import { mergeCells, mergeSeries, minutePartsOf, type Series, windowsOf } from '../src/core/window.ts'
-import { arbitraryBatch, arbitraryRecord, fixtureBaseUs, spanIdOf, traceIdOf } from './span_fixture.ts'
+import { arbitraryBatch, arbitraryRecord, fixtureBaseUs, plainSpan } from './span_fixture.ts'
 
 const baseSecond = fixtureBaseUs / 1_000_000
 
 function spanWith(fields: Partial<Span>): Span {
-  return {
-    type: 'span',
-    trace_id: traceIdOf(0),
-    span_id: spanIdOf(0),
-    parent_span_id: null,
-    layer: 'tool',
-    kind: 'work',
-    name: 'tools/call',
-    start_us: fixtureBaseUs,
-    end_us: fixtureBaseUs + 1_024,
-    outcome: 'ok',
-    entry: false,
-    request_id: null,
-    session: null,
-    call_number: null,
-    tool: null,
-    provider: null,
-    model: null,
-    bytes_in: null,
-    bytes_out: null,
-    tokens_in: null,
-    tokens_out: null,
-    holder: null,
-    attributes: {},
-    ...fields,
-  }
+  return { ...plainSpan, name: 'tools/call', end_us: fixtureBaseUs + 1_024, outcome: 'ok', ...fields }
 }
 
 function eventWith(fields: Partial<ConnectionEvent>): ConnectionEvent {

@@ -1,4 +1,5 @@
 import { PostgrestClient } from '@supabase/postgrest-js'
+import { isObject } from '../../src/core/json_object.ts'
 import { statementMsMax, storeSlackMs, turnMsMax } from '../../src/core/limit.ts'
 import {
   type BatchRows,
@@ -119,10 +120,6 @@ function daysOf(details: string): string[] {
 
 function misread(name: string): StoreError {
   return new StoreError('unavailable', `Cannot call ${name}: its answer is not understood`)
-}
-
-function isObject(value: unknown): value is { readonly [key: string]: unknown } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isReply(value: unknown): value is IngestReply {

@@ -1,13 +1,13 @@
 import { restDepthMax } from '../core/limit.ts'
+import { stringEnd } from '../wire/json_depth.ts'
 
 const quote = 0x22
-const backslash = 0x5c
 
 /**
  * The keys of a JSON object with the text of their values, the last where a key repeats, read in one pass that builds
  * nothing else: a body of a megabyte stays text on its way to PostgreSQL, which alone parses its values (and refuses what
- * is malformed inside them). Null when the text is not one object, or
- * nests more than restDepthMax deep: PostgreSQL recurses, and in PGlite a body of brackets ended its session for good.
+ * is malformed inside them). Null when the text is not one object, or nests more than restDepthMax deep: PostgreSQL
+ * recurses, and in PGlite a body of brackets ended its session for good.
  */
 export function argumentTextsOf(text: string): ReadonlyMap<string, string> | null {
   let at = skipSpace(text, 0)
@@ -18,9 +18,9 @@ export function argumentTextsOf(text: string): ReadonlyMap<string, string> | nul
   for (;;) {
     const end = text.charCodeAt(at) === quote ? stringEnd(text, at) : -1
     if (end < 0) return null
-    const name = nameOf(text.slice(at, end))
+    const name = nameOf(text.slice(at, end + 1))
     if (name === null) return null
-    const colon = skipSpace(text, end)
+    const colon = skipSpace(text, end + 1)
     if (text[colon] !== ':') return null
     at = valueEnd(text, colon + 1)
     if (at < 0) return null
@@ -51,25 +51,13 @@ function skipSpace(text: string, from: number): number {
   }
 }
 
-/** Behind the closing quote of the string that begins at `from`, -1 when it never ends. */
-function stringEnd(text: string, from: number): number {
-  let at = from
-  for (;;) {
-    at = text.indexOf('"', at + 1)
-    if (at < 0) return -1
-    let slashes = 0
-    while (text.charCodeAt(at - 1 - slashes) === backslash) slashes += 1
-    if (slashes % 2 === 0) return at + 1
-  }
-}
-
 /** Where the comma or the brace stands that ends the value, -1 when none does. */
 function valueEnd(text: string, from: number): number {
   let depth = 0
   for (let at = from; at < text.length; at += 1) {
     switch (text.charCodeAt(at)) {
       case quote:
-        at = stringEnd(text, at) - 1
+        at = stringEnd(text, at)
         if (at < 0) return -1
         break
       case 0x7b: // {

@@ -1,3 +1,4 @@
+import { isObject } from '../core/json_object.ts'
 import type { DatabaseError } from './database.ts'
 
 /** A refusal in PostgREST's terms: the body `{code, details, hint, message}` and its HTTP status. */
@@ -101,7 +102,7 @@ function asStatus(status: number): number {
 function objectOf(text: string): { readonly [key: string]: unknown } | null {
   try {
     const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null
+    return isObject(value) ? value : null
   } catch {
     return null
   }

@@ -1,3 +1,4 @@
+import { isObject } from '../core/json_object.ts'
 import type { Accepted, Ack, RecordType, Rejection } from '../core/record.ts'
 import { recordTypes } from '../core/record.ts'
 import { err, ok, type Result } from '../core/result.ts'
@@ -20,10 +21,6 @@ export function parseAck(value: unknown, batchId: string): Result<Ack> {
     watched: value.watched === true,
     records_max: countOf(value.records_max),
   })
-}
-
-function isObject(value: unknown): value is { readonly [key: string]: unknown } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isRejection(value: unknown): value is Rejection {

@@ -1,3 +1,4 @@
+import { isObject } from '../core/json_object.ts'
 import { reasonBytesMax } from '../core/limit.ts'
 import { fieldCheckers, fieldsWanted } from './batch_check_generated.ts'
 import { cutText } from './wire_text.ts'
@@ -20,10 +21,6 @@ export function explainRefusal(
     }
   }
   return `Cannot take ${subject}: it does not match the schema`
-}
-
-export function isObject(value: unknown): value is { readonly [key: string]: unknown } {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** What a value is, without saying the value; numbers are no secrets and short. */

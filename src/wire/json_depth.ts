@@ -10,7 +10,9 @@ export function isShallow(text: string, depthMax: number): boolean {
   for (let i = 0; i < text.length; i += 1) {
     const code = text.charCodeAt(i)
     if (code === quote) {
-      i = stringEnd(text, i)
+      const end = stringEnd(text, i)
+      if (end < 0) return true
+      i = end
     } else if (code === 0x5b || code === 0x7b) {
       depth += 1
       if (depth > depthMax) return false
@@ -21,12 +23,12 @@ export function isShallow(text: string, depthMax: number): boolean {
   return true
 }
 
-/** The index of the quote that ends the string that starts at `start`, or the text's length. */
-function stringEnd(text: string, start: number): number {
+/** The index of the quote that ends the string whose quote is at `start`, -1 when it never ends. */
+export function stringEnd(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let escapes = 0
     while (text.charCodeAt(end - 1 - escapes) === backslash) escapes += 1
     if (escapes % 2 === 0) return end
   }
-  return text.length
+  return -1
 }

@@ -1,3 +1,4 @@
+import { isObject } from '../core/json_object.ts'
 import { err, ok, type Result } from '../core/result.ts'
 import type { TraceHeaders } from './trace_context.ts'
 
@@ -54,7 +55,6 @@ export type McpFrame =
       readonly traceback: string | null
     }
 
-type Fields = { readonly [key: string]: unknown }
 
 /**
  * Parses one line of the stdio transport: a JSON-RPC message of MCP, or an array of them (revision 2025-03-26).
@@ -66,17 +66,17 @@ export function parseMcpFrames(value: unknown): Result<readonly McpFrame[]> {
 }
 
 function frameOf(value: unknown): McpFrame | null {
-  if (!isFields(value)) return null
+  if (!isObject(value)) return null
   const { id, method, error } = value
   if (typeof method === 'string') {
     const params = paramsOf(value.params)
     if (isId(id)) return { kind: 'request', id, method, params }
     return id === undefined || id === null ? { kind: 'notification', method, params } : null
   }
-  if (isFields(error)) {
+  if (isObject(error)) {
     if (!isId(id) && id !== null && id !== undefined) return null
     const { code, message, data } = error
-    const stack = isFields(data) ? (textOf(data.stack) ?? textOf(data.traceback)) : null
+    const stack = isObject(data) ? (textOf(data.stack) ?? textOf(data.traceback)) : null
     const number = typeof code === 'number' && Number.isFinite(code) ? code : 0
     return { kind: 'error', id: isId(id) ? id : null, code: number, message: textOf(message) ?? '', traceback: stack }
   }
@@ -84,14 +84,14 @@ function frameOf(value: unknown): McpFrame | null {
 }
 
 function paramsOf(value: unknown): McpParams {
-  const params = isFields(value) ? value : {}
-  const meta = isFields(params._meta) ? params._meta : {}
+  const params = isObject(value) ? value : {}
+  const meta = isObject(params._meta) ? params._meta : {}
   const traceparent = textOf(meta.traceparent)
   const tracestate = textOf(meta.tracestate)
   return {
     name: textOf(params.name),
     uri: textOf(params.uri),
-    arguments: isFields(params.arguments) ? params.arguments : null,
+    arguments: isObject(params.arguments) ? params.arguments : null,
     context: traceparent === null ? null : tracestate === null ? { traceparent } : { traceparent, tracestate },
     // Of a request the token is in _meta, of notifications/progress it is a parameter.
     progressToken: idOf(meta.progressToken) ?? idOf(params.progressToken),
@@ -104,10 +104,10 @@ function paramsOf(value: unknown): McpParams {
 }
 
 function resultOf(value: unknown): McpResult {
-  const result = isFields(value) ? value : {}
-  const meta = isFields(result._meta) ? result._meta : {}
+  const result = isObject(value) ? value : {}
+  const meta = isObject(result._meta) ? result._meta : {}
   const content = Array.isArray(result.content) ? result.content : null
-  const texts = (content ?? []).map((item) => (isFields(item) && item.type === 'text' ? textOf(item.text) : null))
+  const texts = (content ?? []).map((item) => (isObject(item) && item.type === 'text' ? textOf(item.text) : null))
   return {
     isError: result.isError === true,
     firstText: texts.find((text) => text !== null) ?? null,
@@ -122,13 +122,9 @@ function resultOf(value: unknown): McpResult {
 }
 
 function partyOf(value: unknown): McpParty | null {
-  if (!isFields(value)) return null
+  if (!isObject(value)) return null
   const name = textOf(value.name)
   return name === null ? null : { name, version: textOf(value.version) }
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isId(value: unknown): value is McpId {

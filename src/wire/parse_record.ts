@@ -1,3 +1,4 @@
+import { isObject } from '../core/json_object.ts'
 import { layerOf } from '../core/layer.ts'
 import {
   idBytesMax,
@@ -14,7 +15,7 @@ import { recordTypes } from '../core/record.ts'
 import { err, ok, type Result } from '../core/result.ts'
 import { fieldsWanted, isError, isEvent, isGauge, isMessage, isRunning, isSpan } from './batch_check_generated.ts'
 import type { WireError, WireEvent, WireGauge, WireMessage, WireSpan } from './batch_schema.ts'
-import { explainRefusal, isObject, kindOf } from './explain_refusal.ts'
+import { explainRefusal, kindOf } from './explain_refusal.ts'
 import { attributesOf, boundedJson } from './wire_attributes.ts'
 import { cleanText, cutText, isWithin } from './wire_text.ts'
 
