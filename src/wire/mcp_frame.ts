@@ -55,7 +55,6 @@ export type McpFrame =
       readonly traceback: string | null
     }
 
-
 /**
  * Parses one line of the stdio transport: a JSON-RPC message of MCP, or an array of them (revision 2025-03-26).
  * Members of an array that are no message are left out; an error when nothing is one.
