@@ -3,7 +3,6 @@ import { defineConfig } from 'vite'
 // Everything that the page loads is a file of its own: the policy that it is served under allows nothing inline.
 export default defineConfig({
   root: 'web',
-  publicDir: false,
   build: {
     outDir: '../dist/web',
     emptyOutDir: true,
