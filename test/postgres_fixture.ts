@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
-import { bootstrapPath, migrationDir, readMigrations } from '../src/local/migrate.ts'
+import { bootstrapText, migrationDir, readMigrations } from '../src/local/migrate.ts'
 import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
 
 export { noPostgresReason } from './postgres_cluster_fixture.ts'
@@ -56,7 +55,7 @@ function databaseOf(withTransaction: WithTransaction, close: () => Promise<void>
 /** PGlite in this process, migrated; closed by `close`. */
 export async function openPglite(): Promise<TestDatabase> {
   const db = await PGlite.create()
-  await db.exec(readFileSync(bootstrapPath, 'utf8'))
+  await db.exec(bootstrapText())
   for (const { text } of readMigrations(migrationDir)) await db.exec(`begin;${text};commit;`)
   return databaseOf(
     (work) =>
@@ -79,7 +78,7 @@ export async function openServer(): Promise<TestServer> {
     await server.stop()
   }
   try {
-    await pool.query(readFileSync(bootstrapPath, 'utf8'))
+    await pool.query(bootstrapText())
     for (const { text } of readMigrations(migrationDir)) await pool.query(`begin;${text};commit;`)
   } catch (error) {
     await close()

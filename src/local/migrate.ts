@@ -13,8 +13,8 @@ export type Migration = {
 /** The migrations of this repository. */
 export const migrationDir = fileURLToPath(new URL('../../supabase/migrations', import.meta.url))
 
-/** What Supabase has and plain PostgreSQL lacks. */
-export const bootstrapPath = fileURLToPath(new URL('./bootstrap.sql', import.meta.url))
+/** What a Supabase project has before the first migration and plain PostgreSQL lacks, in the order in which it is made. */
+const bootstrapFiles = ['bootstrap.sql', 'auth_schema.sql', 'realtime_schema.sql'] as const
 
 /** Guards against two that migrate at once; any number that nobody else uses for an advisory lock. */
 const lockKey = '8467125002'
@@ -23,7 +23,7 @@ const lockKey = '8467125002'
 const appliedCode = 'TT003'
 
 /**
- * Brings a database up to the migrations in `dir`: what Supabase has by itself first (bootstrap.sql), then each
+ * Brings a database up to the migrations in `dir`: what Supabase has by itself first (`bootstrapText`), then each
  * migration that is not recorded, in order and in a transaction of its own, and records it in
  * supabase_migrations.schema_migrations as the Supabase command line does, so that either may go on where the other stopped.
  * Answers the versions that it applied.
@@ -31,7 +31,7 @@ const appliedCode = 'TT003'
  */
 export async function migrate(database: Database, dir: string = migrationDir): Promise<readonly string[]> {
   const migrations = readMigrations(dir)
-  await database.exec(transactionOf(readFileSync(bootstrapPath, 'utf8')))
+  await database.exec(transactionOf(bootstrapText()))
   await database.exec(transactionOf(recordText))
   const applied: string[] = []
   for (const migration of pendingOf(migrations, await readRecorded(database))) {
@@ -46,6 +46,11 @@ export async function migrate(database: Database, dir: string = migrationDir): P
     }
   }
   return applied
+}
+
+/** Makes the roles and schemas of a Supabase project; changes nothing where they exist. */
+export function bootstrapText(): string {
+  return bootstrapFiles.map((file) => readFileSync(new URL(file, import.meta.url), 'utf8')).join('\n')
 }
 
 /** The migrations in a directory, in order. Every .sql file there must be one. */
