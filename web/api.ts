@@ -1,0 +1,213 @@
+import { type AuthError, createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js'
+import type { LiveSnapshot, Push } from '../src/core/live.ts'
+import type {
+  ErrorGroup,
+  ErrorRow,
+  GapRow,
+  Overview,
+  Page,
+  SeriesAnswer,
+  TraceDetail,
+  TraceRow,
+} from './view/answer.ts'
+
+// The only file that touches the network, and the only one that knows whose services answer.
+
+/** What the SQL readers take; `filterOf(place, nowUs)` makes it. */
+export type ReadFilter = { readonly [key: string]: unknown }
+
+/** A request that got no good answer. `status` 0: there was no answer at all. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError'
+  readonly status: number
+  /** Whether asking again later may help. */
+  readonly retryable: boolean
+
+  constructor(message: string, status: number) {
+    super(message)
+    this.status = status
+    this.retryable = status === 0 || status === 408 || status === 429 || status >= 500
+  }
+}
+
+/** Why nobody was signed in: a code that was used or is too old, a wrong password, no right to read, or no connection. */
+export type SignInRefusal = 'code' | 'password' | 'limit' | 'unreachable'
+
+/** What a subscription tells. `onDown` comes once, and then nothing more. */
+export type ChannelListener = {
+  readonly onUp: () => void
+  readonly onPush: (push: Push) => void
+  readonly onDown: (reason: string) => void
+}
+
+/** Each read answers what the SQL function of its name does, and throws an ApiError when it cannot. */
+export type Api = {
+  overview(filter: ReadFilter): Promise<Overview>
+  /** `key` is `all`, `layer:X`, `tool:X`, ...; without a step the reader chooses one. */
+  series(filter: ReadFilter, key?: string, stepS?: number | null): Promise<SeriesAnswer>
+  traces(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<TraceRow>>
+  /** Null: there is no such trace. */
+  trace(traceId: string): Promise<TraceDetail | null>
+  errorGroups(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorGroup>>
+  errors(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorRow>>
+  gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
+  /** The hot snapshot; asking for it is also what says that somebody watches. */
+  live(): Promise<LiveSnapshot>
+  /** Joins the private channel with the session's present token. The answer ends the subscription. */
+  subscribe(listener: ChannelListener): () => Promise<void>
+  /** Whether there is a session whose token is good or could be renewed. Throws when that cannot be found out now. */
+  hasSession(): Promise<boolean>
+  redeemCode(code: string): Promise<SignInRefusal | null>
+  signIn(email: string, password: string): Promise<SignInRefusal | null>
+  signOut(): Promise<void>
+  /** Calls back when the session ends, by signing out here or in another tab, or because it was revoked. */
+  onSignedOut(listener: () => void): void
+}
+
+type Config = {
+  readonly supabase_url: string
+  readonly supabase_publishable_key: string
+  readonly functions_url: string
+}
+
+const liveTopic = 'telltale:live'
+const requestMsMax = 30_000
+
+/** Reads where everything is, from beside the page, and opens the services there. Throws an ApiError. */
+export async function openApi(): Promise<Api> {
+  const config = await readConfig()
+  const client = createClient(config.supabase_url, config.supabase_publishable_key, {
+    db: { schema: 'telltale' },
+    auth: { detectSessionInUrl: false, storageKey: 'telltale-session' },
+  }) as unknown as SupabaseClient
+  const viewer = crypto.randomUUID()
+
+  const rpc = async (name: string, args: Record<string, unknown>): Promise<unknown> => {
+    const answer = await client.rpc(name, args).abortSignal(AbortSignal.timeout(requestMsMax))
+    if (answer.error !== null) throw new ApiError(answer.error.message, answer.status)
+    return answer.data
+  }
+  const list = async (name: string, filter: ReadFilter, cursor: string | null, n: number): Promise<unknown> =>
+    asPage(name, await rpc(name, { filter, cursor, n }))
+
+  return {
+    overview: async (filter) => asObject('overview', await rpc('overview', { filter })) as Overview,
+    series: async (filter, key = 'all', stepS = null) =>
+      asObject('series', await rpc('series', { filter, key, step_s: stepS })) as SeriesAnswer,
+    traces: async (filter, cursor = null, n = 100) => (await list('traces', filter, cursor, n)) as Page<TraceRow>,
+    trace: async (traceId) => (await rpc('trace', { trace_id: traceId })) as TraceDetail | null,
+    errorGroups: async (filter, cursor = null, n = 100) =>
+      (await list('error_groups', filter, cursor, n)) as Page<ErrorGroup>,
+    errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
+    gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
+    live: async () => {
+      const token = await tokenOf(client)
+      return readLive(`${config.functions_url}/live?viewer=${viewer}`, config.supabase_publishable_key, token)
+    },
+    subscribe: (listener) => subscribe(client, listener),
+    hasSession: async () => (await tokenOf(client)) !== null,
+    redeemCode: async (code) =>
+      refusalOf((await client.auth.verifyOtp({ token_hash: code, type: 'email' })).error, 'code'),
+    signIn: async (email, password) =>
+      refusalOf((await client.auth.signInWithPassword({ email, password })).error, 'password'),
+    signOut: async () => {
+      await client.removeAllChannels()
+      await client.auth.signOut({ scope: 'local' })
+    },
+    onSignedOut: (listener) => {
+      client.auth.onAuthStateChange((event) => {
+        if (event === 'SIGNED_OUT') listener()
+      })
+    },
+  }
+}
+
+async function readConfig(): Promise<Config> {
+  const response = await fetchJson('/config.json', { cache: 'no-store' })
+  const config = asObject('config', response) as Partial<Config>
+  const { supabase_url, supabase_publishable_key, functions_url } = config
+  if (!supabase_url || !supabase_publishable_key || !functions_url) {
+    throw new ApiError('Cannot read /config.json: it lacks an address or the key', 500)
+  }
+  return { supabase_url, supabase_publishable_key, functions_url }
+}
+
+async function readLive(url: string, key: string, token: string | null): Promise<LiveSnapshot> {
+  if (token === null) throw new ApiError('Cannot read the live snapshot: nobody is signed in', 401)
+  const headers = { apikey: key, Authorization: `Bearer ${token}` }
+  return asObject('live', await fetchJson(url, { headers, cache: 'no-store' })) as LiveSnapshot
+}
+
+async function fetchJson(url: string, init: RequestInit): Promise<unknown> {
+  const path = new URL(url, location.href).pathname
+  let response: Response
+  try {
+    response = await fetch(url, { ...init, signal: AbortSignal.timeout(requestMsMax) })
+  } catch {
+    throw new ApiError(`Cannot read ${path}: no answer`, 0)
+  }
+  if (!response.ok) throw new ApiError(`Cannot read ${path}: the answer is ${response.status}`, response.status)
+  try {
+    return await response.json()
+  } catch {
+    throw new ApiError(`Cannot read ${path}: the answer is not JSON`, 502)
+  }
+}
+
+/** The session's token, renewed when it is about to expire; null when nobody is signed in. */
+async function tokenOf(client: SupabaseClient): Promise<string | null> {
+  const { data, error } = await client.auth.getSession()
+  if (error !== null && isTemporary(error)) throw new ApiError('Cannot renew the session: no answer', 0)
+  return data.session?.access_token ?? null
+}
+
+function isTemporary(error: AuthError): boolean {
+  return error.status === undefined || error.status === 0 || error.status === 429 || error.status >= 500
+}
+
+function refusalOf(error: AuthError | null, what: 'code' | 'password'): SignInRefusal | null {
+  if (error === null) return null
+  if (error.status === 429) return 'limit'
+  return isTemporary(error) ? 'unreachable' : what
+}
+
+function subscribe(client: SupabaseClient, { onUp, onPush, onDown }: ChannelListener): () => Promise<void> {
+  let over = false
+  let channel: RealtimeChannel | null = null
+  const end = (reason: string): void => {
+    if (over) return
+    over = true
+    onDown(reason)
+  }
+  const join = async (): Promise<void> => {
+    // What is left of an earlier subscription would be given back in place of a new one.
+    await client.removeAllChannels()
+    await client.realtime.setAuth()
+    if (over) return
+    channel = client.channel(liveTopic, { config: { private: true } })
+    channel.on('broadcast', { event: 'live' }, ({ payload }) => {
+      if (!over) onPush(payload as Push)
+    })
+    channel.subscribe((status, error) => {
+      if (over) return
+      if (status === 'SUBSCRIBED') onUp()
+      else end(error === undefined ? status : `${status}: ${error.message}`)
+    })
+  }
+  join().catch((error: unknown) => end(String(error)))
+  return async () => {
+    over = true
+    if (channel !== null) await client.removeChannel(channel)
+  }
+}
+
+function asPage(name: string, value: unknown): Page<unknown> {
+  const { rows, next } = asObject(name, value) as Partial<Page<unknown>>
+  if (!Array.isArray(rows)) throw new ApiError(`Cannot read ${name}: its rows are no list`, 502)
+  return { rows, next: next ?? null }
+}
+
+function asObject(name: string, value: unknown): object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value
+  throw new ApiError(`Cannot read ${name}: the answer is no object`, 502)
+}

@@ -1,0 +1,211 @@
+import type { Attributes, Json } from '../../src/core/record.ts'
+import type { Breakdown } from '../../src/core/trace.ts'
+
+// What the SQL readers answer. Instants named *_at are ISO 8601 in UTC, *_us µs since the epoch, *_ms milliseconds.
+
+/** A page of a list, and the cursor of the next one; null when this is the last. */
+export type Page<Row> = { readonly rows: readonly Row[]; readonly next: string | null }
+
+/** What a number of calls add up to. Rates and latencies are null when count is 0. */
+export type Stats = {
+  readonly count: number
+  readonly errors: number
+  /** 0..1. */
+  readonly error_rate: number | null
+  readonly per_second: number | null
+  readonly mean_ms: number | null
+  readonly p50_ms: number | null
+  readonly p95_ms: number | null
+  readonly p99_ms: number | null
+  readonly bytes_in: number
+  readonly bytes_out: number
+  readonly tokens_in: number
+  readonly tokens_out: number
+}
+
+export type KeyStats = Stats & { readonly key: string }
+
+export const healthStatuses = ['ok', 'degraded', 'failing', 'silent', 'empty'] as const
+export type HealthStatus = (typeof healthStatuses)[number]
+
+/** `telltale.overview(filter)`. */
+export type Overview = {
+  readonly from_us: number
+  readonly to_us: number
+  /** Minute parts (exact, of every call) or the stored traces, where the filter needs them. */
+  readonly source: 'parts' | 'traces'
+  readonly total: Stats
+  /** The stretch of equal length before. */
+  readonly before: Stats
+  readonly layers: readonly KeyStats[]
+  readonly tools: readonly KeyStats[]
+  readonly providers: readonly KeyStats[]
+  readonly models: readonly KeyStats[]
+  readonly calls: readonly KeyStats[]
+  readonly connections: readonly KeyStats[]
+  readonly health: { readonly status: HealthStatus; readonly reasons: readonly string[] }
+  readonly last_received_at_us: number | null
+  readonly environments: readonly string[]
+  readonly services: readonly string[]
+}
+
+export type SeriesPoint = Omit<Stats, 'error_rate' | 'per_second'> & { readonly at_us: number }
+
+/** `telltale.series(filter, key, step_s)`: a point for every step, the empty ones with count 0. */
+export type SeriesAnswer = {
+  readonly from_us: number
+  readonly to_us: number
+  readonly step_s: number
+  readonly key: string
+  readonly source: 'parts' | 'traces'
+  readonly points: readonly SeriesPoint[]
+}
+
+/** A row of `telltale.traces(filter, cursor, n)`. */
+export type TraceRow = {
+  readonly trace_id: string
+  readonly started_at: string
+  readonly started_at_us: number
+  readonly ended_at: string | null
+  readonly ended_at_us: number | null
+  /** Null while its head runs. */
+  readonly duration_ms: number | null
+  readonly wait_ms: number
+  readonly name: string
+  readonly outcome: string | null
+  readonly request_id: string | null
+  readonly session_key: string | null
+  readonly session_rule: string | null
+  readonly call_number: number | null
+  readonly tool: string | null
+  readonly provider: string | null
+  readonly model: string | null
+  readonly bytes_in: number | null
+  readonly bytes_out: number | null
+  readonly tokens_in: number | null
+  readonly tokens_out: number | null
+  readonly span_count: number
+  readonly spans_dropped: boolean
+  readonly layers: Breakdown
+  readonly process: string | null
+  readonly service: string | null
+  readonly environment: string | null
+  readonly instance: string | null
+  readonly revision: number
+}
+
+export type SpanRow = {
+  readonly span_id: string
+  readonly parent_span_id: string | null
+  readonly layer: string
+  readonly kind: 'work' | 'wait'
+  readonly name: string
+  readonly start_us: number
+  readonly end_us: number | null
+  readonly outcome?: string
+  readonly entry?: true
+  readonly request_id?: string
+  readonly session_key?: string
+  readonly session_rule?: string
+  readonly call_number?: number
+  readonly tool?: string
+  readonly provider?: string
+  readonly model?: string
+  readonly bytes_in?: number
+  readonly bytes_out?: number
+  readonly tokens_in?: number
+  readonly tokens_out?: number
+  readonly holder?: string
+  readonly attributes?: Attributes
+  readonly process: string
+  /** Ended by the tick, not by a recorder. */
+  readonly concluded?: true
+  /** Null while it runs. */
+  readonly self_ms: number | null
+  readonly service: string | null
+  readonly instance: string | null
+  readonly clock_offset_us: number | null
+}
+
+/** A row of `telltale.errors(filter, cursor, n)`; what follows `context` is of failures that came as connection events. */
+export type ErrorRow = {
+  readonly error_id: string
+  readonly fingerprint: string
+  readonly at: string
+  readonly at_us: number
+  readonly process_id: string
+  readonly trace_id: string | null
+  readonly span_id: string | null
+  readonly error_type: string
+  readonly message: string
+  readonly traceback: string | null
+  readonly culprit: string | null
+  readonly context: Attributes
+  readonly connection_type: string | null
+  readonly direction: string | null
+  readonly script_name: string | null
+  readonly function_name: string | null
+  readonly data_size_bytes: number | null
+  readonly response_time_ms: number | null
+  readonly metadata: Attributes | null
+  readonly service: string | null
+  readonly environment: string | null
+  readonly instance: string | null
+}
+
+/** What was said to or by a model: metadata of it. */
+export type MessageRow = {
+  readonly message_id: string
+  readonly at: string
+  readonly trace_id: string | null
+  readonly span_id: string | null
+  readonly conversation_id: string | null
+  readonly role: string | null
+  readonly model_used: string | null
+  readonly provider_used: string | null
+  readonly response_time_ms: number | null
+  readonly tool_name: string | null
+  readonly thinking_mode: string | null
+  readonly token_usage: Json
+  readonly metadata: Attributes | null
+}
+
+/** `telltale.trace(trace_id)`: spans by start, errors and messages by time, the first 1,000 each. */
+export type TraceDetail = {
+  readonly trace: TraceRow & { readonly spans: readonly SpanRow[] | null }
+  readonly errors: readonly ErrorRow[]
+  readonly messages: readonly MessageRow[]
+}
+
+/** A row of `telltale.error_groups(filter, cursor, n)`. */
+export type ErrorGroup = {
+  readonly fingerprint: string
+  readonly error_type: string
+  readonly message: string
+  readonly culprit: string | null
+  /** Of the last one. */
+  readonly error_id: string
+  readonly trace_id: string | null
+  readonly first_seen_at: string
+  readonly last_seen_at: string
+  readonly count: number
+  readonly services: readonly string[]
+  readonly environments: readonly string[]
+}
+
+/** A row of `telltale.gaps(filter, cursor, n)`: a process that lost, dropped or had refused anything. */
+export type GapRow = {
+  readonly process: string
+  readonly service: string
+  readonly environment: string
+  readonly instance: string
+  readonly last_seen_at: string
+  readonly recorded: number
+  readonly stored: number
+  readonly rejected: number
+  readonly dropped: { readonly [reason: string]: number }
+  /** Batches. */
+  readonly missing: number
+  /** First and last missing sequence number of each stretch. */
+  readonly gaps: readonly (readonly [number, number])[]
+}

@@ -1,0 +1,181 @@
+import { isFailure, outcomes } from '../../src/core/outcome.ts'
+
+// Where somebody looks: a page, a stretch of time and a filter, all of it in the address.
+
+export const pages = ['overview', 'traces', 'trace', 'errors', 'error'] as const
+export type Page = (typeof pages)[number]
+
+/** The ranges that end now, in seconds. */
+export const rangeSeconds = {
+  '15m': 900,
+  '1h': 3_600,
+  '6h': 21_600,
+  '24h': 86_400,
+  '7d': 604_800,
+  '30d': 2_592_000,
+} as const
+export type Range = keyof typeof rangeSeconds
+
+export const defaultRange: Range = '1h'
+
+export const filterKeys = [
+  'tool',
+  'provider',
+  'model',
+  'layer',
+  'outcome',
+  'session',
+  'call_number',
+  'environment',
+  'service',
+  'min_duration_ms',
+  'text',
+] as const
+export type FilterKey = (typeof filterKeys)[number]
+
+/** The value of `outcome` that means every outcome that counts as an error in rates. */
+export const failedOutcome = 'failed'
+
+/** Either `range` is set, and the time ends now, or both bounds are, in µs since the epoch. */
+export type Place = {
+  readonly page: Page
+  /** The trace's id or the error group's fingerprint; null on the other pages. */
+  readonly id: string | null
+  readonly range: Range | null
+  readonly from_us: number | null
+  readonly to_us: number | null
+  readonly filter: Readonly<Record<string, string>>
+}
+
+const pageOfFolder: ReadonlyMap<string, readonly [list: Page, one: Page]> = new Map<string, readonly [Page, Page]>([
+  ['traces', ['traces', 'trace']],
+  ['errors', ['errors', 'error']],
+])
+const folderOf = { overview: '', traces: 'traces', trace: 'traces', errors: 'errors', error: 'errors' } as const
+// Later than any clock, and still exact as a double when turned into ms.
+const usMax = 8_640_000_000_000_000
+const textLengthMax = 512
+
+/** What an address means. What it says wrongly is left out: an address can always be opened. */
+export function placeOf(url: URL): Place {
+  const [folder = '', id = ''] = url.pathname.split('/').slice(1)
+  const found = pageOfFolder.get(folder)
+  const decoded = decodedOf(id)
+  const page: Page = found === undefined ? 'overview' : decoded === '' ? found[0] : found[1]
+  const query = url.searchParams
+  return { page, id: found === undefined || decoded === '' ? null : decoded, ...timeOf(query), filter: filterIn(query) }
+}
+
+/** The address of a place: path and query, the same for equal places. */
+export function pathOf(place: Place): string {
+  const query = new URLSearchParams()
+  if (place.from_us !== null && place.to_us !== null) {
+    query.set('from', String(place.from_us))
+    query.set('to', String(place.to_us))
+  } else if (place.range !== null && place.range !== defaultRange) query.set('range', place.range)
+  for (const key of filterKeys) {
+    const value = place.filter[key]
+    if (value !== undefined && value !== '') query.set(key, value)
+  }
+  const folder = folderOf[place.page]
+  const path = place.id === null ? `/${folder}` : `/${folder}/${encodeURIComponent(place.id)}`
+  const text = query.toString()
+  return text === '' ? path : `${path}?${text}`
+}
+
+/** A place with parts of it changed; leaving a page for another drops the id unless one is given. */
+export function withPlace(place: Place, change: Partial<Place>): Place {
+  const id = change.page !== undefined && change.page !== place.page && change.id === undefined ? null : place.id
+  return { ...place, id, ...change }
+}
+
+/** A place with one key of its filter set, or taken away by null. */
+export function withFilter(place: Place, key: FilterKey, value: string | null): Place {
+  const filter = { ...place.filter }
+  delete filter[key]
+  if (value !== null && value !== '') filter[key] = value
+  return { ...place, filter }
+}
+
+const listed: { readonly [page in Page]: readonly FilterKey[] } = {
+  overview: filterKeys,
+  traces: filterKeys,
+  trace: filterKeys,
+  errors: ['environment', 'service', 'text'],
+  error: ['environment', 'service', 'text'],
+}
+
+/** The keys of the filter that a page's reader knows; the others stay in the address and wait for their page. */
+export function filterKeysOf(page: Page): readonly FilterKey[] {
+  return listed[page]
+}
+
+/** What the SQL readers take. A range that ends now has `from` alone, so that what arrives meanwhile is in it. */
+export function filterOf(place: Place, nowUs: number): Record<string, unknown> {
+  const filter: Record<string, unknown> = { from: fromOf(place, nowUs) }
+  if (place.to_us !== null) filter.to = place.to_us
+  for (const key of filterKeysOf(place.page)) {
+    const value = place.filter[key]
+    if (value === undefined) continue
+    if (key === 'call_number' || key === 'min_duration_ms') filter[key] = Number(value)
+    else if (key === 'outcome' && value === failedOutcome) filter[key] = outcomes.filter(isFailure)
+    else filter[key] = value
+  }
+  return filter
+}
+
+/** Whether anything but time narrows what this page shows. */
+export function isFiltered(place: Place): boolean {
+  return filterKeysOf(place.page).some((key) => place.filter[key] !== undefined)
+}
+
+/** Whether the place's time reaches to now, so that live entries belong into it. */
+export function endsNow(place: Place): boolean {
+  return place.to_us === null
+}
+
+/** The start of the place's time in µs. */
+export function fromOf(place: Place, nowUs: number): number {
+  return place.from_us ?? nowUs - rangeSeconds[place.range ?? defaultRange] * 1_000_000
+}
+
+function timeOf(query: URLSearchParams): Pick<Place, 'range' | 'from_us' | 'to_us'> {
+  const from_us = instantIn(query, 'from')
+  const to_us = instantIn(query, 'to')
+  if (from_us !== null && to_us !== null && from_us < to_us) return { range: null, from_us, to_us }
+  const range = query.get('range')
+  return { range: isRange(range) ? range : defaultRange, from_us: null, to_us: null }
+}
+
+function filterIn(query: URLSearchParams): Record<string, string> {
+  const filter: Record<string, string> = {}
+  for (const key of filterKeys) {
+    const value = query
+      .get(key)
+      ?.slice(0, textLengthMax)
+      .replace(/[\uD800-\uDBFF]$|\0/g, '')
+    if (value === undefined || value === '') continue
+    if (key === 'call_number' && !/^[1-9][0-9]{0,8}$/.test(value)) continue
+    if (key === 'min_duration_ms' && !/^[0-9]{1,9}(\.[0-9]{1,3})?$/.test(value)) continue
+    filter[key] = value
+  }
+  return filter
+}
+
+function isRange(text: string | null): text is Range {
+  return text !== null && Object.hasOwn(rangeSeconds, text)
+}
+
+function instantIn(query: URLSearchParams, key: string): number | null {
+  const text = query.get(key) ?? ''
+  const us = /^[0-9]{1,16}$/.test(text) ? Number(text) : null
+  return us !== null && us <= usMax ? us : null
+}
+
+function decodedOf(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
