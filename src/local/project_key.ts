@@ -17,6 +17,10 @@ export type ProjectKeys = {
   readonly signingKey: JWK
   /** The first ingest key as text. */
   readonly ingestKey: string
+  /** Opens the embedded Redis: UPSTASH_REDIS_REST_TOKEN. */
+  readonly redisToken: string
+  /** With which the viewer was made. The operator may have changed it since; that one is not known here. */
+  readonly viewerPassword: string
 }
 
 const fileName = 'project.json'
@@ -34,7 +38,11 @@ export async function readProjectKeys(dir: string): Promise<ProjectKeys> {
     return keys
   }
   chmodSync(path, 0o600)
-  return parseProjectKeys(text, path)
+  const keys = parseProjectKeys(text, path)
+  // A directory of an earlier version lacks the newer secrets; those that it has stay.
+  const whole = { ...createSecrets(), ...keys }
+  if (Object.keys(whole).length > Object.keys(keys).length) writeProjectKeys(dir, whole)
+  return whole
 }
 
 export function writeProjectKeys(dir: string, keys: ProjectKeys): void {
@@ -56,7 +64,12 @@ async function createProjectKeys(): Promise<ProjectKeys> {
     databasePassword: randomBytes(24).toString('base64url'),
     signingKey: { ...jwk, alg: 'ES256', kid: await calculateJwkThumbprint(jwk) },
     ingestKey: createIngestKey().text,
+    ...createSecrets(),
   }
+}
+
+function createSecrets(): Pick<ProjectKeys, 'redisToken' | 'viewerPassword'> {
+  return { redisToken: randomBytes(24).toString('base64url'), viewerPassword: randomBytes(18).toString('base64url') }
 }
 
 /** The form of Supabase's: `sb_<kind>_<random>_<checksum>`. */
@@ -65,12 +78,14 @@ function apiKeyOf(kind: 'publishable' | 'secret'): string {
   return `${body}_${createHash('sha256').update(body).digest('hex').slice(0, 8)}`
 }
 
-function parseProjectKeys(text: string, path: string): ProjectKeys {
+function parseProjectKeys(text: string, path: string): Omit<ProjectKeys, 'redisToken' | 'viewerPassword'> {
   const keys = jsonOf(text)
   const names = ['publishableKey', 'secretKey', 'databasePassword', 'ingestKey'] as const
+  const newer = ['redisToken', 'viewerPassword'] as const
   const whole =
     keys !== null &&
     names.every((name) => typeof keys[name] === 'string') &&
+    newer.every((name) => keys[name] === undefined || typeof keys[name] === 'string') &&
     typeof keys.signingKey === 'object' &&
     keys.signingKey !== null
   if (!whole)
