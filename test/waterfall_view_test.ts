@@ -2,18 +2,18 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { selfTimesOf } from '../src/core/breakdown.ts'
 import type { StoredSpan, StoredSpans } from '../src/core/trace.ts'
-import type { SpanAnswer } from '../web/view/trace_answer.ts'
+import type { SpanRow } from '../web/view/answer.ts'
 import { barOf, rowsDrawnMax, rowWindowOf, scrollTopFor, selfBarsOf, ticksOf } from '../web/view/waterfall_axis_view.ts'
 import { unseenParentId, visibleNodesOf, type WaterfallNode, waterfallOf } from '../web/view/waterfall_view.ts'
 import { arbitraryStoredSpans, fixtureBaseUs, fixtureProcesses, spanIdOf } from './span_fixture.ts'
 
 const nowUs = fixtureBaseUs + 2_000
 
-function answersOf(spans: StoredSpans): SpanAnswer[] {
+function answersOf(spans: StoredSpans): SpanRow[] {
   return Object.entries(spans).map(([span_id, span]) => answerOf(span_id, span))
 }
 
-function answerOf(span_id: string, span: Partial<StoredSpan>, clock_offset_us: number | null = null): SpanAnswer {
+function answerOf(span_id: string, span: Partial<StoredSpan>, clock_offset_us: number | null = null): SpanRow {
   const { parent_span_id = null, end_us = null, kind = 'work', ...rest } = span
   const filled = { layer: 'tool', name: 'call', start_us: fixtureBaseUs, process: fixtureProcesses[0], ...rest }
   return {
@@ -30,7 +30,7 @@ function answerOf(span_id: string, span: Partial<StoredSpan>, clock_offset_us: n
 }
 
 /** A span of one process from `start` to `end` µs after the base. */
-function spanFrom(id: number, start: number, end: number | null, more: Partial<StoredSpan> = {}): SpanAnswer {
+function spanFrom(id: number, start: number, end: number | null, more: Partial<StoredSpan> = {}): SpanRow {
   const end_us = end === null ? {} : { end_us: fixtureBaseUs + end }
   return answerOf(spanIdOf(id), { start_us: fixtureBaseUs + start, ...end_us, ...more })
 }

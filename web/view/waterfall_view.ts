@@ -1,4 +1,4 @@
-import type { SpanAnswer } from './trace_answer.ts'
+import type { SpanRow } from './answer.ts'
 
 // The geometry of a trace: which bar stands where. Self time here is that of src/core/breakdown.ts; positions differ from
 // the stored times only where two clocks disagree. Times are µs since the epoch, positions percent of the axis.
@@ -15,7 +15,7 @@ export type SpanMark = 'running' | 'interrupted' | 'moved' | 'outside' | 'unseen
 /** One line of the waterfall. `span` is null in the one line under which spans stand whose parent was never reported. */
 export type WaterfallNode = {
   readonly id: string
-  readonly span: SpanAnswer | null
+  readonly span: SpanRow | null
   readonly parent: string | null
   /** From 0. */
   readonly depth: number
@@ -54,7 +54,7 @@ const rootSkewUsMin = 1_000_000
  * Lays a trace out. Spans with equal ids do not occur; parents may be missing, the span itself, or go in circles.
  * Ended children cover their ended parent; of a running parent everything is covered up to `nowUs`.
  */
-export function waterfallOf(spans: readonly SpanAnswer[], nowUs: number): Waterfall {
+export function waterfallOf(spans: readonly SpanRow[], nowUs: number): Waterfall {
   const ordered = [...spans].sort((a, b) => a.start_us - b.start_us || (a.span_id < b.span_id ? -1 : 1))
   const byId = new Map(ordered.map((span) => [span.span_id, span]))
   const children = childrenOf(ordered, byId)
@@ -90,8 +90,8 @@ type MutableNode = { -readonly [field in keyof WaterfallNode]: WaterfallNode[fie
 type Line = Pick<WaterfallNode, 'id' | 'span' | 'parent' | 'depth' | 'descendants' | 'place' | 'siblings' | 'marks'>
 
 /** The direct children of each span, by the parent's id; a span is never its own child. */
-function childrenOf(ordered: readonly SpanAnswer[], byId: ReadonlyMap<string, SpanAnswer>): Map<string, SpanAnswer[]> {
-  const children = new Map<string, SpanAnswer[]>()
+function childrenOf(ordered: readonly SpanRow[], byId: ReadonlyMap<string, SpanRow>): Map<string, SpanRow[]> {
+  const children = new Map<string, SpanRow[]>()
   for (const span of ordered) {
     const parent = span.parent_span_id
     if (parent === null || parent === span.span_id || !byId.has(parent)) continue
@@ -104,9 +104,9 @@ function childrenOf(ordered: readonly SpanAnswer[], byId: ReadonlyMap<string, Sp
 
 /** The order of the tree. Every span once, circles cut at their first span. A loop and no recursion: chains may be long. */
 function linesOf(
-  ordered: readonly SpanAnswer[],
-  byId: ReadonlyMap<string, SpanAnswer>,
-  children: ReadonlyMap<string, SpanAnswer[]>,
+  ordered: readonly SpanRow[],
+  byId: ReadonlyMap<string, SpanRow>,
+  children: ReadonlyMap<string, SpanRow[]>,
 ): Line[] {
   const roots = ordered.filter(({ span_id, parent_span_id: parent }) => {
     return parent === null || parent === span_id || !byId.has(parent)
@@ -117,7 +117,7 @@ function linesOf(
   const lines: MutableLine[] = []
   const seen = new Set<string>()
   const grow = (
-    tops: readonly SpanAnswer[],
+    tops: readonly SpanRow[],
     parent: string | null,
     depth: number,
     marks: readonly SpanMark[],
@@ -150,14 +150,14 @@ function linesOf(
 }
 
 type MutableLine = { -readonly [field in keyof Line]: Line[field] }
-type Stacked = { span: SpanAnswer; parent: string | null; depth: number; place: number; siblings: number }
+type Stacked = { span: SpanRow; parent: string | null; depth: number; place: number; siblings: number }
 
-function isOrphan(span: SpanAnswer): boolean {
+function isOrphan(span: SpanRow): boolean {
   return span.parent_span_id !== null && span.parent_span_id !== span.span_id && span.entry !== true
 }
 
 /** Last first, so that the first is popped first. */
-function stacked(spans: readonly SpanAnswer[], parent: string | null, depth: number): Stacked[] {
+function stacked(spans: readonly SpanRow[], parent: string | null, depth: number): Stacked[] {
   return spans.map((span, i) => ({ span, parent, depth, place: i + 1, siblings: spans.length })).reverse()
 }
 
@@ -176,7 +176,7 @@ function withCounts(lines: MutableLine[]): MutableLine[] {
   return lines
 }
 
-function intervalOf(span: SpanAnswer, nowUs: number): Interval {
+function intervalOf(span: SpanRow, nowUs: number): Interval {
   return { start: span.start_us, end: Math.max(span.start_us, span.end_us ?? nowUs) }
 }
 
@@ -185,7 +185,7 @@ function moved({ start, end }: Interval, by: number): Interval {
 }
 
 /** By how much a child of another process is moved: as in breakdown.ts, else by what is known of the two clocks. */
-function shiftOf(child: SpanAnswer, parent: SpanAnswer, nowUs: number): number {
+function shiftOf(child: SpanRow, parent: SpanRow, nowUs: number): number {
   if (child.process === parent.process || (child.end_us === null && parent.end_us !== null)) return 0
   const inner = intervalOf(child, nowUs)
   const outer = intervalOf(parent, nowUs)
@@ -200,19 +200,19 @@ function placeInside(inner: Interval, outer: Interval): number {
   return inner.end > outer.end ? outer.end - (inner.end - inner.start) : inner.start
 }
 
-function rootShiftOf(root: SpanAnswer, head: SpanAnswer | null): number {
+function rootShiftOf(root: SpanRow, head: SpanRow | null): number {
   if (head === null || root.process === head.process) return 0
   const offset = offsetBetween(root, head)
   return Math.abs(offset) < rootSkewUsMin ? 0 : offset
 }
 
-function offsetBetween(span: SpanAnswer, other: SpanAnswer): number {
+function offsetBetween(span: SpanRow, other: SpanRow): number {
   if (span.clock_offset_us === null || other.clock_offset_us === null) return 0
   return span.clock_offset_us - other.clock_offset_us
 }
 
 /** A span minus the union of its children, at the times of its own clock. */
-function selfPartsOf(span: SpanAnswer, children: readonly SpanAnswer[], nowUs: number): Interval[] {
+function selfPartsOf(span: SpanRow, children: readonly SpanRow[], nowUs: number): Interval[] {
   const own = intervalOf(span, nowUs)
   const covers = children
     .filter((child) => span.end_us === null || child.end_us !== null)
@@ -231,13 +231,13 @@ function selfPartsOf(span: SpanAnswer, children: readonly SpanAnswer[], nowUs: n
 }
 
 /** Only what breakdown.ts moves too: a child that is longer than its parent stays where its clock had it. */
-function coverShiftOf(child: SpanAnswer, parent: SpanAnswer, nowUs: number): number {
+function coverShiftOf(child: SpanRow, parent: SpanRow, nowUs: number): number {
   const inner = intervalOf(child, nowUs)
   const outer = intervalOf(parent, nowUs)
   return inner.end - inner.start <= outer.end - outer.start ? shiftOf(child, parent, nowUs) : 0
 }
 
-function marksOf(span: SpanAnswer, shift: number, parent: SpanAnswer | undefined, nowUs: number): SpanMark[] {
+function marksOf(span: SpanRow, shift: number, parent: SpanRow | undefined, nowUs: number): SpanMark[] {
   const marks: SpanMark[] = []
   if (span.end_us === null) marks.push('running')
   if (span.concluded === true) marks.push('interrupted')
