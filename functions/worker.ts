@@ -1,0 +1,107 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { Hono } from 'hono'
+import { ingestApp } from './route/ingest.ts'
+import { pageConfigOf } from './route/page_config.ts'
+import { cacheControlOf, pageHeaders } from './route/page_headers.ts'
+import { tickApp } from './route/tick.ts'
+import { readEdgeEnv } from './store/edge_env.ts'
+import { PostgresStore } from './store/postgres.ts'
+
+/** What wrangler.toml binds; the settings, which `wrangler secret put` adds, are texts. */
+type Bindings = { readonly ASSETS: Assets; readonly [setting: string]: unknown }
+type Assets = { fetch(request: Request): Promise<Response> }
+/** What a request, or a turn of the cron, keeps alive beyond its answer. */
+type Lifetime = { waitUntil(work: Promise<unknown>): void }
+type Fetch = (request: Request) => Response | Promise<Response>
+type Apps = { readonly tick: () => Promise<Response>; readonly fetch: Fetch }
+
+const prefix = '/functions/v1'
+const lifetimes = new AsyncLocalStorage<Lifetime>()
+// An isolate serves many requests, and what the apps remember of keys and stores must outlast each.
+const built = new WeakMap<Bindings, Apps>()
+
+/** On Cloudflare one Worker is all: the functions, the dashboard's files, and the cron that ticks. */
+export default {
+  fetch(request: Request, bindings: Bindings, lifetime: Lifetime): Promise<Response> {
+    const answer = lifetimes.run(lifetime, async () => appsOf(bindings).fetch(request)).catch(failure)
+    // A caller who hangs up must not end what others wait for: a key being read, a place among those in flight.
+    lifetime.waitUntil(answer)
+    return answer
+  },
+
+  async scheduled(_event: unknown, bindings: Bindings, lifetime: Lifetime): Promise<void> {
+    const answer = await lifetimes.run(lifetime, () => appsOf(bindings).tick())
+    if (!answer.ok) throw new Error(`Cannot run tick: it answered ${answer.status}`)
+  },
+}
+
+function appsOf(bindings: Bindings): Apps {
+  const apps = built.get(bindings) ?? buildApps(bindings)
+  built.set(bindings, apps)
+  return apps
+}
+
+/** Throws when a setting is missing. */
+function buildApps(bindings: Bindings): Apps {
+  const setting = (name: string) => (typeof bindings[name] === 'string' ? bindings[name] : undefined)
+  const env = readEdgeEnv(setting)
+  const store = new PostgresStore(env)
+  const clock = () => Date.now() * 1_000
+  const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
+
+  const ticks = tickApp({ store, secret: env.secretKey, clock })
+  // A Worker cannot call itself by its address.
+  const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
+  const ingests = ingestApp({ store, clock, flushMs: env.flushMs, nudge: () => background(tick()) })
+
+  const app = new Hono()
+  for (const [name, functionApp] of Object.entries({ ingest: ingests, tick: ticks })) {
+    app.mount(`${prefix}/${name}`, (request: Request) => functionApp.fetch(request), {
+      replaceRequest: (request) => new Request(request.url.replace(prefix, ''), request),
+    })
+  }
+  const page = { supabaseUrl: env.url, publishableKey: setting('SUPABASE_PUBLISHABLE_KEY') ?? '' }
+  app.route('/', pageApp(bindings.ASSETS, page))
+  app.notFound((context) => {
+    const detail = `Cannot find ${context.req.path}: nothing is served there`
+    const problem = { type: 'about:blank', title: 'Not Found', status: 404, detail }
+    return context.json(problem, 404, { 'Content-Type': 'application/problem+json' })
+  })
+  return { tick, fetch: (request) => app.fetch(request) }
+}
+
+/** The dashboard's files; its own paths, which are no files, are answered with the page. */
+function pageApp(assets: Assets, config: { readonly supabaseUrl: string; readonly publishableKey: string }): Hono {
+  const headers = Object.entries(pageHeaders(config))
+  const app = new Hono()
+  app.use(async (context, next) => {
+    await next()
+    for (const [name, value] of headers) context.header(name, value)
+    context.header('Cache-Control', cacheControlOf(context.req.path, context.res.status))
+  })
+  app.get('/config.json', (context) => context.json(pageConfigOf(config)))
+  app.all(`${prefix}/*`, (context) => context.notFound())
+  app.all('*', async (context) => {
+    const file = await assets.fetch(context.req.raw)
+    // In place of a file of an earlier build the page would be taken for a script.
+    const isPage = file.headers.get('Content-Type')?.startsWith('text/html') ?? false
+    if (isPage && /\.(?!html$)\w+$/.test(context.req.path)) return context.notFound()
+    return new Response(file.body, file)
+  })
+  return app
+}
+
+/** Without its settings nothing can be served; which one is missing is for the operator's log alone. */
+function failure(error: unknown): Response {
+  console.error(error instanceof Error ? error.message : 'Cannot answer: the edge failed')
+  const problem = {
+    type: 'about:blank',
+    title: 'Internal error',
+    status: 500,
+    detail: 'Cannot answer: the edge failed',
+  }
+  return new Response(JSON.stringify(problem), {
+    status: 500,
+    headers: { 'Content-Type': 'application/problem+json' },
+  })
+}
