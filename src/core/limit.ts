@@ -128,6 +128,64 @@ export const maintenanceMs = 60_000
 export const catalogueReloadMsMin = 1_000
 export const jwtSkewSecondsMax = 30
 
+// The embedded Auth.
+export const authBodyBytesMax = 64 * KiB
+export const authDepthMax = 16
+export const emailBytesMax = 255
+export const passwordCharactersMin = 8
+export const passwordBytesMax = 72 // As at Supabase, which hashes no more of it.
+export const metadataBytesMax = 4 * KiB // In every token, twice.
+export const userAgentCharactersMax = 256
+export const accessTokenSeconds = 3_600
+export const refreshReuseSeconds = 10
+export const signInCodeSeconds = 600
+export const sessionsPerUserMax = 100
+export const sessionDaysUnused = 90
+export const usersPageMax = 1_000
+export const hashesAtOnceMax = 2
+export const hashesWaitingMax = 256
+export const attemptSeconds = 300
+export const attemptsPerAddressMax = 20
+export const attemptsTotalMax = 200
+export const attemptAddressesMax = 256
+
+// The dashboard. A page counts as watching for a minute after each snapshot that it asks for.
+export const liveSecondsKept = 75
+export const liveEndedMax = 100
+export const liveErrorsMax = 50
+export const liveStaleMinutesMax = 60
+export const liveFreshMsMax = 5_000
+export const liveQuietMs = 4_000
+export const liveBeatMs = 15_000
+export const sleepMsMin = 30_000
+export const liveRetryMsMin = 500
+export const liveRetryMsMax = 15_000
+export const snapshotMsMax = 10_000
+
+// The embedded Realtime. A message as in Supabase's free plan, so that what passes here passes there.
+export const broadcastBytesMax = 256_000
+export const realtimeFrameBytesMax = 512 * KiB
+export const broadcastBodyBytesMax = 4 * MiB
+export const broadcastBatchMax = 100
+export const realtimeConnectionsMax = 1_000
+export const connectionChannelsMax = 100
+export const broadcastsPerSecondMax = 100 // Of one connection; past it the channel is closed.
+export const framesPerSecondMax = 1_000 // Of one connection; past it the connection is closed.
+export const unsentBytesMax = 4 * MiB
+export const unreadFramesBytesMax = 1 * MiB
+export const heartbeatMsMax = 60_000
+export const rightsAtOnceMax = 4
+export const rightsMsMax = 180_000
+
+// The embedded Redis. Bytes are those of keys and values with a fixed charge for each of them, as on Upstash's free plan.
+export const redisBytesMax = 256 * MiB
+export const redisKeysMax = 100_000
+export const redisBodyBytesMax = 10 * MiB
+export const redisCommandsMax = 10_000
+export const redisReplyBytesMax = 64 * MiB
+export const redisSweepMs = 1_000
+export const redisSweepKeysMax = 10_000
+
 // How the bounds relate. A change that breaks one of these would lose or corrupt something far away.
 assert(outboxAgeDaysMax < batchAgeDaysMax, 'an outbox gives a batch up before the edge would refuse it')
 assert(batchAgeDaysMax < batchIdDaysKept, 'a batch id outlives every retry of its batch')
@@ -160,3 +218,17 @@ assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
 assert(stderrTailBytesMax <= stackBytesMax, 'what a dying server said fits into the traceback of its error')
 assert(tapExitFlushMsMax <= exitFlushMsMax, 'a tap holds its client up no longer than a reporter its host')
+assert(metadataBytesMax * 4 < headersBytesMax, 'a token with all the metadata there can be passes the gateway')
+assert(metadataBytesMax * 2 < authBodyBytesMax, 'all the metadata there can be fits into one request')
+assert(attemptsTotalMax <= attemptAddressesMax, 'no address whose failures count is forgotten within its window')
+assert(accessTokenSeconds < sessionDaysUnused * daySeconds, 'a session outlives the tokens that it gave')
+assert(liveQuietMs < liveFreshMsMax, 'a page that hears nothing asks before it stops calling itself live')
+assert(liveBeatMs < sleepMsMin, 'a page that was asleep is one that missed a beat')
+assert(liveSecondsKept >= 60 + liveFreshMsMax / 1_000, 'the seconds reach back over the last minute')
+assert(broadcastBytesMax < realtimeFrameBytesMax, 'the largest broadcast fits into a frame with its names')
+assert(broadcastBytesMax < broadcastBodyBytesMax, 'the largest broadcast fits into a request')
+assert(realtimeFrameBytesMax < unsentBytesMax, 'one frame alone makes no consumer slow')
+assert(connectionChannelsMax < framesPerSecondMax, 'a client may join all of its channels again at once')
+assert(redisBodyBytesMax < redisReplyBytesMax, 'a value that one command could write can be read')
+assert(redisReplyBytesMax < redisBytesMax, 'a reply is smaller than what is kept')
+assert(redisSweepKeysMax * 10 >= redisKeysMax, 'every key that expired is gone within ten sweeps')
