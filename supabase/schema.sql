@@ -605,6 +605,24 @@ $function$;
 comment on function telltale.admit_names(uuid,text[]) is 'Admits series keys of a source while their kind has room; {key: its kind:other} of those that had to stay out. Definer:
 part of ingest_batch.';
 
+CREATE OR REPLACE FUNCTION telltale.are_admitted(keys text[], sources uuid[])
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select not exists (
+    select from unnest(keys) as k(key)
+    cross join lateral (select split_part(k.key, ':', 1)) as name(kind)
+    join telltale.sources as s on sources is null or s.source_id = any (sources)
+    where k.key <> name.kind || ':other'
+      and not exists (select from telltale.admitted_names as n where n.source_id = s.source_id and n.series_key = k.key)
+      and (select count(*) from telltale.admitted_names as n
+        where n.source_id = s.source_id and n.series_key like name.kind || ':%') >= telltale.names_max(name.kind))
+$function$;
+comment on function telltale.are_admitted(text[],uuid[]) is 'Whether these sources count under each of these keys all that it names: a source with no room for a name counts it as
+`other`. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.at_of(us bigint)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -1047,6 +1065,50 @@ comment on function telltale.gaps(jsonb,text,integer) is 'Processes that lost, d
 recorded, stored, rejected, dropped, missing (batches), gaps: [[first seq, last seq]], the first 100}], next}. Filter:
 environment, service, process. n is 1 to 1000. Definer, see the head of create_trace_reader.';
 
+CREATE OR REPLACE FUNCTION telltale.health_of(total jsonb, before jsonb, recent jsonb, lost jsonb, silent interval)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  reasons text[] := '{}';
+  status text := 'degraded';
+begin
+  if (recent ->> 'count')::numeric >= 5 and (recent ->> 'error_rate')::numeric > 0.2 then
+    status := 'failing';
+    reasons := reasons || format('%s of the last %s requests, in five minutes, failed (%s).', recent ->> 'errors',
+      recent ->> 'count', telltale.percent_of((recent ->> 'error_rate')::numeric));
+  end if;
+  if silent >= interval '5 minutes' and (total ->> 'count')::numeric > 0 then
+    status := 'silent';
+    reasons := format('Nothing has been received for %s minutes.', floor(extract(epoch from silent) / 60)) || reasons;
+  end if;
+  if (total ->> 'error_rate')::numeric > 0.02 then
+    reasons := reasons || format('%s of %s requests failed (%s).', total ->> 'errors', total ->> 'count',
+      telltale.percent_of((total ->> 'error_rate')::numeric));
+  end if;
+  if least((total ->> 'count')::numeric, (before ->> 'count')::numeric) >= 20
+    and (total ->> 'p95_ms')::numeric > 2 * (before ->> 'p95_ms')::numeric then
+    reasons := reasons || format('The slowest twentieth of requests took over %s ms, against %s ms in the time before.',
+      round((total ->> 'p95_ms')::numeric), round((before ->> 'p95_ms')::numeric));
+  end if;
+  if (lost ->> 'missing')::numeric > 0 then
+    reasons := reasons || format('Batches that never arrived: %s.', lost ->> 'missing');
+  end if;
+  if (lost ->> 'dropped')::numeric > 0 then
+    reasons := reasons || format('Records that reporters had to give up: %s.', lost ->> 'dropped');
+  end if;
+  return jsonb_build_object('status', case when reasons = '{}' then 'ok' else status end, 'reasons', to_jsonb(reasons));
+end
+$function$;
+grant execute on function telltale.health_of(jsonb,jsonb,jsonb,jsonb,interval) to authenticated;
+grant execute on function telltale.health_of(jsonb,jsonb,jsonb,jsonb,interval) to service_role;
+comment on function telltale.health_of(jsonb,jsonb,jsonb,jsonb,interval) is '{status, reasons: [sentence]}. silent: no batch for five minutes, though the range has requests; else failing: of at least
+five requests in the last five minutes more than 20 % failed; else degraded: more than 2 % of all failed, or p95 is more than
+twice that of the time before (at least 20 requests in each), or batches are missing or records dropped; else ok. `silent` is
+for how long nothing has arrived, null for a range that ended before.';
+
 create aggregate telltale.histogram_merge(jsonb) (sfunc = array_append, stype = jsonb[], initcond = '{}', finalfunc = telltale.histogram_of_parts);
 grant execute on function telltale.histogram_merge(jsonb) to authenticated;
 grant execute on function telltale.histogram_merge(jsonb) to service_role;
@@ -1267,6 +1329,24 @@ AS $function$
 $function$;
 grant execute on function telltale.keys() to service_role;
 comment on function telltale.keys() is 'All ingest keys without their hashes, oldest first. Definer: no role may read the table.';
+
+CREATE OR REPLACE FUNCTION telltale.lost_by(sources uuid[], since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('processes', count(*), 'missing', coalesce(sum(missing), 0), 'dropped', coalesce(sum(dropped), 0))
+  from (
+    select telltale.missing_batches(p.seqs, p.seqs_forgotten) as missing, p.rejected,
+      (select coalesce(sum(d.value::numeric), 0) from jsonb_each_text(p.dropped) as d) as dropped
+    from telltale.processes as p
+    where p.last_seen_at >= since and p.first_seen_at < till and (sources is null or p.source_id = any (sources))
+  ) as sender
+  where missing > 0 or dropped > 0 or rejected > 0
+$function$;
+comment on function telltale.lost_by(uuid[],timestamp with time zone,timestamp with time zone) is '{processes: how many that were heard of in between miss batches, dropped records or had some refused, missing: batches,
+dropped: records}. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.make_partitions(days date[])
  RETURNS jsonb
@@ -1509,6 +1589,38 @@ grant execute on function telltale.merged_spans(jsonb[],jsonb[],integer) to serv
 comment on function telltale.merged_spans(jsonb[],jsonb[],integer) is 'Objects of spans keyed by span id, stored and sent ones of the same traces, as one: of each span the stronger version.
 Past spans_max spans of a trace further new ids are left out; `dropped` counts them.';
 
+CREATE OR REPLACE FUNCTION telltale.missing_batches(seqs int8multirange, forgotten bigint)
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select forgotten + coalesce((
+    select sum(upper(r) - lower(r))
+    from unnest(case when not isempty(seqs) then int8multirange(int8range(1, upper(seqs))) - seqs end) as r), 0)::bigint
+$function$;
+grant execute on function telltale.missing_batches(int8multirange,bigint) to authenticated;
+grant execute on function telltale.missing_batches(int8multirange,bigint) to service_role;
+comment on function telltale.missing_batches(int8multirange,bigint) is 'How many sequence numbers below the greatest are missing, and how many were given up: seqs and seqs_forgotten of a process.';
+
+CREATE OR REPLACE FUNCTION telltale.most_counted(stats jsonb, kind text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(value || jsonb_build_object('key', name) order by count desc, name collate "C"), '[]')
+  from (
+    select substr(key, length(kind) + 2) as name, value, (value ->> 'count')::numeric as count
+    from jsonb_each(stats)
+    where starts_with(key, kind || ':')
+    order by (value ->> 'count')::numeric desc, key collate "C" limit 100
+  ) as listed
+$function$;
+grant execute on function telltale.most_counted(jsonb,text) to authenticated;
+grant execute on function telltale.most_counted(jsonb,text) to service_role;
+comment on function telltale.most_counted(jsonb,text) is 'Of {series key: Stats} the 100 of a kind with the greatest count, as [{key: the name alone, ...Stats}].';
+
 CREATE OR REPLACE FUNCTION telltale.names_max(kind text)
  RETURNS integer
  LANGUAGE sql
@@ -1528,19 +1640,80 @@ CREATE OR REPLACE FUNCTION telltale.number_in(filter jsonb, key text)
  IMMUTABLE
  SET search_path TO ''
 AS $function$
+declare
+  value numeric;
 begin
-  if filter ->> key is null then
-    return null;
+  value := (filter ->> key)::numeric;
+  -- NaN and the infinities too: numeric has them, and NaN is greater than all.
+  if value not between -1e15 and 1e15 then
+    raise numeric_value_out_of_range;
   end if;
-  return (filter ->> key)::numeric;
+  return value;
 exception
   when data_exception then
-    raise exception 'Cannot read filter: % is %', key, filter -> key using errcode = '22023', hint = key || ' is a number.';
+    raise exception 'Cannot read filter: % is %', key, filter -> key
+      using errcode = '22023', hint = key || ' is a number of at most 1e15.';
 end
 $function$;
 grant execute on function telltale.number_in(jsonb,text) to authenticated;
 grant execute on function telltale.number_in(jsonb,text) to service_role;
-comment on function telltale.number_in(jsonb,text) is 'The number under a key of a filter, null when absent; raises 22023 for anything else.';
+comment on function telltale.number_in(jsonb,text) is 'The number under a key of a filter, null when absent; raises 22023 for anything else, and beyond 1e15 either way.';
+
+CREATE OR REPLACE FUNCTION telltale.overview(filter jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  asked record;
+  sources uuid[];
+  keys text[];
+  by_key jsonb;
+  total jsonb;
+  before jsonb;
+  recent jsonb;
+  health jsonb := '{"status": "empty", "reasons": ["Nothing has ever been received."]}';
+  received timestamptz;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
+    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+  select * into asked from telltale.range_of(filter);
+  sources := telltale.sources_of(filter);
+  keys := telltale.series_keys_of(filter, sources);
+  by_key := telltale.stats_by_key(filter, keys, sources, asked.since, asked.till);
+  total := coalesce(by_key -> 'all', telltale.stats_between(filter, keys, sources, asked.since, asked.till));
+  before := telltale.stats_between(filter, keys, sources, asked.since - (asked.till - asked.since), asked.since);
+  select max(p.last_seen_at) into received from telltale.processes as p
+  where sources is null or p.source_id = any (sources);
+  if received is not null then
+    recent := telltale.stats_between(filter, keys, sources,
+      greatest(asked.since, date_trunc('minute', least(asked.till, now())) - interval '5 minutes'), asked.till);
+    health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
+      case when asked.till >= now() then now() - received end);
+  end if;
+  return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
+    'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,
+    'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
+    'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
+    'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
+    'health', health, 'last_received_at_us', telltale.us_of(received),
+    'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
+      select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
+    'services', coalesce((select jsonb_agg(name order by name collate "C") from (
+      select distinct s.service as name from telltale.sources as s order by 1 limit 100) as listed), '[]'));
+end
+$function$;
+grant execute on function telltale.overview(jsonb) to authenticated;
+grant execute on function telltale.overview(jsonb) to service_role;
+comment on function telltale.overview(jsonb) is '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
+layers, tools, providers, models, calls, connections: [{key: the name, ...Stats}], at most 100 each, the most counted first,
+health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
+tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 
 CREATE OR REPLACE FUNCTION telltale.page_size(n integer)
  RETURNS integer
@@ -1558,6 +1731,16 @@ $function$;
 grant execute on function telltale.page_size(integer) to authenticated;
 grant execute on function telltale.page_size(integer) to service_role;
 comment on function telltale.page_size(integer) is 'How many rows a page has: n, or 100; raises 22023 outside 1..1000.';
+
+CREATE OR REPLACE FUNCTION telltale.percent_of(share numeric)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$ select trim_scale(round(share * 100, 1))::text || ' %' $function$;
+grant execute on function telltale.percent_of(numeric) to authenticated;
+grant execute on function telltale.percent_of(numeric) to service_role;
+comment on function telltale.percent_of(numeric) is 'A share of 1 as people read it, such as 2.5 %.';
 
 CREATE OR REPLACE FUNCTION telltale.place_of(cursor text, shape jsonb)
  RETURNS jsonb
@@ -1618,6 +1801,38 @@ $function$;
 grant execute on function telltale.query_of(text) to authenticated;
 grant execute on function telltale.query_of(text) to service_role;
 comment on function telltale.query_of(text) is 'All of the words, the last of them as a beginning.';
+
+CREATE OR REPLACE FUNCTION telltale.range_of(filter jsonb, step_s integer DEFAULT 60, OUT since timestamp with time zone, OUT till timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  width integer := step_s;
+begin
+  till := coalesce(telltale.instant_of(filter, 'to'), now());
+  since := coalesce(telltale.instant_of(filter, 'from'), till - interval '15 minutes');
+  if since >= till then
+    raise exception 'Cannot read filter: from is not before to'
+      using errcode = '22023', hint = 'from is before to; to is now, and from 15 minutes before it, unless they are given.';
+  end if;
+  if since < till - interval '400 days' then
+    raise exception 'Cannot read filter: from is more than 400 days before to'
+      using errcode = '22023', hint = 'No metrics are kept for longer than 400 days.';
+  end if;
+  -- Of a time whose minutes are gone there are whole hours.
+  if telltale.day_of(telltale.us_of(since)) < telltale.today() - 30 then
+    width := greatest(step_s, 3600);
+  end if;
+  since := to_timestamp(floor(extract(epoch from since) / width) * width);
+  till := to_timestamp(ceil(extract(epoch from till) / step_s) * step_s);
+end
+$function$;
+grant execute on function telltale.range_of(jsonb,integer) to authenticated;
+grant execute on function telltale.range_of(jsonb,integer) to service_role;
+comment on function telltale.range_of(jsonb,integer) is 'The stretch of time that a filter means, to exclusive, in whole steps (in s, from the epoch on): from rounded down, to
+rounded up. Raises 22023 unless from is before to, by at most 400 days.';
 
 CREATE OR REPLACE FUNCTION telltale.read_key(key_id text)
  RETURNS jsonb
@@ -1699,6 +1914,144 @@ AS $function$
 $function$;
 grant execute on function telltale.revoke_key(text) to service_role;
 comment on function telltale.revoke_key(text) is 'Ends an ingest key, for good; false when there is none. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.rollups_between(since timestamp with time zone, till timestamp with time zone, sources uuid[], whole_hours boolean)
+ RETURNS TABLE(at timestamp with time zone, series jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  first_hour timestamptz := date_trunc('hour', since + interval '59 minutes', 'UTC');
+  last_hour timestamptz := date_trunc('hour', till, 'UTC');
+begin
+  if not whole_hours or first_hour >= last_hour then
+    first_hour := till;
+    last_hour := till;
+  end if;
+  return query
+    select m.minute, m.series from telltale.rollup_minutes as m
+    where m.minute >= since and m.minute < first_hour and (sources is null or m.source_id = any (sources))
+      and m.day between (since at time zone 'UTC')::date and (first_hour at time zone 'UTC')::date;
+  if last_hour < till then
+    return query
+      select m.minute, m.series from telltale.rollup_minutes as m
+      where m.minute >= last_hour and m.minute < till and (sources is null or m.source_id = any (sources))
+        and m.day between (last_hour at time zone 'UTC')::date and (till at time zone 'UTC')::date;
+  end if;
+  if first_hour = last_hour then
+    return;
+  end if;
+  return query
+    with changed as materialized (
+      select h.hour, h.source_id from telltale.hours_due as h
+      join telltale.partition_days as kept on kept.day = (h.hour at time zone 'UTC')::date
+      where h.hour >= first_hour and h.hour < last_hour
+      union
+      select date_trunc('hour', m.minute, 'UTC'), m.source_id from telltale.rollup_minutes as m
+      where m.batch_id is not null and m.minute >= first_hour and m.minute < last_hour
+        and m.day between (first_hour at time zone 'UTC')::date and (last_hour at time zone 'UTC')::date
+    )
+    select h.hour, h.series from telltale.rollup_hours as h
+    where h.hour >= first_hour and h.hour < last_hour and (sources is null or h.source_id = any (sources))
+      and not exists (select from changed as c where c.hour = h.hour and c.source_id = h.source_id)
+    union all
+    select m.minute, m.series from changed as c
+    join telltale.rollup_minutes as m on m.source_id = c.source_id and m.day = (c.hour at time zone 'UTC')::date
+      and m.minute >= c.hour and m.minute < c.hour + interval '1 hour'
+    where (sources is null or c.source_id = any (sources))
+      and m.day between (first_hour at time zone 'UTC')::date and (last_hour at time zone 'UTC')::date;
+end
+$function$;
+comment on function telltale.rollups_between(timestamp with time zone,timestamp with time zone,uuid[],boolean) is 'What was counted from since (whole minutes) up to till, as rows that add up to it. With whole_hours, each whole hour of a
+source comes from rollup_hours, unless it is due to be computed again or has a part that the tick has not summed: then, and
+at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.sample_stats(samples text, place text, seconds double precision)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  answer jsonb;
+begin
+  execute format(
+    'select coalesce(jsonb_object_agg(place, stats), ''{}'')
+    from (
+      select %s as place, telltale.stats_of(count(*), count(*) filter (
+          where outcome in (''tool_error'', ''server_fault'', ''timeout'', ''interrupted'')), $1,
+        (avg(us) filter (where us >= 0))::numeric,
+        percentile_disc(array[0.5, 0.95, 0.99]) within group (order by us) filter (where us >= 0),
+        sum(bytes_in), sum(bytes_out), sum(tokens_in), sum(tokens_out)) as stats
+      from (%s) as sample
+      group by 1
+    ) as counted', place, samples) into answer using seconds;
+  return answer;
+end
+$function$;
+comment on function telltale.sample_stats(text,text,double precision) is 'Stats of samples (see samples_of) by an expression in SQL: {value: Stats}. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.samples_of(filter jsonb, since timestamp with time zone, till timestamp with time zone, kinds text[])
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  of_call constant text := 'outcome, bytes_in, bytes_out, tokens_in, tokens_out, us from call';
+  of_span constant text := 'value ->> ''outcome'', (value -> ''bytes_in'')::bigint, (value -> ''bytes_out'')::bigint,
+    (value -> ''tokens_in'')::bigint, (value -> ''tokens_out'')::bigint,
+    ((value -> ''end_us'')::bigint - (value -> ''start_us'')::bigint)::double precision from span';
+  branch jsonb := jsonb_build_object(
+    'all', 'select at, ''all'' as key, ' || of_call,
+    'tool', 'select at, ''tool:'' || tool as key, ' || of_call || ' where tool is not null',
+    'call', 'select at, ''call:'' || case when call_number is null then ''unknown'' when call_number > 5 then ''6+''
+      else call_number::text end as key, ' || of_call,
+    'layer', 'select at, ''layer:'' || (value ->> ''layer'') as key, ' || of_span,
+    'provider', 'select at, ''provider:'' || (value ->> ''provider'') as key, ' || of_span
+      || ' where value ->> ''layer'' = ''api'' and value ? ''provider''',
+    'model', 'select at, ''model:'' || (value ->> ''model'') as key, ' || of_span
+      || ' where value ->> ''layer'' = ''api'' and value ? ''model''');
+begin
+  return format(
+    'with call as (
+      select t.started_at as at, t.tool, t.call_number, t.outcome, t.bytes_in, t.bytes_out, t.tokens_in, t.tokens_out,
+        t.duration_ms * 1000 as us, t.spans
+      from telltale.traces as t
+      where t.duration_ms is not null and %s and not (t.outcome = ''interrupted'' and exists (
+        select from jsonb_each(t.spans) as s
+        where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
+          and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))
+    ), span as (
+      select call.at, s.value from call cross join lateral jsonb_each(call.spans) as s
+      where s.value ? ''end_us'' and not s.value ? ''concluded''
+    )
+    select at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us from (
+      select null::timestamptz as at, null as key, null as outcome, null::bigint as bytes_in, null::bigint as bytes_out,
+        null::bigint as tokens_in, null::bigint as tokens_out, null::double precision as us where false
+      union all %s) as sample',
+    telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null),
+    (select string_agg(branch ->> kind, ' union all ') from unnest(kinds) as kind where branch ? kind));
+end
+$function$;
+comment on function telltale.samples_of(jsonb,timestamp with time zone,timestamp with time zone,text[]) is 'A query in SQL for what the traces of a filter add to the series keys of these kinds (all, tool, call, layer, provider,
+model): (at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us), as src/core/window.ts counts spans, but under the
+start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.seconds_of(since timestamp with time zone, till timestamp with time zone)
+ RETURNS double precision
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$ select extract(epoch from least(till, greatest(now(), since + interval '1 second')) - since)::double precision $function$;
+grant execute on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) to authenticated;
+grant execute on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) to service_role;
+comment on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) is 'How long a stretch of time is in s, as far as it has passed; at least 1.';
 
 CREATE OR REPLACE FUNCTION telltale.see(viewer_id uuid)
  RETURNS void
@@ -1788,6 +2141,108 @@ comment on function telltale.self_times_of(jsonb[]) is 'Of every span of these t
 it hangs on no other, and its self time in µs: its duration minus the union of its ended direct children, each clipped to
 it.';
 
+CREATE OR REPLACE FUNCTION telltale.series(filter jsonb DEFAULT '{}'::jsonb, key text DEFAULT 'all'::text, step_s integer DEFAULT NULL::integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  asked record;
+  step integer;
+  sources uuid[];
+  keys text[];
+  counted jsonb;
+  nothing jsonb := telltale.stats_of_cell(null, 1);
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
+    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection):.+|call:([1-5]|6[+]|unknown))$' then
+    raise exception 'Cannot read series: key is %', to_json(left(key, 100))
+      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection: and a name, or call:1 to call:5,
+call:6+, call:unknown.';
+  end if;
+  step := telltale.step_of(filter, step_s);
+  select * into asked from telltale.range_of(filter, step);
+  sources := telltale.sources_of(filter);
+  keys := telltale.series_keys_of(filter, sources);
+  if key <> 'all' then
+    -- A filter and a key of another kind: only the traces know both.
+    keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
+      then array[key] end;
+  end if;
+  if keys is null then
+    counted := telltale.sample_stats(
+      format('select at, us, outcome, bytes_in, bytes_out, tokens_in, tokens_out from (%s) as every where key = %L',
+        telltale.samples_of(filter, asked.since, asked.till, array[split_part(key, ':', 1)]), key),
+      format('floor(extract(epoch from at) / %s)::bigint', step), step);
+  else
+    select coalesce(jsonb_object_agg(place, telltale.stats_of_cell(cell, step)), '{}') into counted
+    from (
+      select floor(extract(epoch from r.at) / step)::bigint as place,
+        telltale.series_merge(jsonb_build_object('sum', r.series -> k.key)) -> 'sum' as cell
+      from telltale.rollups_between(asked.since, asked.till, sources, step % 3600 = 0) as r
+      cross join unnest(keys) as k(key)
+      where r.series ? k.key
+      group by 1
+    ) as merged;
+  end if;
+  return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till), 'step_s', step,
+    'key', key, 'source', case when keys is null then 'traces' else 'parts' end,
+    'points', (
+      select jsonb_agg((coalesce(counted -> place::text, nothing) - array['error_rate', 'per_second'])
+        || jsonb_build_object('at_us', place * step * 1000000) order by place)
+      from generate_series((extract(epoch from asked.since) / step)::bigint,
+        (extract(epoch from asked.till) / step)::bigint - 1) as place));
+end
+$function$;
+grant execute on function telltale.series(jsonb,text,integer) to authenticated;
+grant execute on function telltale.series(jsonb,text,integer) to service_role;
+comment on function telltale.series(jsonb,text,integer) is '{from_us, to_us (whole steps, to exclusive), step_s, key, source: parts | traces, points: [{at_us, count, errors, mean_ms,
+p50_ms, p95_ms, p99_ms, bytes_in, bytes_out, tokens_in, tokens_out}]}: a point for every step, also where nothing was
+counted; steps begin at multiples of step_s since the epoch. key is a series key, counted within the filter; see overview
+for it, and step_of for step_s. Definer, see the head of this file; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.series_keys_of(filter jsonb, sources uuid[])
+ RETURNS text[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  call bigint := telltale.whole_number_in(filter, 'call_number');
+  keys text[] := '{}';
+  kinds integer := (call is not null)::int;
+  kind text;
+  names text[];
+begin
+  if exists (select from unnest(array['outcome', 'session', 'request_id', 'min_duration_ms', 'text']) as k
+    where filter ->> k is not null) or call not between 1 and 5 then
+    return null;
+  end if;
+  if call is not null then
+    keys := array['call:' || call];
+  end if;
+  foreach kind in array array['tool', 'provider', 'model', 'layer'] loop
+    names := telltale.texts_in(filter, kind);
+    if names is not null then
+      kinds := kinds + 1;
+      keys := keys || array(select distinct kind || ':' || name from unnest(names) as name);
+    end if;
+  end loop;
+  if kinds > 1 or not telltale.are_admitted(keys, sources) then
+    return null;
+  end if;
+  return case when kinds = 0 then array['all'] else keys end;
+end
+$function$;
+comment on function telltale.series_keys_of(jsonb,uuid[]) is 'The series keys whose cells add up to what a filter asks for: `all`, or those of its tool, provider, model, layer or call
+number. Null where none can: two of these, an outcome, a session, a call beyond the fifth, a name not admitted. Definer:
+part of the readers.';
+
 create aggregate telltale.series_merge(jsonb) (sfunc = array_append, stype = jsonb[], initcond = '{}', finalfunc = telltale.series_of_parts);
 grant execute on function telltale.series_merge(jsonb) to authenticated;
 grant execute on function telltale.series_merge(jsonb) to service_role;
@@ -1848,6 +2303,144 @@ AS $function$ select md5(jsonb_build_array(service, environment, instance)::text
 grant execute on function telltale.source_id_of(text,text,text) to authenticated;
 grant execute on function telltale.source_id_of(text,text,text) to service_role;
 comment on function telltale.source_id_of(text,text,text) is 'The id of a source: md5 of its three names as a JSON array.';
+
+CREATE OR REPLACE FUNCTION telltale.sources_of(filter jsonb)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  environments text[] := telltale.texts_in(filter, 'environment');
+  services text[] := telltale.texts_in(filter, 'service');
+begin
+  if environments is null and services is null then
+    return null;
+  end if;
+  return array(
+    select s.source_id from telltale.sources as s
+    where (environments is null or s.environment = any (environments)) and (services is null or s.service = any (services)));
+end
+$function$;
+comment on function telltale.sources_of(jsonb) is 'The sources that a filter means by environment and service, null for all. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.stats_between(filter jsonb, keys text[], sources uuid[], since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  seconds double precision := telltale.seconds_of(since, till);
+begin
+  if keys is null then
+    return coalesce(
+      telltale.sample_stats(telltale.samples_of(filter, since, till, array['all']), 'key', seconds) -> 'all',
+      telltale.stats_of_cell(null, seconds));
+  end if;
+  return (
+    select telltale.stats_of_cell(telltale.series_merge(jsonb_build_object('sum', r.series -> k.key)) -> 'sum', seconds)
+    from telltale.rollups_between(since, till, sources, true) as r cross join unnest(keys) as k(key)
+    where r.series ? k.key);
+end
+$function$;
+comment on function telltale.stats_between(jsonb,text[],uuid[],timestamp with time zone,timestamp with time zone) is 'Stats of a stretch of time: of these series keys together, or where they are null of the traces that the filter finds.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.stats_by_key(filter jsonb, keys text[], sources uuid[], since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  seconds double precision := telltale.seconds_of(since, till);
+  counted jsonb := '{}';
+begin
+  if keys is not null then
+    select coalesce(jsonb_object_agg(c.key, telltale.stats_of_cell(c.value, seconds)), '{}') into counted
+    from jsonb_each((
+      select telltale.series_merge(case when keys = array['all'] then r.series else coalesce((
+        select jsonb_object_agg(k, r.series -> k) from unnest(keys) as k where r.series ? k), '{}') end)
+      from telltale.rollups_between(since, till, sources, true) as r)) as c;
+  end if;
+  if keys = array['all'] then
+    return counted;
+  end if;
+  return telltale.sample_stats(telltale.samples_of(filter, since, till, array(
+    select kind from unnest(array['tool', 'call', 'layer', 'provider', 'model']) as kind
+    where keys is null or kind <> split_part(keys[1], ':', 1))), 'key', seconds) || counted;
+end
+$function$;
+comment on function telltale.stats_by_key(jsonb,text[],uuid[],timestamp with time zone,timestamp with time zone) is '{series key: Stats} of a stretch of time. What keys do not say, such as the layers of one tool, the traces of the filter do.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.stats_of(count numeric, errors numeric, seconds double precision, mean_us numeric, quantiles_us double precision[], bytes_in numeric, bytes_out numeric, tokens_in numeric, tokens_out numeric)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('count', coalesce(count, 0), 'errors', coalesce(errors, 0),
+    'error_rate', round(errors / nullif(count, 0), 6),
+    'per_second', round((coalesce(count, 0)::double precision / greatest(seconds, 1))::numeric, 6),
+    'mean_ms', round(mean_us / 1000, 3),
+    'p50_ms', round(quantiles_us[1]::numeric / 1000, 3), 'p95_ms', round(quantiles_us[2]::numeric / 1000, 3),
+    'p99_ms', round(quantiles_us[3]::numeric / 1000, 3),
+    'bytes_in', coalesce(bytes_in, 0), 'bytes_out', coalesce(bytes_out, 0),
+    'tokens_in', coalesce(tokens_in, 0), 'tokens_out', coalesce(tokens_out, 0))
+$function$;
+comment on function telltale.stats_of(numeric,numeric,double precision,numeric,double precision[],numeric,numeric,numeric,numeric) is 'Stats {count, errors, error_rate, per_second, mean_ms, p50_ms, p95_ms, p99_ms, bytes_in, bytes_out, tokens_in, tokens_out}
+of a stretch of so many seconds. error_rate and the latencies (ms, to the µs) are null where nothing was counted.';
+
+CREATE OR REPLACE FUNCTION telltale.stats_of_cell(cell jsonb, seconds double precision)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select telltale.stats_of((cell ->> 'count')::numeric, (cell ->> 'errors')::numeric, seconds,
+    (cell -> 'latency' ->> 'sum')::numeric / nullif((cell -> 'latency' ->> 'z')::numeric
+      + coalesce((select sum(b.value::numeric) from jsonb_each_text(cell -> 'latency' -> 'b') as b), 0), 0),
+    array(select telltale.histogram_quantile(cell -> 'latency', q) from unnest(array[0.5, 0.95, 0.99]::double precision[])
+      with ordinality as wanted(q, place) where cell is not null order by place),
+    (cell ->> 'bytes_in')::numeric, (cell ->> 'bytes_out')::numeric, (cell ->> 'tokens_in')::numeric,
+    (cell ->> 'tokens_out')::numeric)
+$function$;
+comment on function telltale.stats_of_cell(jsonb,double precision) is 'Stats of one cell of a series, or of null, which is nothing; quantiles as histogram_quantile has them.';
+
+CREATE OR REPLACE FUNCTION telltale.step_of(filter jsonb, step_s integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  asked record;
+  least_s integer;
+  step integer := step_s;
+begin
+  select * into asked from telltale.range_of(filter);
+  least_s := case when telltale.day_of(telltale.us_of(asked.since)) < telltale.today() - 30 then 3600 else 60 end;
+  if step is null then
+    select s into step from unnest(array[60, 300, 900, 3600, 14400, 86400]) as s
+    where s >= least_s and extract(epoch from asked.till - asked.since) + 2 * s - 120 <= 120 * s or s = 86400
+    order by s limit 1;
+  end if;
+  if step not between least_s and 31622400 or step % least_s <> 0 then
+    raise exception 'Cannot read series: step_s is %', step
+      using errcode = '22023', hint = format('step_s is a multiple of %s, or null to have it chosen.', least_s);
+  end if;
+  if ceil(extract(epoch from asked.till - asked.since) / step) > 1500 then
+    raise exception 'Cannot read series: it has more than 1500 points' using errcode = '22023', hint = 'Take a greater step_s.';
+  end if;
+  return step;
+end
+$function$;
+grant execute on function telltale.step_of(jsonb,integer) to authenticated;
+grant execute on function telltale.step_of(jsonb,integer) to service_role;
+comment on function telltale.step_of(jsonb,integer) is 'How far apart the points of a series are, in s: step_s, or the least of 60, 300, 900, 3600, 14400, 86400 with at most 120
+points. Raises 22023 unless it is a multiple of a minute (of an hour where minutes are gone) and gives at most 1,500 points.';
 
 CREATE OR REPLACE FUNCTION telltale.store_errors(errors jsonb, process uuid, source uuid)
  RETURNS void
@@ -2632,7 +3225,7 @@ declare
   since timestamptz := telltale.instant_of(filter, 'from');
   till timestamptz := telltale.instant_of(filter, 'to');
   duration numeric := telltale.number_in(filter, 'min_duration_ms');
-  call numeric := telltale.number_in(filter, 'call_number');
+  call bigint := telltale.whole_number_in(filter, 'call_number');
   words tsquery := telltale.query_of(filter ->> 'text');
   layers text[] := telltale.texts_in(filter, 'layer');
   condition text := 'true';
@@ -2687,6 +3280,26 @@ AS $function$ select (extract(epoch from at) * 1000000)::bigint $function$;
 grant execute on function telltale.us_of(timestamp with time zone) to authenticated;
 grant execute on function telltale.us_of(timestamp with time zone) to service_role;
 comment on function telltale.us_of(timestamp with time zone) is 'µs since the epoch.';
+
+CREATE OR REPLACE FUNCTION telltale.whole_number_in(filter jsonb, key text)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+declare
+  value numeric := telltale.number_in(filter, key);
+begin
+  if value <> trunc(value) then
+    raise exception 'Cannot read filter: % is %', key, filter -> key
+      using errcode = '22023', hint = key || ' is a whole number.';
+  end if;
+  return value;
+end
+$function$;
+grant execute on function telltale.whole_number_in(jsonb,text) to authenticated;
+grant execute on function telltale.whole_number_in(jsonb,text) to service_role;
+comment on function telltale.whole_number_in(jsonb,text) is 'The whole number under a key of a filter, null when absent; raises 22023 for anything else.';
 
 CREATE OR REPLACE FUNCTION telltale.words_of(VARIADIC texts text[])
  RETURNS tsvector

@@ -154,19 +154,44 @@ create function telltale.number_in(filter jsonb, key text) returns numeric
 language plpgsql immutable
 set search_path = ''
 as $$
+declare
+  value numeric;
 begin
-  if filter ->> key is null then
-    return null;
+  value := (filter ->> key)::numeric;
+  -- NaN and the infinities too: numeric has them, and NaN is greater than all.
+  if value not between -1e15 and 1e15 then
+    raise numeric_value_out_of_range;
   end if;
-  return (filter ->> key)::numeric;
+  return value;
 exception
   when data_exception then
-    raise exception 'Cannot read filter: % is %', key, filter -> key using errcode = '22023', hint = key || ' is a number.';
+    raise exception 'Cannot read filter: % is %', key, filter -> key
+      using errcode = '22023', hint = key || ' is a number of at most 1e15.';
 end
 $$;
-comment on function telltale.number_in(jsonb, text) is 'The number under a key of a filter, null when absent; raises 22023 for anything else.';
+comment on function telltale.number_in(jsonb, text) is
+  'The number under a key of a filter, null when absent; raises 22023 for anything else, and beyond 1e15 either way.';
 revoke all on function telltale.number_in(jsonb, text) from public, anon;
 grant execute on function telltale.number_in(jsonb, text) to authenticated, service_role;
+
+create function telltale.whole_number_in(filter jsonb, key text) returns bigint
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  value numeric := telltale.number_in(filter, key);
+begin
+  if value <> trunc(value) then
+    raise exception 'Cannot read filter: % is %', key, filter -> key
+      using errcode = '22023', hint = key || ' is a whole number.';
+  end if;
+  return value;
+end
+$$;
+comment on function telltale.whole_number_in(jsonb, text) is
+  'The whole number under a key of a filter, null when absent; raises 22023 for anything else.';
+revoke all on function telltale.whole_number_in(jsonb, text) from public, anon;
+grant execute on function telltale.whole_number_in(jsonb, text) to authenticated, service_role;
 
 create function telltale.query_of(words text) returns tsquery
 language sql immutable strict

@@ -66,7 +66,7 @@ declare
   since timestamptz := telltale.instant_of(filter, 'from');
   till timestamptz := telltale.instant_of(filter, 'to');
   duration numeric := telltale.number_in(filter, 'min_duration_ms');
-  call numeric := telltale.number_in(filter, 'call_number');
+  call bigint := telltale.whole_number_in(filter, 'call_number');
   words tsquery := telltale.query_of(filter ->> 'text');
   layers text[] := telltale.texts_in(filter, 'layer');
   condition text := 'true';
