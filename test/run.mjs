@@ -1,7 +1,7 @@
 // `npm test`: plain JavaScript for Node 18 and later. Installs what the tests need, checks types and manner, runs the
 // tests on the project's Node, and sees that nothing is left running. Arguments go to vitest.
 // TELLTALE_REQUIRE=postgres,... names what may not be skipped.
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import {
   chmodSync,
@@ -18,9 +18,9 @@ import { delimiter, dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { installOnce } from '../bin/install.mjs'
+import { offersOf } from './offer.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const windows = process.platform === 'win32'
 const leftoverGraceMs = 3000
 
 const tally = { passed: 0, failed: 0, skipped: 0 }
@@ -29,13 +29,14 @@ async function main(args) {
   const node = (await installOnce(root, { dev: true })) ?? process.execPath
   const required = (process.env.TELLTALE_REQUIRE ?? '').split(',').filter(Boolean)
   const path = [join(root, 'node_modules', '.bin'), process.env.PATH ?? '']
-  const offers = { postgres: postgresFolder() }
+  const places = {}
+  const offers = offersOf(root)
   for (const name of new Set([...Object.keys(offers), ...required])) {
-    const offer = offers[name]
-    if (offer?.folder) path.splice(1, 0, offer.folder)
-    else if (required.includes(name))
-      fail(`${name} is required: ${offer?.reason ?? 'nothing here knows how to offer it'}`)
-    else skip(`what needs ${name}: ${offer.reason}`)
+    const { folder, env = {}, reason } = offers[name] ?? { reason: 'nothing here knows how to offer it' }
+    if (folder) path.splice(1, 0, folder)
+    Object.assign(places, env)
+    if (reason && required.includes(name)) fail(`${name} is required: ${reason}`)
+    else if (reason) skip(`what needs ${name}: ${reason}`)
   }
 
   const folder = mkdtempSync(join(realpathSync(tmpdir()), 'telltale-test-'))
@@ -45,6 +46,7 @@ async function main(args) {
   const [markName, markValue] = mark.split('=')
   const env = {
     ...process.env,
+    ...places,
     PATH: path.join(delimiter),
     TMPDIR: folder,
     TEMP: folder,
@@ -52,7 +54,9 @@ async function main(args) {
     [markName]: markValue,
   }
   try {
-    await check(node, 'types', ['node_modules/typescript/bin/tsc', '--noEmit'], env)
+    for (const project of ['.', 'web', 'test/e2e']) {
+      await check(node, `types of ${project}`, ['node_modules/typescript/bin/tsc', '--noEmit', '-p', project], env)
+    }
     await check(node, 'manner', ['node_modules/@biomejs/biome/bin/biome', 'check', '.'], env)
     await runVitest(node, args, env, folder)
   } finally {
@@ -87,37 +91,6 @@ function run(node, args, env) {
     child.on('error', reject)
     child.on('close', (code, signal) => resolve(signal ?? code))
   })
-}
-
-/** Where PostgreSQL's server binaries are; on Debian, as root, they are installed when they are missing. */
-function postgresFolder() {
-  const found = findPostgres()
-  if (found) return { folder: found }
-  if (process.platform !== 'linux' || process.getuid() !== 0 || !existsSync('/usr/bin/apt-get')) {
-    return { reason: 'no postgres binaries are here, and only root on Debian can install them' }
-  }
-  console.error('installing postgresql ...')
-  const install = () => apt('install', '-y', '--no-install-recommends', 'postgresql', 'postgresql-client')
-  const done = install() || (apt('update') && install())
-  const installed = findPostgres()
-  return done && installed ? { folder: installed } : { reason: 'apt-get could not install postgresql' }
-}
-
-function apt(...args) {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  // apt-get's own words go to stderr, and its input is nobody.
-  return spawnSync('apt-get', ['-q', ...args], { env, stdio: ['ignore', 2, 2] }).status === 0
-}
-
-function findPostgres() {
-  const debian = '/usr/lib/postgresql'
-  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
-  const folders = [
-    ...versions.map((version) => join(debian, version, 'bin')),
-    ...(process.env.PATH ?? '').split(delimiter).filter(Boolean),
-  ]
-  const suffix = windows ? '.exe' : ''
-  return folders.find((folder) => ['postgres', 'initdb'].every((name) => existsSync(join(folder, name + suffix))))
 }
 
 /** Ends what this run left behind, and fails with its names. */
