@@ -1,6 +1,8 @@
+import type { HotBatch, Push } from '../../src/core/live.ts'
+import type { HotEntry, HotView, LiveState } from '../../src/core/live_state.ts'
 import type { Accepted, Gauge, Message, ProcessInfo, Rejection, RunningCall, Source } from '../../src/core/record.ts'
 import type { TraceRow } from '../../src/core/trace.ts'
-import type { MinutePart } from '../../src/core/window.ts'
+import type { MinutePart, Window } from '../../src/core/window.ts'
 
 /** An error as it is stored: a record of type error, or an event with an error. Times are µs since the epoch. */
 export type ErrorRow = {
@@ -126,4 +128,39 @@ export interface TickStore {
   /** Runs one step; the answer says how much it did, and whether more of it waits. */
   runStep(step: TickStep): Promise<{ readonly done: number; readonly more: boolean }>
   releaseTick(holder: string): Promise<void>
+}
+
+/** What a batch asks for beside being added: a turn to push every `everyMs`; one at once, if quiet, where it is `urgent`. */
+export type TurnRequest = { readonly everyMs: number; readonly urgent: boolean }
+
+/**
+ * What the edge keeps for an hour in Redis, for the live view alone: losing it loses nothing else. Nothing is tried
+ * twice, and nothing takes longer than a second. Each method throws StoreError.
+ *
+ * At most one pusher has the turn at a time, and whoever has it reads what was added before it took it. So a batch whose
+ * turn is taken is pushed by one that takes the next: its own waiter, or another's that was waiting when it was added.
+ */
+export interface HotStore {
+  /** Adds a batch to the stream; `turn` is what of the request was won. Unasked it costs two commands. */
+  add(
+    batch: HotBatch,
+    request: TurnRequest | null,
+  ): Promise<{ readonly id: string; readonly turn: 'regular' | 'urgent' | null }>
+  /** Becomes the one that waits for the next turn, and how long that is; null when another waits already. */
+  joinWait(everyMs: number): Promise<{ readonly waitMs: number } | null>
+  /** Ends the wait, and takes the turn if nobody has. */
+  takeTurn(everyMs: number): Promise<boolean>
+  /** The state, null when there is none that can be read. With `everyMs` the turn is taken first, whoever has it. */
+  readState(everyMs: number | null): Promise<LiveState | null>
+  /** At most hotBatchesReadMax entries after an id, oldest first, and whether more may follow. */
+  readEntries(after: string): Promise<{ readonly entries: readonly HotEntry[]; readonly more: boolean }>
+  /** Writes the state, and the seconds that it finished; one that is written already stays. */
+  writeState(state: LiveState, finished: readonly Window[]): Promise<void>
+  /** All that a snapshot needs, in one round trip. */
+  readHot(): Promise<HotView>
+}
+
+/** The private channel that the pages listen to. Throws StoreError. */
+export interface PushChannel {
+  push(event: 'live', payload: Push): Promise<void>
 }

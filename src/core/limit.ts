@@ -76,9 +76,45 @@ export const ingestsInFlightMax = 256
 export const tickMsMax = 20_000
 export const tickLeaseSeconds = 120
 
+// The hot tier and the push.
+export const hotBatchBytesMax = 16 * KiB
+export const hotRunningMax = 100
+export const hotEndedMax = 50
+export const hotErrorsMax = 20
+export const hotMessageCharactersMax = 1_024
+export const hotTracebackCharactersMax = 4_096
+export const hotStaleMinutesMax = 60
+export const hotSecondsKept = 3_600
+export const hotBatchesMax = 4_000
+export const hotBatchesReadMax = 500
+export const hotReadsMax = 8
+export const snapshotBatchesMax = 100
+export const finishedSecondsMax = 600
+export const lateSecondsMax = 5
+export const aheadSecondsMax = 60
+export const liveSecondsShown = 60
+export const liveStateBytesMax = 1 * MiB
+export const pushBytesMax = 256 * 1_000 - 4 * KiB // The channel's bound is on the whole message.
+export const pushMsMin = 250
+export const hostedPushMs = 1_000
+export const errorPushMs = 500
+export const redisMsMax = 1_000
+export const broadcastMsMax = 2_000
+export const hotBreakMs = 3_000
+export const hotWritesInFlightMax = 256
+
 // Reading.
 export const pageRowsMax = 1_000
 export const postgrestRowsMax = 1_000
+
+// The dashboard's lists and its waterfall: what is in the page at once.
+export const traceRowsListedMax = 1_000
+export const traceRowsAsked = 50
+export const errorRowsListedMax = 500
+export const errorRowsAsked = 50
+export const occurrencesAsked = 10
+export const waterfallRowsDrawnMax = 160
+export const waterfallShapesMax = 500
 
 // The reporter, a guest in its host.
 export const outboxBytesMax = 8 * MiB
@@ -206,6 +242,14 @@ assert(
   'a step begun in time ends within the lease',
 )
 assert(renewalMsMin * flushesUnrenewedMax < interruptedSecondsMin * 1_000, 'a process that only renews is alive')
+assert(watchedFlushMs + retryBaseMs < lateSecondsMax * 1_000, 'a watched batch comes before its seconds close')
+assert(embeddedFlushMs <= pushMsMin && pushMsMin <= hostedPushMs, 'a push has something new to say')
+assert(hostedPushMs <= watchedFlushMs, 'what a watched reporter sends is pushed before it sends again')
+assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 'a push holds several batches whole')
+assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
+assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
+assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
+assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')
 assert(idleInTransactionMsMax <= turnMsMax, 'a psql that holds the session delays ingest by one turn at most')
 assert(statementMsMax <= socketTransactionMsMax, 'one statement that is allowed never ends its transaction')
 assert(batchBytesMax < resultBytesMax && unreadResultBytesMax < resultBytesMax, 'a result may be as large as a batch')
@@ -214,6 +258,10 @@ assert(retryBaseMs < retryMsMax, 'backoff grows')
 assert(batchBytesMax * 8 <= restBodyBytesMax, 'what the edge derives from a full batch passes the gateway')
 assert(parseDepthMax < restDepthMax, 'what the edge derives from a batch of full depth passes the gateway')
 assert(statementMsMax < requestMsMax, 'a statement ends before its request is given up')
+assert(traceRowsAsked <= pageRowsMax && traceRowsAsked < traceRowsListedMax, 'a list grows by pages that can be read')
+assert(errorRowsAsked <= pageRowsMax && errorRowsAsked < errorRowsListedMax, 'so does a list of errors')
+assert(occurrencesAsked < errorRowsListedMax, 'and that of one group')
+assert(waterfallRowsDrawnMax < traceSpansMax, 'a waterfall of all spans is drawn in part')
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
 assert(stderrTailBytesMax <= stackBytesMax, 'what a dying server said fits into the traceback of its error')
