@@ -65,9 +65,8 @@ export type Api = {
 }
 
 type Config = {
-  readonly supabase_url: string
-  readonly supabase_publishable_key: string
-  readonly functions_url: string
+  readonly projectUrl: string
+  readonly publishableKey: string
 }
 
 const liveTopic = 'telltale:live'
@@ -76,7 +75,7 @@ const requestMsMax = 30_000
 /** Reads where everything is, from beside the page, and opens the services there. Throws an ApiError. */
 export async function openApi(): Promise<Api> {
   const config = await readConfig()
-  const client = createClient(config.supabase_url, config.supabase_publishable_key, {
+  const client = createClient(config.projectUrl, config.publishableKey, {
     db: { schema: 'telltale' },
     auth: { detectSessionInUrl: false, storageKey: 'telltale-session' },
   }) as unknown as SupabaseClient
@@ -102,7 +101,7 @@ export async function openApi(): Promise<Api> {
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
     live: async () => {
       const token = await tokenOf(client)
-      return readLive(`${config.functions_url}/live?viewer=${viewer}`, config.supabase_publishable_key, token)
+      return readLive(`/functions/v1/live?viewer=${viewer}`, config.publishableKey, token)
     },
     subscribe: (listener) => subscribe(client, listener),
     hasSession: async () => (await tokenOf(client)) !== null,
@@ -124,12 +123,13 @@ export async function openApi(): Promise<Api> {
 
 async function readConfig(): Promise<Config> {
   const response = await fetchJson('/config.json', { cache: 'no-store' })
-  const config = asObject('config', response) as Partial<Config>
-  const { supabase_url, supabase_publishable_key, functions_url } = config
-  if (!supabase_url || !supabase_publishable_key || !functions_url) {
-    throw new ApiError('Cannot read /config.json: it lacks an address or the key', 500)
+  const { supabase_url, publishable_key } = asObject('config', response) as {
+    readonly supabase_url?: string | null
+    readonly publishable_key?: string
   }
-  return { supabase_url, supabase_publishable_key, functions_url }
+  if (!publishable_key) throw new ApiError('Cannot read /config.json: it lacks the key', 500)
+  // Under whatever name the page was opened: its own services are asked under the same.
+  return { projectUrl: supabase_url ?? location.origin, publishableKey: publishable_key }
 }
 
 async function readLive(url: string, key: string, token: string | null): Promise<LiveSnapshot> {

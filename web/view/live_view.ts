@@ -1,15 +1,27 @@
+import {
+  interruptedSecondsMin,
+  liveEndedMax,
+  liveErrorsMax,
+  liveSecondsKept,
+  liveStaleMinutesMax,
+} from '../../src/core/limit.ts'
 import type {
   ActiveSession,
   EndedTrace,
   LiveData,
   LiveError,
   LiveGauge,
+  LiveSnapshot,
   Minute,
   ProcessRunning,
+  Push,
   RecentBatch,
 } from '../../src/core/live.ts'
 import type { RunningCall } from '../../src/core/record.ts'
 import type { Window } from '../../src/core/window.ts'
+
+// What the live view knows. Pushes are absolute and carry a revision, so every part of the state keeps the revision
+// that said it and only a greater one replaces it: pushes that come late, twice or never lead to the same view.
 
 /** How far what is shown can be trusted to be now. Only `live` may be called live. */
 export type LiveStatus = 'connecting' | 'live' | 'degraded' | 'reconnecting' | 'paused'
@@ -21,7 +33,10 @@ export type RunningTrace = RunningCall & {
   readonly environment: string
 }
 
-/** The live state as the pages show it. Lists of ended traces and errors are newest first, seconds oldest first. */
+/** A minute (seconds since the epoch) that the minute parts know better, and the revision that said so. */
+export type StaleMinute = { readonly minute: number; readonly rev: string }
+
+/** The live state as the pages show it. */
 export type LiveView = {
   readonly status: LiveStatus
   /** Whether `status` is `live`. */
@@ -32,12 +47,15 @@ export type LiveView = {
   readonly rev: string | null
   /** The servers' clock when the newest of it was said. */
   readonly at_us: number
+  /** Oldest first. A second in which nothing ended is absent. */
   readonly seconds: readonly Window[]
+  /** Of the last snapshot, oldest first. */
   readonly minutes: readonly Minute[]
-  /** By start, the oldest first. */
+  /** The oldest first. */
   readonly running: readonly RunningTrace[]
   /** The true number, which may exceed the list. */
   readonly running_total: number
+  /** Newest first, like the errors. */
   readonly ended: readonly EndedTrace[]
   readonly errors: readonly LiveError[]
   readonly sessions: readonly ActiveSession[]
@@ -48,7 +66,170 @@ export type LiveView = {
   readonly last_received_at_us: number | null
   /** Whether anything but the demo ever sent. */
   readonly real: boolean
-  /** Minutes (seconds since the epoch) that the minute parts know better than the seconds. */
-  readonly stale: readonly number[]
-  readonly processes: readonly ProcessRunning[]
+  readonly stale: readonly StaleMinute[]
+  /** The servers' clock minus this machine's, in µs, as of the last snapshot. */
+  readonly skew_us: number
+}
+
+type Revised<T> = { readonly rev: string; readonly value: T }
+
+/** What the snapshots and pushes so far add up to. */
+export type LiveState = {
+  readonly rev: string | null
+  readonly at_us: number
+  readonly seconds: ReadonlyMap<number, Revised<Window>>
+  readonly processes: ReadonlyMap<string, ProcessRunning>
+  readonly ended: ReadonlyMap<string, Revised<EndedTrace>>
+  readonly errors: ReadonlyMap<string, Revised<LiveError>>
+  /** Revision by minute. */
+  readonly stale: ReadonlyMap<number, string>
+  /** The newest snapshot, for what only snapshots say. */
+  readonly snapshot: LiveSnapshot | null
+}
+
+const firstRev = '0-0'
+
+export const emptyLive: LiveState = {
+  rev: null,
+  at_us: 0,
+  seconds: new Map(),
+  processes: new Map(),
+  ended: new Map(),
+  errors: new Map(),
+  stale: new Map(),
+  snapshot: null,
+}
+
+/** Negative, zero or positive as `a` is older, the same or newer: `<ms>-<n>` as two numbers. */
+export function compareRevs(a: string, b: string): number {
+  const [aMs = 0, aN = 0] = a.split('-').map(Number)
+  const [bMs = 0, bN = 0] = b.split('-').map(Number)
+  return aMs - bMs || aN - bN
+}
+
+/** The state with a snapshot in it. What pushes said meanwhile stays where it is newer. */
+export function withSnapshot(state: LiveState, snapshot: LiveSnapshot): LiveState {
+  const merged = merge(state, { ...snapshot, rev: snapshot.rev ?? firstRev, windows: snapshot.seconds, stale: [] })
+  const newest = state.snapshot !== null && state.snapshot.at_us > snapshot.at_us ? state.snapshot : snapshot
+  return { ...merged, rev: merged.rev === firstRev ? null : merged.rev, snapshot: newest }
+}
+
+export function withPush(state: LiveState, push: Push): LiveState {
+  return merge(state, push)
+}
+
+/** The view of a state. */
+export function liveViewOf(state: LiveState, status: LiveStatus, skew_us = 0): LiveView {
+  const { snapshot } = state
+  const processes = [...state.processes.values()]
+  const running = runningOf(processes)
+  const unlisted = processes.reduce((sum, { total, list }) => sum + Math.max(0, total - list.length), 0)
+  return {
+    status,
+    live: status === 'live',
+    degraded: snapshot?.degraded ?? false,
+    rev: state.rev,
+    at_us: state.at_us,
+    seconds: [...state.seconds.values()].map(({ value }) => value).sort((a, b) => a.second - b.second),
+    minutes: snapshot?.minutes ?? [],
+    running,
+    running_total: running.length + unlisted,
+    ended: newestOf(state.ended, 'trace_id', liveEndedMax),
+    errors: newestOf(state.errors, 'error_id', liveErrorsMax),
+    sessions: snapshot?.sessions ?? [],
+    gauges: snapshot?.gauges ?? [],
+    batches: snapshot?.batches ?? [],
+    ingest_lag_ms: snapshot?.ingest_lag_ms ?? null,
+    gaps: snapshot?.gaps ?? { processes: 0, missing: 0, dropped: 0 },
+    last_received_at_us: lastReceivedOf(processes, snapshot?.last_received_at_us ?? null),
+    real: snapshot?.real ?? false,
+    stale: [...state.stale].map(([minute, rev]) => ({ minute, rev })).sort((a, b) => a.minute - b.minute),
+    skew_us,
+  }
+}
+
+/** One entry a trace, the one that started latest; the oldest start first. */
+export function runningOf(processes: readonly ProcessRunning[]): RunningTrace[] {
+  const found = new Map<string, RunningTrace>()
+  for (const { process, service, environment, list } of processes) {
+    for (const call of list) {
+      const other = found.get(call.trace_id)
+      const later = other === undefined || compareStarts(other, { ...call, process }) < 0
+      if (later) found.set(call.trace_id, { ...call, process, service, environment })
+    }
+  }
+  return [...found.values()].sort(compareStarts)
+}
+
+type Told = Pick<Push, 'rev' | 'at_us' | 'windows' | 'running' | 'ended' | 'errors' | 'stale'>
+
+function merge(state: LiveState, told: Told): LiveState {
+  const { rev } = told
+  const at_us = Math.max(state.at_us, told.at_us)
+  const seconds = new Map(state.seconds)
+  for (const window of told.windows) revise(seconds, window.second, { rev, value: window })
+  const ended = new Map(state.ended)
+  for (const trace of told.ended) revise(ended, trace.trace_id, { rev, value: trace })
+  const errors = new Map(state.errors)
+  for (const error of told.errors) revise(errors, error.error_id, { rev, value: error })
+  const processes = new Map(state.processes)
+  for (const process of told.running) {
+    const known = processes.get(process.process)
+    if (known === undefined || known.seq < process.seq) processes.set(process.process, process)
+  }
+  const stale = new Map(state.stale)
+  for (const minute of told.stale) if (compareRevs(stale.get(minute) ?? firstRev, rev) < 0) stale.set(minute, rev)
+  return {
+    rev: state.rev === null || compareRevs(state.rev, rev) < 0 ? rev : state.rev,
+    at_us,
+    seconds: onlyIf(seconds, (_, second) => second >= Math.floor(at_us / 1e6) - liveSecondsKept),
+    processes: onlyIf(processes, ({ received_at_us }) => received_at_us >= at_us - interruptedSecondsMin * 1e6),
+    ended: newest(ended, liveEndedMax),
+    errors: newest(errors, liveErrorsMax),
+    stale: onlyIf(stale, (_, minute) => minute >= Math.floor(at_us / 1e6) - liveStaleMinutesMax * 60),
+    snapshot: state.snapshot,
+  }
+}
+
+function revise<K, T>(known: Map<K, Revised<T>>, key: K, said: Revised<T>): void {
+  const before = known.get(key)
+  if (before === undefined || compareRevs(before.rev, said.rev) < 0) known.set(key, said)
+}
+
+function onlyIf<K, T>(map: ReadonlyMap<K, T>, wanted: (value: T, key: K) => boolean): Map<K, T> {
+  return new Map([...map].filter(([key, value]) => wanted(value, key)))
+}
+
+type Timed = { readonly at_us: number }
+
+function newest<T extends Timed>(map: ReadonlyMap<string, Revised<T>>, max: number): Map<string, Revised<T>> {
+  if (map.size <= max) return new Map(map)
+  return new Map([...map].sort(([aId, a], [bId, b]) => compareNewest(aId, a.value, bId, b.value)).slice(0, max))
+}
+
+function newestOf<Id extends string, T extends Timed & { readonly [id in Id]: string }>(
+  map: ReadonlyMap<string, Revised<T>>,
+  id: Id,
+  max: number,
+): T[] {
+  const values = [...map.values()].map(({ value }) => value)
+  return values.sort((a, b) => compareNewest(a[id], a, b[id], b)).slice(0, max)
+}
+
+function compareNewest(aId: string, a: Timed, bId: string, b: Timed): number {
+  return b.at_us - a.at_us || (aId < bId ? -1 : aId > bId ? 1 : 0)
+}
+
+type Started = Pick<RunningTrace, 'start_us' | 'process' | 'span_id'>
+
+/** By start; what starts at once, by process and span, so that the order does not depend on who was heard first. */
+function compareStarts(a: Started, b: Started): number {
+  if (a.start_us !== b.start_us) return a.start_us - b.start_us
+  const left = `${a.process} ${a.span_id}`
+  const right = `${b.process} ${b.span_id}`
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+function lastReceivedOf(processes: readonly ProcessRunning[], stored: number | null): number | null {
+  return processes.reduce<number | null>((last, { received_at_us }) => Math.max(last ?? 0, received_at_us), stored)
 }
