@@ -12,6 +12,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'start the embedded stack and say where it listens',
     register: async () => (await import('./start.ts')).registerStart,
   },
+  open: {
+    description: 'print a link to the dashboard that signs in, once',
+    register: async () => (await import('./open.ts')).registerOpen,
+  },
   wrap: {
     description: 'run an MCP server (stdio) and record every request to it',
     register: async () => (await import('./wrap.ts')).registerWrap,

@@ -22,7 +22,7 @@ export function registerStart(program: Command): void {
     .option('--no-demo', 'no traffic of our own while the store is empty')
     .option('--port <n>', 'port to listen on, 0 for any free one (default: PORT, or 8080)', parsePort)
     .option('--host <address>', 'address to listen on (default: HOST, or 127.0.0.1)')
-    .option('--json', 'say where it listens as one JSON object: url, env_path, pid')
+    .option('--json', 'say where it listens as one JSON object: url, env_path, pid, open_url')
     .option('--data-dir <path>', 'where everything is kept (default: TELLTALE_DATA_DIR, or .telltale of the clone)')
     .addHelpText('after', '\nTELLTALE_DATABASE_URL takes a PostgreSQL server in place of the embedded one.')
     .addHelpText('after', 'TELLTALE_ALLOWED_HOSTS (comma list) lets requests name further hosts.')
@@ -65,7 +65,7 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
     ...(env.TELLTALE_DATABASE_URL ? { databaseUrl: env.TELLTALE_DATABASE_URL } : {}),
   })
   try {
-    say(stack, options.json === true)
+    await say(stack, options.json === true)
     const demo = options.demo ? await startDemoWhileEmpty(stack, stopped) : null
     if (!stopped.aborted) await new Promise((resolve) => stopped.addEventListener('abort', resolve, { once: true }))
     await demo?.stop()
@@ -74,13 +74,28 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
   }
 }
 
-function say({ url, envPath }: Stack, json: boolean): void {
+async function say({ url, env, envPath }: Stack, json: boolean): Promise<void> {
   const command = `node ${nearPath(fileURLToPath(new URL('../../bin/telltale.mjs', import.meta.url)))}`
   log(`keys and addresses are in ${nearPath(envPath)}`)
   log(`record an MCP server (stdio): ${command} wrap -- CMD ARGS...`)
   log(`follow its calls: ${command} tail`)
-  const ready = json ? JSON.stringify({ url, env_path: envPath, pid: process.pid }) : `telltale ready ${url}`
-  process.stdout.write(`${ready}\n`)
+  if (!json) process.stdout.write(`telltale ready ${url}\n`)
+  const openUrl = await signInUrl(env)
+  if (json) process.stdout.write(`${JSON.stringify({ url, env_path: envPath, pid: process.pid, open_url: openUrl })}\n`)
+  // On standard error alone: standard output often goes to a log, and this signs in.
+  if (openUrl !== null && !json)
+    log(`open ${openUrl}  (signs in once, within ten minutes; \`telltale open\` makes another)`)
+}
+
+/** Null when no link could be made: everything else works without one. */
+async function signInUrl(env: Stack['env']): Promise<string | null> {
+  try {
+    const { createSignInLink } = await import('./open.ts')
+    return (await createSignInLink(env)).url
+  } catch (error) {
+    log(error instanceof Error ? error.message : String(error))
+    return null
+  }
 }
 
 /** As short as it can be typed here. */

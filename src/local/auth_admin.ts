@@ -31,7 +31,7 @@ import { RestError } from './rest_error.ts'
 
 /** What only the project's secret key opens: the list of users, and links that sign them in. */
 export function adminApp(scope: AuthScope, keys: ProjectKeys): Hono {
-  const { database, clock } = scope
+  const { database } = scope
   const app = new Hono()
   app.use(requireSecretKey(keys))
   app.post('/generate_link', (context) => createLink(context, scope))
