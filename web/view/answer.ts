@@ -85,7 +85,8 @@ export type TraceRow = {
   readonly tokens_in: number | null
   readonly tokens_out: number | null
   readonly span_count: number
-  readonly spans_dropped: boolean
+  /** How many were not kept, for it had too many already. */
+  readonly spans_dropped: number
   readonly layers: Breakdown
   readonly process: string | null
   readonly service: string | null
