@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { selfTimesOf } from '../src/core/breakdown.ts'
+import { waterfallRowsDrawnMax, waterfallShapesMax } from '../src/core/limit.ts'
 import type { StoredSpan, StoredSpans } from '../src/core/trace.ts'
 import type { SpanRow } from '../web/view/answer.ts'
-import { barOf, rowsDrawnMax, rowWindowOf, scrollTopFor, selfBarsOf, ticksOf } from '../web/view/waterfall_axis_view.ts'
+import { barOf, rowWindowOf, scrollTopFor, selfBarsOf, ticksOf } from '../web/view/waterfall_axis_view.ts'
 import { unseenParentId, visibleNodesOf, type WaterfallNode, waterfallOf } from '../web/view/waterfall_view.ts'
 import { arbitraryStoredSpans, fixtureBaseUs, fixtureProcesses, spanIdOf } from './span_fixture.ts'
 
@@ -183,9 +184,9 @@ for (const [name, parentOf] of Object.entries(shapes)) {
     expect(performance.now() - began).toBeLessThan(1_000)
     expect(waterfall.nodes.length).toBeGreaterThanOrEqual(10_000)
     const drawn = rowWindowOf({ scrollTop: 99_999, height: 5_000, rowHeight: 28, rows: waterfall.nodes.length })
-    expect(drawn.end - drawn.first).toBeLessThanOrEqual(rowsDrawnMax)
+    expect(drawn.end - drawn.first).toBeLessThanOrEqual(waterfallRowsDrawnMax)
     for (const node of waterfall.nodes.slice(0, 50)) {
-      expect(selfBarsOf(waterfall, node).length).toBeLessThanOrEqual(500)
+      expect(selfBarsOf(waterfall, node).length).toBeLessThanOrEqual(waterfallShapesMax)
     }
   })
 }

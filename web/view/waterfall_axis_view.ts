@@ -1,3 +1,4 @@
+import { waterfallRowsDrawnMax, waterfallShapesMax } from '../../src/core/limit.ts'
 import type { Waterfall, WaterfallNode } from './waterfall_view.ts'
 
 // From times to percent of the axis, and from a scroll position to the lines that are drawn.
@@ -11,9 +12,7 @@ export type Tick = { readonly x: number; readonly us: number }
 /** Thinner than this a bar could not be seen. */
 const widthMin = 0.2
 /** Parts nearer than this are drawn as one, so that a span with thousands of children is some hundreds of shapes. */
-const gapMin = 0.2
-/** However tall the screen: more lines than this are never in the page. */
-export const rowsDrawnMax = 160
+const gapMin = 100 / waterfallShapesMax
 const rowsBeyond = 12
 
 type Axis = Pick<Waterfall, 'start' | 'end'>
@@ -29,7 +28,7 @@ export function barOf(axis: Axis, node: Pick<WaterfallNode, 'start' | 'end'>): S
   }
 }
 
-/** The parts of a bar in which the span itself worked; at most 500, see `gapMin`. */
+/** The parts of a bar in which the span itself worked; at most `waterfallShapesMax`. */
 export function selfBarsOf(axis: Axis, node: Pick<WaterfallNode, 'selfParts'>): readonly Stretch[] {
   const length = axis.end - axis.start
   if (length <= 0) return node.selfParts.length === 0 ? [] : [{ x: 0, width: 100 }]
@@ -60,7 +59,7 @@ export function ticksOf(axis: Axis, countMax: number): readonly Tick[] {
   return ticks
 }
 
-/** Which lines to draw: [first, end) of `rows`, those in view and a few beyond, never more than `rowsDrawnMax`. Heights in px. */
+/** Which lines to draw: [first, end) of `rows`, those in view and a few beyond, never more than `waterfallRowsDrawnMax`. Heights in px. */
 export function rowWindowOf(view: {
   readonly scrollTop: number
   readonly height: number
@@ -70,7 +69,7 @@ export function rowWindowOf(view: {
   const { height, rowHeight, rows } = view
   const top = Math.max(0, Math.min(view.scrollTop, rows * rowHeight - height))
   const first = Math.max(0, Math.floor(top / rowHeight) - rowsBeyond)
-  const count = Math.min(rowsDrawnMax, Math.ceil(Math.max(0, height) / rowHeight) + 2 * rowsBeyond + 1)
+  const count = Math.min(waterfallRowsDrawnMax, Math.ceil(Math.max(0, height) / rowHeight) + 2 * rowsBeyond + 1)
   return { first, end: Math.min(rows, first + count) }
 }
 

@@ -1,0 +1,29 @@
+import type { Page } from './answer.ts'
+
+// A list that is read page by page and whose first page is read again as it grows.
+
+/** The first page asked again, and behind it what was loaded before. Where the two do not meet, only the first page. */
+export function refreshedPage<Row>(
+  loaded: Page<Row> | null,
+  first: Page<Row>,
+  idOf: (row: Row) => string,
+  rowsMax: number,
+): Page<Row> {
+  if (loaded === null || first.next === null) return first
+  const fresh = new Set(first.rows.map(idOf))
+  if (!loaded.rows.some((row) => fresh.has(idOf(row)))) return first
+  const older = loaded.rows.filter((row) => !fresh.has(idOf(row)))
+  return older.length === 0 ? first : { rows: [...first.rows, ...older].slice(0, rowsMax), next: loaded.next }
+}
+
+/** What was loaded, and the page after it. */
+export function extendedPage<Row>(
+  loaded: Page<Row>,
+  page: Page<Row>,
+  idOf: (row: Row) => string,
+  rowsMax: number,
+): Page<Row> {
+  const known = new Set(loaded.rows.map(idOf))
+  const rows = [...loaded.rows, ...page.rows.filter((row) => !known.has(idOf(row)))].slice(0, rowsMax)
+  return { rows, next: rows.length >= rowsMax ? null : page.next }
+}
