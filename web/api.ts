@@ -10,6 +10,7 @@ import type {
   TraceDetail,
   TraceRow,
 } from './view/answer.ts'
+import type { SignInRefusal } from './view/sign_in_text.ts'
 
 // The only file that touches the network, and the only one that knows whose services answer.
 
@@ -29,9 +30,6 @@ export class ApiError extends Error {
     this.retryable = status === 0 || status === 408 || status === 429 || status >= 500
   }
 }
-
-/** Why nobody was signed in: a code that was used or is too old, a wrong password, no right to read, or no connection. */
-export type SignInRefusal = 'code' | 'password' | 'limit' | 'unreachable'
 
 /** What a subscription tells. `onDown` comes once, and then nothing more. */
 export type ChannelListener = {
