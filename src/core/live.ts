@@ -1,5 +1,5 @@
-import type { Breakdown } from './breakdown.ts'
 import type { RunningCall } from './record.ts'
+import type { Breakdown } from './trace.ts'
 import type { Series, Window } from './window.ts'
 
 // What is hot: the stream of recent batches, what is pushed to the pages that watch, and what a page opens with.
