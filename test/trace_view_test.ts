@@ -190,7 +190,7 @@ test('outcomeViewOf() gives every outcome a word and a shape, and failures the c
   expect(failed).toEqual(['tool_error', 'server_fault', 'timeout', 'interrupted'])
   const shapeOfTone = new Map(views.map(({ tone, path }) => [tone, path]))
   expect(new Set(shapeOfTone.values()).size).toBe(shapeOfTone.size)
-  expect(outcomeViewOf(null, true).word).toBe('running')
+  expect(outcomeViewOf(null, true).word).toBe('Running')
   expect(outcomeViewOf('<b>', false)).toMatchObject({ word: '<b>', tone: 'muted' })
 })
 

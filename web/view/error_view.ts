@@ -127,3 +127,16 @@ function lineOfError(error: LiveError): ErrorLine {
 function byLast(a: ErrorLine, b: ErrorLine): number {
   return b.lastUs - a.lastUs || (a.fingerprint < b.fingerprint ? 1 : -1)
 }
+
+/** Whether a text is more than a few lines, so that it is cut at first. */
+export function isLongText(text: string): boolean {
+  return text.length > cutCharactersMax || text.split('\n', cutLinesMax + 1).length > cutLinesMax
+}
+
+/** What of a text is in the page: all, or no more than the few lines of it that are seen. */
+export function textShownOf(text: string, whole: boolean): string {
+  return whole || text.length <= cutCharactersMax ? text : `${text.slice(0, cutCharactersMax).toWellFormed()}…`
+}
+
+const cutCharactersMax = 600
+const cutLinesMax = 4

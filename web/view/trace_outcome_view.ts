@@ -1,4 +1,5 @@
 import { isFailure, type Outcome } from '../../src/core/outcome.ts'
+import { outcomeText } from './filter_text.ts'
 
 /** How an outcome looks: a word, a colour and a shape, so that the colour never stands alone. */
 export type OutcomeView = {
@@ -17,17 +18,12 @@ const shapes = {
   running: 'M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10zM6 3.2a2.8 2.8 0 1 1 0 5.6a2.8 2.8 0 1 1 0-5.6z',
 } as const
 
-const words: ReadonlyMap<string, string> = new Map([
-  ['tool_error', 'tool error'],
-  ['caller_fault', 'caller fault'],
-  ['server_fault', 'server fault'],
-])
 const warned: ReadonlySet<string> = new Set(['empty', 'truncated', 'caller_fault'])
 
 /** `running` is said of what has no end yet. An outcome that nobody told is none. */
 export function outcomeViewOf(outcome: string | null | undefined, running: boolean): OutcomeView {
   const tone = toneOf(outcome ?? null, running)
-  const word = running ? 'running' : outcome ? (words.get(outcome) ?? outcome) : 'not told'
+  const word = running ? 'Running' : outcome ? outcomeText(outcome) : 'Not told'
   return { word, tone, path: shapes[tone] }
 }
 
