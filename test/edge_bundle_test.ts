@@ -20,7 +20,8 @@ test.each(['ingest', 'tick'])(
     expect(warnings).toEqual([])
     const text = outputFiles[0]?.text ?? ''
     expect(text).toContain('Deno.serve')
-    expect(text).not.toMatch(/\bfrom\s*["']node:|\brequire\(["']node:|\bnew Function\(|\beval\(/)
+    // Methods called eval are no eval: the client of Redis has one, for scripts that run over there.
+    expect(text).not.toMatch(/\bfrom\s*["']node:|\brequire\(["']node:|\bnew Function\(|(?<!\.|async )\beval\(/)
   },
 )
 

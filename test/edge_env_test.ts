@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { readEdgeEnv } from '../functions/store/edge_env.ts'
-import { embeddedFlushMs, hostedFlushMs } from '../src/core/limit.ts'
+import { embeddedFlushMs, hostedFlushMs, hostedPushMs, pushMsMin } from '../src/core/limit.ts'
 
 const url = 'https://project.supabase.co'
 const read = (env: Record<string, string>) => readEdgeEnv((name) => env[name])
@@ -18,14 +18,30 @@ test.each<[string, Record<string, string>, string]>([
   ['the legacy key beside an empty list', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ', SUPABASE_SECRET_KEYS: '{}' }, 'eyJ'],
   ['the legacy key beside what is no JSON', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ', SUPABASE_SECRET_KEYS: '{' }, 'eyJ'],
 ])('readEdgeEnv() takes %s', (_, env, secretKey) => {
-  expect(read({ SUPABASE_URL: `${url}/`, ...env })).toEqual({ url, secretKey, flushMs: hostedFlushMs })
+  const rest = { flushMs: hostedFlushMs, redis: null, pushMs: hostedPushMs }
+  expect(read({ SUPABASE_URL: `${url}/`, ...env })).toEqual({ url, secretKey, ...rest })
 })
 
 test('readEdgeEnv() takes the pace from TELLTALE_FLUSH_MS when it is one', () => {
   const env = { SUPABASE_URL: url, SUPABASE_SECRET_KEY: 'k' }
   expect(read({ ...env, TELLTALE_FLUSH_MS: '250' }).flushMs).toBe(embeddedFlushMs)
-  for (const text of ['', '0', '-1', 'soon', '1e9.5']) {
+  expect(read({ ...env, TELLTALE_PUSH_MS: '250' }).pushMs).toBe(pushMsMin)
+  for (const text of ['', '0', '-1', 'soon', '1e9.5', '249']) {
     expect(read({ ...env, TELLTALE_FLUSH_MS: text }).flushMs).toBe(hostedFlushMs)
+    expect(read({ ...env, TELLTALE_PUSH_MS: text }).pushMs).toBe(hostedPushMs)
+  }
+})
+
+test('readEdgeEnv() takes the address and the token of Redis, both or neither', () => {
+  const env = { SUPABASE_URL: url, SUPABASE_SECRET_KEY: 'k' }
+  const redis = { UPSTASH_REDIS_REST_URL: 'https://eu1.upstash.io/', UPSTASH_REDIS_REST_TOKEN: 'tok' }
+  expect(read({ ...env, ...redis }).redis).toEqual({ url: 'https://eu1.upstash.io', token: 'tok' })
+  expect(read({ ...env, ...redis, UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:8080/redis' }).redis?.url).toBe(
+    'http://127.0.0.1:8080/redis',
+  )
+  const broken = [{ UPSTASH_REDIS_REST_URL: '' }, { UPSTASH_REDIS_REST_TOKEN: '' }, { UPSTASH_REDIS_REST_URL: 'eu1' }]
+  for (const changes of broken) {
+    expect(() => read({ ...env, ...redis, ...changes })).toThrow('UPSTASH_REDIS_REST_TOKEN are set')
   }
 })
 

@@ -1,4 +1,5 @@
 import { culpritOf, fingerprintOf } from '../../src/core/fingerprint.ts'
+import type { HotSource } from '../../src/core/hot_batch.ts'
 import { batchRecordsMax, nameBytesMax, watchedFlushMs } from '../../src/core/limit.ts'
 import type { Ack, Batch, ConnectionEvent, ErrorRecord, Gauge, Message, Span } from '../../src/core/record.ts'
 import { traceRowOf } from '../../src/core/trace.ts'
@@ -18,7 +19,12 @@ export type Arrival = {
   readonly flushMs: number
 }
 
-export type Acceptance = { readonly ack: Ack; readonly tickDue: boolean }
+export type Acceptance = {
+  readonly ack: Ack
+  readonly tickDue: boolean
+  /** What the live view is to know of the batch; null of one that was stored before. */
+  readonly hot: HotSource | null
+}
 
 /**
  * Stores a parsed batch and answers its ack; when this returns, the batch is committed. Days without a partition are
@@ -26,7 +32,8 @@ export type Acceptance = { readonly ack: Ack; readonly tickDue: boolean }
  * @throws StoreError
  */
 export async function acceptBatch(parsed: ParsedBatch, arrival: Arrival, store: BatchStore): Promise<Acceptance> {
-  const rows = batchRowsOf(parsed, arrival)
+  const batch = redactBatch(parsed.batch)
+  const rows = rowsOf(batch, parsed, arrival)
   const reply = await ingest(rows, store)
   const ack: Ack = {
     batch_id: rows.batch_id,
@@ -37,7 +44,20 @@ export async function acceptBatch(parsed: ParsedBatch, arrival: Arrival, store: 
     watched: reply.watched,
     records_max: batchRecordsMax,
   }
-  return { ack, tickDue: reply.tick_due }
+  return { ack, tickDue: reply.tick_due, hot: reply.status === 'stored' ? hotSourceOf(batch, rows, reply) : null }
+}
+
+function hotSourceOf(batch: Batch, rows: BatchRows, reply: IngestReply): HotSource {
+  return {
+    batch,
+    traces: rows.traces,
+    errors: rows.errors,
+    records: Object.values(reply.accepted).reduce((sum, n) => sum + n, 0),
+    renamed: reply.renamed,
+    receivedAtUs: rows.received_at_us,
+    sentAtUs: rows.sent_at_us,
+    flushMs: rows.flush_ms,
+  }
 }
 
 async function ingest(rows: BatchRows, store: BatchStore): Promise<IngestReply> {
@@ -52,7 +72,10 @@ async function ingest(rows: BatchRows, store: BatchStore): Promise<IngestReply> 
 
 /** What the store keeps of a batch: redacted, its spans gathered into traces, its metrics into minutes. */
 export function batchRowsOf(parsed: ParsedBatch, arrival: Arrival): BatchRows {
-  const batch = redactBatch(parsed.batch)
+  return rowsOf(redactBatch(parsed.batch), parsed, arrival)
+}
+
+function rowsOf(batch: Batch, parsed: Pick<ParsedBatch, 'accepted' | 'rejected'>, arrival: Arrival): BatchRows {
   const byType = sorted(batch)
   return {
     batch_id: batch.batch_id,

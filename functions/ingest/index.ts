@@ -1,6 +1,8 @@
 import { ingestApp } from '../route/ingest.ts'
 import { readEdgeEnv } from '../store/edge_env.ts'
 import { PostgresStore } from '../store/postgres.ts'
+import { RealtimeChannel } from '../store/realtime.ts'
+import { UpstashHotStore } from '../store/redis.ts'
 import { tickNudge } from '../store/tick_nudge.ts'
 
 declare const Deno: {
@@ -11,13 +13,17 @@ declare const Deno: {
 declare const EdgeRuntime: { waitUntil(work: Promise<unknown>): void } | undefined
 
 const env = readEdgeEnv((name) => Deno.env.get(name))
+const background = (work: Promise<unknown>) => {
+  if (typeof EdgeRuntime !== 'undefined') EdgeRuntime.waitUntil(work)
+}
 const app = ingestApp({
   store: new PostgresStore(env),
   clock: () => Date.now() * 1_000,
   flushMs: env.flushMs,
-  nudge: tickNudge(env, (work) => {
-    if (typeof EdgeRuntime !== 'undefined') EdgeRuntime.waitUntil(work)
-  }),
+  nudge: tickNudge(env, background),
+  ...(env.redis === null ? {} : { hot: new UpstashHotStore(env.redis), channel: new RealtimeChannel(env) }),
+  pushMs: env.pushMs,
+  background,
 })
 
 Deno.serve((request) => app.fetch(request))

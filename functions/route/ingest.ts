@@ -1,11 +1,13 @@
 import { Hono } from 'hono'
 import { requestId } from 'hono/request-id'
-import { ingestsInFlightMax } from '../../src/core/limit.ts'
+import { type HotSource, hotBatchOf } from '../../src/core/hot_batch.ts'
+import { hostedPushMs, ingestsInFlightMax } from '../../src/core/limit.ts'
 import { openApiDocument } from '../../src/wire/openapi.ts'
 import { parseBatch } from '../../src/wire/parse_batch.ts'
 import { acceptBatch } from '../action/accept_batch.ts'
 import { keyChecker } from '../action/check_key.ts'
-import { type BatchStore, StoreError } from '../store/port.ts'
+import { livePusher } from '../action/push_live.ts'
+import { type BatchStore, type HotStore, type PushChannel, StoreError } from '../store/port.ts'
 import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
 import { type ProblemStatus, problem } from './problem.ts'
 import { readBody } from './read_body.ts'
@@ -18,14 +20,24 @@ export type IngestDependencies = {
   readonly flushMs: number
   /** Starts a tick in the background; called after a batch whose store says that one is due. */
   readonly nudge?: () => void
+  /** The hot tier; without it nothing is pushed. */
+  readonly hot?: HotStore
+  /** Where pushes go; without it the hot tier is only written. */
+  readonly channel?: PushChannel
+  /** The least time between two pushes, in ms. */
+  readonly pushMs?: number
+  /** Keeps alive what goes on after the answer, where a platform would end it. */
+  readonly background?: (work: Promise<unknown>) => void
   readonly log?: EdgeLog
 }
 
 type Env = { Variables: { requestId: string } }
 
 /** `POST /ingest` takes batches, `GET /ingest/openapi.json` documents it. Every failure is a problem document. */
-export function ingestApp({ store, clock, flushMs, nudge, log = consoleLog }: IngestDependencies): Hono<Env> {
+export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
+  const { store, clock, flushMs, nudge, log = consoleLog } = dependencies
   const checkKey = keyChecker(store, clock)
+  const afterAck = liveWriter(dependencies, log)
   const app = new Hono<Env>({ strict: false }).basePath('/ingest')
   let inFlight = 0
 
@@ -47,7 +59,7 @@ export function ingestApp({ store, clock, flushMs, nudge, log = consoleLog }: In
       const parsed = parseBatch(body.value, receivedAtUs)
       if (!parsed.ok) return problem(c, parsed.error.status, parsed.error.detail)
       const sentAtUs = sentAtOf(c.req.header('telltale-sent-at'))
-      const { ack, tickDue } = await acceptBatch(
+      const { ack, tickDue, hot } = await acceptBatch(
         parsed.value,
         { keyId: key.value, sentAtUs, receivedAtUs, flushMs },
         store,
@@ -60,6 +72,7 @@ export function ingestApp({ store, clock, flushMs, nudge, log = consoleLog }: In
           log({ request_id: c.get('requestId'), what: 'nudge', detail: originOf(error) })
         }
       }
+      if (hot !== null) afterAck(hot, ack.watched)
       return c.json(ack)
     } finally {
       inFlight -= 1
@@ -76,6 +89,29 @@ export function ingestApp({ store, clock, flushMs, nudge, log = consoleLog }: In
     return problem(c, status, detail)
   })
   return app
+}
+
+/** Begins the hot write and the push of a stored batch. The ack neither waits for them nor fails with them. */
+function liveWriter({ hot, channel, pushMs = hostedPushMs, clock, background }: IngestDependencies, log: EdgeLog) {
+  if (hot === undefined) return () => {}
+  const warn = (what: string, error: unknown) =>
+    log({ request_id: '', what, detail: error instanceof StoreError ? error.message : originOf(error) })
+  const push = livePusher({ hot, channel: channel ?? null, pushMs, clock, warn })
+
+  async function write(source: HotSource, watched: boolean): Promise<void> {
+    // Not before the answer is on its way: summing up a full batch takes some milliseconds.
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    await push(hotBatchOf(source), watched)
+  }
+
+  return (source: HotSource, watched: boolean): void => {
+    const work = write(source, watched).catch((error: unknown) => warn('hot batch', error))
+    try {
+      background?.(work)
+    } catch (error) {
+      warn('background', error)
+    }
+  }
 }
 
 /** The store's failures as answers. A missing partition that was made and is still missing is the store's fault. */

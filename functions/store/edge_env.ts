@@ -1,4 +1,4 @@
-import { embeddedFlushMs, hostedFlushMs } from '../../src/core/limit.ts'
+import { embeddedFlushMs, hostedFlushMs, hostedPushMs, pushMsMin } from '../../src/core/limit.ts'
 import { assert } from '../../src/core/result.ts'
 
 /** What an edge function needs to know of its project. */
@@ -9,12 +9,17 @@ export type EdgeEnv = {
   readonly secretKey: string
   /** How long a reporter that nobody watches waits between batches, in ms. */
   readonly flushMs: number
+  /** Where the hot tier is; null: there is none, and nothing is pushed. The token is never logged. */
+  readonly redis: { readonly url: string; readonly token: string } | null
+  /** The least time between two pushes, in ms. */
+  readonly pushMs: number
 }
 
 /**
  * Reads the environment that Supabase gives its functions, and the embedded stack its own. Names, first one wins:
  * SUPABASE_SECRET_KEYS (JSON, the key named `default` or else the first), SUPABASE_SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY.
- * Throws when the address or the key is missing: nothing can be served without them.
+ * UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN name the hot tier, TELLTALE_FLUSH_MS and TELLTALE_PUSH_MS the pace.
+ * Throws when the address or the key is missing, for nothing can be served without them, or of Redis only one is there.
  */
 export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv {
   const url = read('SUPABASE_URL') ?? ''
@@ -22,7 +27,22 @@ export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv
   const secretKey =
     secretOf(read('SUPABASE_SECRET_KEYS')) || read('SUPABASE_SECRET_KEY') || read('SUPABASE_SERVICE_ROLE_KEY') || ''
   assert(secretKey !== '', 'SUPABASE_SECRET_KEYS, SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is set')
-  return { url: url.replace(/\/+$/, ''), secretKey, flushMs: flushOf(read('TELLTALE_FLUSH_MS')) }
+  return {
+    url: url.replace(/\/+$/, ''),
+    secretKey,
+    flushMs: paceOf(read('TELLTALE_FLUSH_MS'), embeddedFlushMs, hostedFlushMs),
+    redis: redisOf(read('UPSTASH_REDIS_REST_URL') ?? '', read('UPSTASH_REDIS_REST_TOKEN') ?? ''),
+    pushMs: paceOf(read('TELLTALE_PUSH_MS'), pushMsMin, hostedPushMs),
+  }
+}
+
+function redisOf(url: string, token: string): EdgeEnv['redis'] {
+  if (url === '' && token === '') return null
+  assert(
+    /^https?:\/\/[^\s#?]+$/.test(url) && token !== '',
+    'UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN are set',
+  )
+  return { url: url.replace(/\/+$/, ''), token }
 }
 
 function secretOf(json: string | undefined): string | null {
@@ -37,7 +57,7 @@ function secretOf(json: string | undefined): string | null {
   }
 }
 
-function flushOf(text: string | undefined): number {
+function paceOf(text: string | undefined, msMin: number, otherwise: number): number {
   const ms = Number(text ?? '')
-  return Number.isInteger(ms) && ms >= embeddedFlushMs ? ms : hostedFlushMs
+  return Number.isInteger(ms) && ms >= msMin ? ms : otherwise
 }

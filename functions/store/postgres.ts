@@ -10,6 +10,7 @@ import {
   type TickStep,
   type TickStore,
 } from './port.ts'
+import { secretHeaders } from './secret_header.ts'
 
 /** The tables of the operator's own project live in `public`; ours never do. */
 const schema = 'telltale'
@@ -81,16 +82,10 @@ export class PostgresStore implements BatchStore, TickStore {
 }
 
 function clientOf({ url, secretKey, fetch }: StoreAccess, timeout: number) {
-  const headers = headersOf(secretKey)
+  const headers = secretHeaders(secretKey)
   // No retries here: the reporter tries again by its own rules.
   const options = { headers, schema, timeout, retry: false, ...(fetch === undefined ? {} : { fetch }) }
   return new PostgrestClient(`${url.replace(/\/+$/, '')}/rest/v1`, options)
-}
-
-/** New keys are no JWTs and belong in `apikey` alone; legacy ones are read from Authorization too. */
-function headersOf(secretKey: string): Record<string, string> {
-  const apikey = { apikey: secretKey }
-  return secretKey.startsWith('sb_') ? apikey : { ...apikey, Authorization: `Bearer ${secretKey}` }
 }
 
 /**
