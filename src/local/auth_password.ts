@@ -12,7 +12,7 @@ type Parameters = { readonly ln: number; readonly r: number; readonly p: number 
 const parameters: Parameters = { ln: 14, r: 8, p: 5 }
 const saltBytes = 16
 const hashBytes = 32
-const form = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/
+const form = /^\$scrypt\$ln=([1-9]|1[0-7]),r=([1-9]|1\d),p=([1-9]|1\d)\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/
 const derive = promisify<string, Buffer, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(scrypt)
 
 let running = 0
