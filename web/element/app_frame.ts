@@ -1,14 +1,217 @@
-import { html, LitElement } from 'lit'
+import { html, LitElement, nothing, type PropertyValues } from 'lit'
+import { type Api, ApiError, openApi } from '../api.ts'
+import { createLiveFeed, type LiveFeed } from '../live_feed.ts'
+import { knownSourcesOf, type LiveView } from '../view/live_view.ts'
+import { type Place, pageTitle, placeOf } from '../view/place.ts'
+import type { SignInRefusal } from '../view/sign_in_text.ts'
+import { frameStyle } from './frame_style.ts'
+import { NavigateEvent } from './navigate_event.ts'
 import { sharedStyle } from './shared_style.ts'
+import { SignedInEvent } from './sign_in.ts'
+import './overview_page.ts'
+import './page_header.ts'
+import './range_bar.ts'
 
-/** The frame around every page. */
+/** `starting` until it is known who looks; `unreachable` while nothing answers; `refused`: signed in without a right. */
+type Phase = 'starting' | 'unreachable' | 'signed_out' | 'refused' | 'ready'
+
+const retryMs = 2_000
+
+/** The frame around every page: who looks, where, and the live view that all pages share. */
 export class AppFrame extends LitElement {
-  static override styles = sharedStyle
-  static override properties = { code: { attribute: false } }
+  static override styles = [sharedStyle, frameStyle]
+  static override properties = {
+    code: { attribute: false },
+    phase: { state: true },
+    place: { state: true },
+    live: { state: true },
+    refusal: { state: true },
+  }
+  /** A sign-in code from the address, used once. */
   declare code: string | null
+  declare phase: Phase
+  declare place: Place
+  declare live: LiveView | null
+  declare refusal: SignInRefusal | 'ended' | null
+  #api: Api | null = null
+  #feed: LiveFeed | null = null
+  #retry = 0
+  readonly #onHistory = (): void => this.#show(placeOf(new URL(location.href)))
+  readonly #onVisible = (): void => this.#feed?.show(!document.hidden)
+
+  constructor() {
+    super()
+    this.code = null
+    this.phase = 'starting'
+    this.place = placeOf(new URL(location.href))
+    this.live = null
+    this.refusal = null
+    this.addEventListener(NavigateEvent.type, (event) => this.#navigate(event as NavigateEvent))
+    this.addEventListener(SignedInEvent.type, () => this.#enter())
+    this.addEventListener('click', (event) => this.#follow(event))
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback()
+    addEventListener('popstate', this.#onHistory)
+    document.addEventListener('visibilitychange', this.#onVisible)
+    void this.#start()
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    removeEventListener('popstate', this.#onHistory)
+    document.removeEventListener('visibilitychange', this.#onVisible)
+    clearTimeout(this.#retry)
+    this.#leave()
+  }
+
+  protected override updated(changed: PropertyValues): void {
+    if (changed.has('place')) document.title = `${pageTitle(this.place)} · Telltale`
+  }
 
   override render() {
-    return html`<main></main>`
+    if (this.phase === 'starting') return html`<p class="notice muted" role="status">Opening the dashboard…</p>`
+    if (this.phase === 'unreachable') {
+      return html`<p class="notice" role="alert">Telltale does not answer. This page tries again every two seconds.</p>`
+    }
+    if (this.phase === 'refused') return this.#refused()
+    if (this.phase === 'signed_out') return html`<tt-sign-in .api=${this.#api} .refusal=${this.refusal}></tt-sign-in>`
+    const hasRange = this.place.page === 'overview' || this.place.page === 'traces' || this.place.page === 'errors'
+    const { environments, services } = knownSourcesOf(this.live)
+    return html`
+      <tt-page-header .place=${this.place} .live=${this.live} @tt-sign-out=${() => void this.#signOut()}></tt-page-header>
+      ${
+        hasRange
+          ? html`<tt-range-bar .place=${this.place} .environments=${environments} .services=${services}></tt-range-bar>`
+          : nothing
+      }
+      <main id="main" tabindex="-1">${this.#page()}</main>
+    `
+  }
+
+  #page() {
+    const { place, live } = this
+    const api = this.#api
+    switch (place.page) {
+      case 'overview':
+        return html`<tt-overview-page .api=${api} .place=${place} .live=${live}></tt-overview-page>`
+      case 'traces':
+        return html`<tt-trace-list .api=${api} .place=${place} .live=${live}></tt-trace-list>`
+      case 'trace':
+        return html`<tt-trace-page .api=${api} .place=${place} .live=${live}></tt-trace-page>`
+      case 'errors':
+        return html`<tt-error-list .api=${api} .place=${place} .live=${live}></tt-error-list>`
+      case 'error':
+        return html`<tt-error-page .api=${api} .place=${place} .live=${live}></tt-error-page>`
+    }
+  }
+
+  #refused() {
+    return html`
+      <section class="notice card" role="alert">
+        <h1>This account may not read here</h1>
+        <p>Signing in worked, but the account is not a member of this dashboard. Whoever runs Telltale can add it.</p>
+        <button type="button" @click=${() => void this.#signOut()}>Sign out</button>
+      </section>
+    `
+  }
+
+  /** Finds out who looks. What does not answer is asked again. */
+  async #start(): Promise<void> {
+    try {
+      this.#api ??= await this.#open()
+      if (this.code !== null) {
+        const refusal = await this.#api.redeemCode(this.code)
+        if (refusal === 'unreachable') throw new ApiError('Cannot sign in: no answer', 0)
+        this.code = null
+        this.refusal = refusal
+      }
+      // A code that was used before is of no matter to who is signed in already.
+      if (await this.#api.hasSession()) this.#enter()
+      else this.#askToSignIn(this.refusal)
+    } catch {
+      this.phase = 'unreachable'
+      this.#retry = window.setTimeout(() => void this.#start(), retryMs)
+    }
+  }
+
+  async #open(): Promise<Api> {
+    const api = await openApi()
+    api.onSignedOut(() => {
+      if (this.phase === 'ready') this.#askToSignIn('ended')
+    })
+    return api
+  }
+
+  #enter(): void {
+    if (this.#api === null) return
+    this.refusal = null
+    this.phase = 'ready'
+    this.#feed?.stop()
+    this.#feed = createLiveFeed({
+      source: this.#api,
+      onView: (view) => {
+        this.live = view
+      },
+      onEnd: (why) => {
+        if (why === 'signed_out') this.#askToSignIn('ended')
+        else {
+          this.#leave()
+          this.phase = 'refused'
+        }
+      },
+    })
+    this.#feed.show(!document.hidden)
+  }
+
+  #askToSignIn(refusal: SignInRefusal | 'ended' | null): void {
+    this.#leave()
+    this.refusal = refusal
+    this.phase = 'signed_out'
+  }
+
+  #leave(): void {
+    this.#feed?.stop()
+    this.#feed = null
+    this.live = null
+  }
+
+  async #signOut(): Promise<void> {
+    this.#askToSignIn(null)
+    await this.#api?.signOut()
+  }
+
+  #navigate(event: NavigateEvent): void {
+    event.stopPropagation()
+    this.#goTo(new URL(event.path, location.href), event.replace)
+  }
+
+  /** A plain click on a link to one of the pages stays in this document. */
+  #follow(event: MouseEvent): void {
+    if (event.defaultPrevented || event.button !== 0) return
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
+    const link = event.composedPath().find((target) => target instanceof HTMLAnchorElement)
+    if (!(link instanceof HTMLAnchorElement) || link.target !== '' || link.hasAttribute('download')) return
+    const url = new URL(link.href)
+    if (url.origin !== location.origin || (url.hash !== '' && url.pathname === location.pathname)) return
+    event.preventDefault()
+    this.#goTo(url, false)
+  }
+
+  #goTo(url: URL, replace: boolean): void {
+    const path = url.pathname + url.search + url.hash
+    if (replace || path === location.pathname + location.search + location.hash) history.replaceState(null, '', path)
+    else history.pushState(null, '', path)
+    const before = this.place
+    this.#show(placeOf(url))
+    if (before.page === this.place.page && before.id === this.place.id) return
+    scrollTo(0, 0)
+    void this.updateComplete.then(() => this.renderRoot.querySelector('main')?.focus({ preventScroll: true }))
+  }
+
+  #show(place: Place): void {
+    this.place = place
   }
 }
 

@@ -233,3 +233,13 @@ function compareStarts(a: Started, b: Started): number {
 function lastReceivedOf(processes: readonly ProcessRunning[], stored: number | null): number | null {
   return processes.reduce<number | null>((last, { received_at_us }) => Math.max(last ?? 0, received_at_us), stored)
 }
+
+/** The environments and services that the live view names, for lists to choose from. */
+export function knownSourcesOf(view: LiveView | null): {
+  readonly environments: readonly string[]
+  readonly services: readonly string[]
+} {
+  const sources = view === null ? [] : [...view.batches, ...view.sessions, ...view.ended, ...view.running]
+  const named = (key: 'environment' | 'service'): string[] => [...new Set(sources.map((source) => source[key]))].sort()
+  return { environments: named('environment'), services: named('service') }
+}

@@ -179,3 +179,16 @@ function decodedOf(part: string): string {
     return part
   }
 }
+
+const titles: { readonly [page in Page]: string } = {
+  overview: 'Overview',
+  traces: 'Traces',
+  trace: 'Trace',
+  errors: 'Errors',
+  error: 'Error',
+}
+
+/** What the window is called. */
+export function pageTitle({ page, id }: Place): string {
+  return id === null ? titles[page] : `${titles[page]} ${id.slice(0, 8)}`
+}

@@ -1,0 +1,275 @@
+import { Task, TaskStatus } from '@lit/task'
+import { html, LitElement, nothing, type PropertyValues } from 'lit'
+import type { Api } from '../api.ts'
+import type { ErrorRow, GapRow, Overview, SeriesAnswer } from '../view/answer.ts'
+import type { LiveView } from '../view/live_view.ts'
+import {
+  callFilterOf,
+  callRowsOf,
+  type ErrorLine,
+  errorsShownMax,
+  freshnessText,
+  gapText,
+  healthNames,
+  layerRowsOf,
+  refreshIsDue,
+  type StatsRow,
+  statsRowsOf,
+  tilesOf,
+} from '../view/overview_view.ts'
+import {
+  endsNow,
+  type FilterKey,
+  filterKeysOf,
+  filterOf,
+  fromOf,
+  isFiltered,
+  type Place,
+  pathOf,
+  withFilter,
+  withPlace,
+} from '../view/place.ts'
+import { beforeText } from '../view/range_text.ts'
+import { lastMinuteOf, latencyChart, secondsSeries, throughputChart, withLiveMinute } from '../view/series_chart.ts'
+import { overviewStyle } from './overview_style.ts'
+import { sharedStyle } from './shared_style.ts'
+import './first_run.ts'
+import './line_chart.ts'
+import './recent_errors.ts'
+import './running_list.ts'
+import './stat_tile.ts'
+import './stats_table.ts'
+
+type Loaded = {
+  /** The path that it was read for. */
+  readonly path: string
+  readonly at_ms: number
+  readonly rev: string | null
+  readonly overview: Overview
+  readonly series: SeriesAnswer
+  readonly errors: readonly ErrorRow[] | null
+  readonly gaps: readonly GapRow[]
+}
+
+/** How the servers do: health, numbers, charts, what runs, what failed, and where the time goes. */
+export class OverviewPage extends LitElement {
+  static override styles = [sharedStyle, overviewStyle]
+  static override properties = {
+    api: { attribute: false },
+    place: { attribute: false },
+    live: { attribute: false },
+    now_us: { state: true },
+    round: { state: true },
+  }
+  declare api: Api | null
+  declare place: Place | null
+  declare live: LiveView | null
+  declare now_us: number
+  declare round: number
+  #timer = 0
+  #shown: Loaded | null = null
+
+  readonly #load = new Task(this, {
+    args: () => [this.api, this.place === null ? null : pathOf(this.place), this.round] as const,
+    task: async ([api, path]): Promise<Loaded | null> => {
+      const { place, live } = this
+      if (api === null || path === null || place === null) return null
+      const filter = filterOf(place, this.#now())
+      const errorFilter = filterOf({ ...place, page: 'errors' }, this.#now())
+      const lost = live !== null && live.gaps.missing + live.gaps.dropped > 0
+      const [overview, series, errors, gaps] = await Promise.all([
+        api.overview(filter),
+        api.series(filter),
+        this.#followsErrors(place) ? null : api.errors(errorFilter, null, errorsShownMax),
+        lost ? api.gaps({}, null, 5) : null,
+      ])
+      const rev = live?.rev ?? null
+      return { path, at_ms: Date.now(), rev, overview, series, errors: errors?.rows ?? null, gaps: gaps?.rows ?? [] }
+    },
+  })
+
+  constructor() {
+    super()
+    this.api = null
+    this.place = null
+    this.live = null
+    this.now_us = Date.now() * 1_000
+    this.round = 0
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback()
+    this.#timer = window.setInterval(() => this.#tick(), 1_000)
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    clearInterval(this.#timer)
+  }
+
+  protected override willUpdate(_changed: PropertyValues<this>): void {
+    const loaded = this.#load.value
+    if (loaded) this.#shown = loaded
+    this.now_us = this.#now()
+  }
+
+  override render() {
+    const { place, live } = this
+    if (place === null) return nothing
+    const shown = this.#shown
+    const failed = this.#load.status === TaskStatus.ERROR ? this.#load.error : null
+    if (shown === null) {
+      return failed === null
+        ? html`<p class="empty" role="status">Loading the overview…</p>`
+        : html`<div class="card empty" role="alert">${this.#problem(failed)}</div>`
+    }
+    if (shown.overview.health.status === 'empty')
+      return html`<h1 class="visually-hidden">Overview</h1><tt-first-run></tt-first-run>`
+    const stale = shown.path !== pathOf(place)
+    return html`
+      <h1 class="visually-hidden">Overview</h1>
+      ${live !== null && !live.real ? html`<tt-first-run demo></tt-first-run>` : nothing}
+      ${failed === null ? nothing : html`<div class="card problem" role="alert">${this.#problem(failed)}</div>`}
+      <div class="page" aria-busy=${stale} ?data-stale=${stale}>
+        ${this.#health(shown, live)} ${this.#tiles(place, shown, live)} ${this.#charts(place, shown, live)}
+        <section class="card half"><tt-running-list .live=${live} .place=${place}></tt-running-list></section>
+        <section class="card half">${this.#errors(place, shown, live)}</section>
+        ${this.#tables(place, shown.overview)}
+      </div>
+    `
+  }
+
+  #health({ overview, gaps }: Loaded, live: LiveView | null) {
+    const { status, reasons } = overview.health
+    return html`
+      <section class="card health" aria-label="Health" data-status=${status}>
+        <div>
+          <h2><span class="dot" aria-hidden="true"></span>${healthNames[status]}</h2>
+          ${reasons.length === 0 ? html`<p class="muted">No reason for concern in this time.</p>` : nothing}
+          <ul>
+            ${reasons.map((reason) => html`<li>${reason}</li>`)} ${gaps.map((gap) => html`<li class="warn">${gapText(gap)}</li>`)}
+          </ul>
+        </div>
+        ${live === null ? nothing : html`<p class="muted">${freshnessText(live, this.now_us)}</p>`}
+      </section>
+    `
+  }
+
+  #tiles(place: Place, { overview }: Loaded, live: LiveView | null) {
+    const minute = this.#showsSeconds(place, live) ? lastMinuteOf(live.seconds, live.at_us) : null
+    return html`
+      <section class="tiles" aria-label="Key numbers">
+        ${tilesOf(overview, minute).map((tile) => html`<tt-stat-tile .tile=${tile} against=${beforeText(place)}></tt-stat-tile>`)}
+      </section>
+    `
+  }
+
+  #charts(place: Place, { series }: Loaded, live: LiveView | null) {
+    const seconds = this.#showsSeconds(place, live) ? live.seconds : null
+    const now = this.now_us
+    const whole = seconds === null ? series : withLiveMinute(series, seconds, now)
+    const last = seconds === null ? null : secondsSeries(seconds, live?.at_us ?? now)
+    return html`
+      <section class="card chart">
+        <h2>Throughput and errors</h2>
+        <tt-line-chart .chart=${(palette: Parameters<typeof throughputChart>[1]) => throughputChart(whole, palette, now)}></tt-line-chart>
+      </section>
+      <section class="card chart">
+        <h2>Latency</h2>
+        <tt-line-chart .chart=${(palette: Parameters<typeof latencyChart>[1]) => latencyChart(whole, palette)}></tt-line-chart>
+      </section>
+      <section class="card chart">
+        <h2>Last minute, by the second</h2>
+        ${
+          last === null
+            ? html`<p class="empty">${this.#whyNoSeconds(place, live)}</p>`
+            : html`<tt-line-chart .chart=${(palette: Parameters<typeof throughputChart>[1]) => throughputChart(last, palette, now)}></tt-line-chart>`
+        }
+      </section>
+    `
+  }
+
+  #errors(place: Place, { errors }: Loaded, live: LiveView | null) {
+    const from = fromOf(place, this.now_us)
+    const followed = live?.errors.filter(({ at_us }) => at_us >= from).slice(0, errorsShownMax) ?? null
+    const lines: readonly ErrorLine[] | null = this.#followsErrors(place) ? followed : errors
+    const known = filterKeysOf('errors')
+    const unjudged = (Object.keys(place.filter) as FilterKey[]).filter((key) => !known.includes(key))
+    return html`<tt-recent-errors .errors=${lines} .place=${place} .now_us=${this.now_us} .unjudged=${unjudged}></tt-recent-errors>`
+  }
+
+  #tables(place: Place, overview: Overview) {
+    const to = (key: FilterKey) => (row: StatsRow) =>
+      pathOf(withPlace(withFilter(place, key, row.key), { page: 'traces' }))
+    const toCall = (row: StatsRow): string | null => {
+      const call = callFilterOf(row.key)
+      return call === null ? null : pathOf(withPlace(withFilter(place, 'call_number', call), { page: 'traces' }))
+    }
+    return html`
+      <section class="card wide">
+        <tt-stats-table caption="Layers" noun="Layer" .isLayers=${true} .rows=${layerRowsOf(overview)} .pathOfRow=${to('layer')}></tt-stats-table>
+      </section>
+      <section class="card half">
+        <tt-stats-table caption="Tools" noun="Tool" .rows=${statsRowsOf(overview.tools)} .pathOfRow=${to('tool')}></tt-stats-table>
+      </section>
+      <section class="card half">
+        <tt-stats-table caption="Position in the session" noun="Call" .rows=${callRowsOf(overview.calls)} .pathOfRow=${toCall}></tt-stats-table>
+      </section>
+      <section class="card half">
+        <tt-stats-table caption="Providers" noun="Provider" .rows=${statsRowsOf(overview.providers)} .pathOfRow=${to('provider')}></tt-stats-table>
+      </section>
+      <section class="card half">
+        <tt-stats-table caption="Models" noun="Model" .rows=${statsRowsOf(overview.models)} .pathOfRow=${to('model')}></tt-stats-table>
+      </section>
+    `
+  }
+
+  #problem(error: unknown) {
+    const text = error instanceof Error ? error.message : String(error)
+    return html`<p>${text}</p><button type="button" @click=${() => this.#again()}>Try again</button>`
+  }
+
+  #whyNoSeconds(place: Place, live: LiveView | null): string {
+    if (live === null) return 'Waiting for the first snapshot…'
+    if (isFiltered(place)) return 'Seconds are counted without a filter.'
+    return live.degraded ? 'The store of recent seconds does not answer.' : 'This time does not end now.'
+  }
+
+  /** Whether the live windows, which know no filter, say what this place shows. */
+  #showsSeconds(place: Place, live: LiveView | null): live is LiveView {
+    return live !== null && !live.degraded && endsNow(place) && !isFiltered(place)
+  }
+
+  #followsErrors(place: Place): boolean {
+    return endsNow(place) && !isFiltered(place)
+  }
+
+  #tick(): void {
+    const { live, place } = this
+    this.now_us = this.#now()
+    if (place === null || this.#load.status === TaskStatus.PENDING || document.hidden) return
+    const failedBefore = this.#load.status === TaskStatus.ERROR
+    const shown = this.#shown
+    if (failedBefore || shown === null) {
+      if (failedBefore && live?.live) this.#again()
+      return
+    }
+    if (endsNow(place) && refreshIsDue(shown, live, Date.now())) this.#again()
+  }
+
+  #again(): void {
+    this.round += 1
+  }
+
+  #now(): number {
+    return Date.now() * 1_000 + (this.live?.skew_us ?? 0)
+  }
+}
+
+customElements.define('tt-overview-page', OverviewPage)
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'tt-overview-page': OverviewPage
+  }
+}

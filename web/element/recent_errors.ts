@@ -1,0 +1,109 @@
+import { css, html, LitElement, nothing } from 'lit'
+import { repeat } from 'lit/directives/repeat.js'
+import { filterNames } from '../view/filter_text.ts'
+import { agoText, timeText, utcText } from '../view/number_text.ts'
+import type { ErrorLine } from '../view/overview_view.ts'
+import { type FilterKey, type Place, pathOf, withPlace } from '../view/place.ts'
+import { sharedStyle } from './shared_style.ts'
+
+/** The latest errors, each with a way to its group and to its trace. */
+export class RecentErrors extends LitElement {
+  static override styles = [
+    sharedStyle,
+    css`
+      ul {
+        margin: 6px 0 0;
+        padding: 0;
+        list-style: none;
+      }
+      li {
+        display: grid;
+        grid-template-columns: minmax(0, 1fr) auto;
+        gap: 0 12px;
+        padding: 6px 0;
+        border-bottom: 1px solid var(--tt-border);
+      }
+      li:last-child {
+        border-bottom: 0;
+      }
+      .message {
+        grid-column: 1 / -1;
+      }
+    `,
+  ]
+  static override properties = {
+    errors: { attribute: false },
+    place: { attribute: false },
+    now_us: { attribute: false },
+    unjudged: { attribute: false },
+  }
+  /** Newest first; null while they are not known. */
+  declare errors: readonly ErrorLine[] | null
+  declare place: Place | null
+  declare now_us: number
+  /** What the filter asks for that errors do not say. */
+  declare unjudged: readonly FilterKey[]
+
+  constructor() {
+    super()
+    this.errors = null
+    this.place = null
+    this.now_us = 0
+    this.unjudged = []
+  }
+
+  override render() {
+    const { errors, place, now_us } = this
+    if (place === null) return nothing
+    return html`
+      <div class="row spread">
+        <h2>Latest errors</h2>
+        <a href=${pathOf(withPlace(place, { page: 'errors' }))}>All errors</a>
+      </div>
+      ${
+        errors === null
+          ? html`<p class="empty">Loading…</p>`
+          : errors.length === 0
+            ? html`<p class="empty">No errors in this time.</p>`
+            : html`<ul>${repeat(
+                errors,
+                ({ error_id }) => error_id,
+                (error) => this.#line(place, error, now_us),
+              )}</ul>`
+      }
+      ${
+        this.unjudged.length === 0
+          ? nothing
+          : html`<p class="muted">Not narrowed by ${this.unjudged.map((key) => filterNames[key].toLowerCase()).join(', ')}.</p>`
+      }
+    `
+  }
+
+  #line(place: Place, error: ErrorLine, nowUs: number) {
+    const group = pathOf(withPlace(place, { page: 'error', id: error.fingerprint }))
+    return html`
+      <li>
+        <span class="cut"><a class="error" href=${group}><bdi>${error.error_type}</bdi></a>
+          ${error.service === null ? nothing : html`<span class="muted"> in <bdi>${error.service}</bdi></span>`}
+        </span>
+        <span class="muted number" title=${`${timeText(error.at_us, nowUs)} (${utcText(error.at_us)})`}>
+          ${agoText(nowUs - error.at_us)}
+          ${
+            error.trace_id === null
+              ? nothing
+              : html`· <a href=${pathOf(withPlace(place, { page: 'trace', id: error.trace_id }))}>trace</a>`
+          }
+        </span>
+        <span class="message cut muted"><bdi title=${error.message.slice(0, 500)}>${error.message}</bdi></span>
+      </li>
+    `
+  }
+}
+
+customElements.define('tt-recent-errors', RecentErrors)
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'tt-recent-errors': RecentErrors
+  }
+}

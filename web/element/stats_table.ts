@@ -1,0 +1,138 @@
+import { css, html, LitElement, nothing } from 'lit'
+import type { StatsRow } from '../view/overview_view.ts'
+import { sharedStyle } from './shared_style.ts'
+
+/** Counts, errors and latencies by name, each name a link to what it stands for. */
+export class StatsTable extends LitElement {
+  static override styles = [
+    sharedStyle,
+    css`
+      td:first-child,
+      th:first-child {
+        padding-inline-start: 0;
+      }
+      tbody th {
+        max-width: 0;
+        width: 40%;
+        color: inherit;
+        font-size: inherit;
+        font-weight: 400;
+      }
+      meter {
+        width: 72px;
+        height: 8px;
+        vertical-align: middle;
+        border: 0;
+        border-radius: 4px;
+        background: var(--tt-surface-2);
+      }
+      meter::-webkit-meter-inner-element {
+        display: block;
+        height: 8px;
+      }
+      meter::-webkit-meter-bar {
+        height: 8px;
+        border: 0;
+        border-radius: 4px;
+        background: var(--tt-surface-2);
+      }
+      meter::-webkit-meter-optimum-value {
+        border-radius: 4px;
+        background: var(--tt-accent);
+      }
+      meter::-moz-meter-bar {
+        border-radius: 4px;
+        background: var(--tt-accent);
+      }
+    `,
+  ]
+  static override properties = {
+    caption: {},
+    noun: {},
+    rows: { attribute: false },
+    pathOfRow: { attribute: false },
+    isLayers: { attribute: false },
+  }
+  declare caption: string
+  /** What a row is, as the first column's head. */
+  declare noun: string
+  declare rows: readonly StatsRow[]
+  /** Where a row leads, null where there is nowhere to go. */
+  declare pathOfRow: (row: StatsRow) => string | null
+  /** Whether the rows are layers, which have a colour and a share of the time. */
+  declare isLayers: boolean
+
+  constructor() {
+    super()
+    this.caption = ''
+    this.noun = ''
+    this.rows = []
+    this.pathOfRow = () => null
+    this.isLayers = false
+  }
+
+  override render() {
+    if (this.rows.length === 0) {
+      return html`<h2>${this.caption}</h2><p class="empty">Nothing in this time.</p>`
+    }
+    return html`
+      <div class="scroll">
+        <table>
+          <caption>${this.caption}</caption>
+          <thead>
+            <tr>
+              <th scope="col">${this.noun}</th>
+              <th scope="col" class="number">${this.isLayers ? 'Spans' : 'Requests'}</th>
+              <th scope="col" class="number">Errors</th>
+              <th scope="col" class="number">p50</th>
+              <th scope="col" class="number">p95</th>
+              ${
+                this.isLayers
+                  ? html`<th scope="col" class="number">p99</th>
+                      <th scope="col" class="number" title="Time inside the layer and all that it calls, of the time of all requests">
+                        Share of time
+                      </th>`
+                  : nothing
+              }
+            </tr>
+          </thead>
+          <tbody>
+            ${this.rows.map((row) => this.#row(row))}
+          </tbody>
+        </table>
+      </div>
+    `
+  }
+
+  #row(row: StatsRow) {
+    const path = this.pathOfRow(row)
+    const name = html`<bdi title=${row.name}>${row.name}</bdi>`
+    return html`
+      <tr>
+        <th scope="row" class="cut ${this.isLayers ? 'layer' : ''}" data-layer=${row.key}>
+          ${path === null ? name : html`<a href=${path}>${name}</a>`}
+        </th>
+        <td class="number">${row.count}</td>
+        <td class="number ${row.failing ? 'error' : ''}">${row.errors}</td>
+        <td class="number">${row.p50}</td>
+        <td class="number">${row.p95}</td>
+        ${
+          this.isLayers
+            ? html`<td class="number">${row.p99}</td>
+                <td class="number">
+                  <meter min="0" max="1" .value=${row.share ?? 0} aria-hidden="true"></meter> ${row.shareText}
+                </td>`
+            : nothing
+        }
+      </tr>
+    `
+  }
+}
+
+customElements.define('tt-stats-table', StatsTable)
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'tt-stats-table': StatsTable
+  }
+}

@@ -1,0 +1,236 @@
+import { layers } from '../../src/core/layer.ts'
+import type { GapRow, HealthStatus, KeyStats, Overview, SeriesPoint, Stats } from './answer.ts'
+import type { LiveStatus, LiveView, RunningTrace } from './live_view.ts'
+import {
+  agoText,
+  changeText,
+  countText,
+  durationText,
+  nothing,
+  percentText,
+  pluralText,
+  rateText,
+} from './number_text.ts'
+import { type FilterKey, isFiltered, type Place } from './place.ts'
+
+// The overview as values: what its tiles, tables and lines say.
+
+/** One number at a glance. */
+export type Tile = {
+  readonly label: string
+  readonly value: string
+  /** Against the stretch before; empty where there is nothing to compare. */
+  readonly change: string
+  /** Whether the change is good news, bad news or neither. */
+  readonly tone: 'better' | 'worse' | 'neutral'
+  /** The last minute; empty where it is not known. */
+  readonly now: string
+}
+
+type Shown = (value: number | null) => string
+
+export function tilesOf({ total, before }: Pick<Overview, 'total' | 'before'>, minute: SeriesPoint | null): Tile[] {
+  const errorRate = minute === null || minute.count === 0 ? null : minute.errors / minute.count
+  const rate = minute === null ? null : minute.count / 60
+  const tile = (label: string, show: Shown, read: (stats: Stats) => number | null, now: number | null): Tile => {
+    const value = read(total)
+    const change = changeText(value, read(before))
+    return { label, value: show(value), change, tone: toneOf(label, value, read(before)), now: minute ? show(now) : '' }
+  }
+  return [
+    tile('Throughput', rateText, (stats) => (stats.count === 0 ? 0 : stats.per_second), rate),
+    tile('Error rate', percentText, (stats) => stats.error_rate, errorRate),
+    tile('Latency p50', durationText, (stats) => stats.p50_ms, minute?.p50_ms ?? null),
+    tile('Latency p95', durationText, (stats) => stats.p95_ms, minute?.p95_ms ?? null),
+    tile('Latency p99', durationText, (stats) => stats.p99_ms, minute?.p99_ms ?? null),
+  ]
+}
+
+/** More errors and more time are worse; more requests are neither. A change below 5 % is noise. */
+function toneOf(label: string, now: number | null, before: number | null): Tile['tone'] {
+  if (label === 'Throughput' || now === null || before === null || before === 0) return 'neutral'
+  const ratio = now / before
+  return ratio > 1.05 ? 'worse' : ratio < 0.95 ? 'better' : 'neutral'
+}
+
+export type StatsRow = {
+  readonly key: string
+  readonly name: string
+  readonly count: string
+  readonly errors: string
+  readonly failing: boolean
+  readonly p50: string
+  readonly p95: string
+  readonly p99: string
+  readonly mean: string
+  /** 0..1 of the time of all requests; null where there is none. */
+  readonly share: number | null
+  readonly shareText: string
+}
+
+/** The layers from the outermost in, then those that a deployment added. */
+export function layerRowsOf({ layers: rows, total }: Pick<Overview, 'layers' | 'total'>): StatsRow[] {
+  const order = (key: string): number => {
+    const place = (layers as readonly string[]).indexOf(key)
+    return place < 0 ? layers.length : place
+  }
+  const all = timeOf(total)
+  return [...rows]
+    .sort((a, b) => order(a.key) - order(b.key) || (a.key < b.key ? -1 : 1))
+    .map((row) => statsRowOf(row, all === 0 ? null : Math.min(1, timeOf(row) / all)))
+}
+
+/** Tools, providers, models: the most called first, as they are answered. */
+export function statsRowsOf(rows: readonly KeyStats[]): StatsRow[] {
+  return rows.map((row) => statsRowOf(row, null))
+}
+
+/** Call numbers in their order: 1 to 5, the later ones, and those not known. */
+export function callRowsOf(rows: readonly KeyStats[]): StatsRow[] {
+  const order = (key: string): number => (/^\d+$/.test(key) ? Number(key) : key === 'unknown' ? 1_000 : 999)
+  const named = (key: string): string => {
+    if (key === 'unknown') return 'Not known'
+    return key.endsWith('+') ? `Call ${key.slice(0, -1)} and later` : `Call ${key}`
+  }
+  return [...rows]
+    .sort((a, b) => order(a.key) - order(b.key))
+    .map((row) => ({ ...statsRowOf(row, null), name: named(row.key) }))
+}
+
+function statsRowOf(row: KeyStats, share: number | null): StatsRow {
+  return {
+    key: row.key,
+    name: row.key,
+    count: countText(row.count),
+    errors: percentText(row.error_rate),
+    failing: row.errors > 0,
+    p50: durationText(row.p50_ms),
+    p95: durationText(row.p95_ms),
+    p99: durationText(row.p99_ms),
+    mean: durationText(row.mean_ms),
+    share,
+    shareText: percentText(share),
+  }
+}
+
+function timeOf({ count, mean_ms }: Stats): number {
+  return count * (mean_ms ?? 0)
+}
+
+/** The filter's value for a call number's row, null for those that stand for several. */
+export function callFilterOf(key: string): string | null {
+  return /^\d+$/.test(key) ? key : null
+}
+
+export const healthNames: { readonly [status in HealthStatus]: string } = {
+  ok: 'Healthy',
+  degraded: 'Degraded',
+  failing: 'Failing',
+  silent: 'Silent',
+  empty: 'No data yet',
+}
+
+export type Badge = { readonly text: string; readonly hint: string; readonly tone: 'ok' | 'warn' | 'muted' }
+
+/** What the badge says. Only `live` is called live. */
+export function badgeOf(status: LiveStatus): Badge {
+  const badges: { readonly [status in LiveStatus]: Badge } = {
+    live: { text: 'Live', hint: 'The page follows the servers as they answer.', tone: 'ok' },
+    connecting: { text: 'Connecting', hint: 'The live connection is being opened.', tone: 'muted' },
+    reconnecting: { text: 'Reconnecting', hint: 'Nothing was heard for 5 s. What is shown may be old.', tone: 'warn' },
+    degraded: {
+      text: 'Live view degraded',
+      hint: 'The store of recent seconds does not answer. Numbers move by the minute.',
+      tone: 'warn',
+    },
+    paused: { text: 'Paused', hint: 'The page is in the background.', tone: 'muted' },
+  }
+  return badges[status]
+}
+
+/** How late and how whole the data is: what a batch needed to be stored, when the last one came. */
+export function freshnessText(view: LiveView, nowUs: number): string {
+  const { ingest_lag_ms: lag, last_received_at_us: last } = view
+  const received = last === null ? 'Nothing received yet' : `Last data ${agoText(nowUs - last)}`
+  if (lag === null) return received
+  return `${received}, stored within ${durationText(lag.p50)} (worst of the last minute ${durationText(lag.max)})`
+}
+
+/** `3 batches missing from process 0193c2f1 (daemon, production)`, and what was dropped or refused. */
+export function gapText({ process, service, environment, missing, rejected, dropped }: GapRow): string {
+  const lost = Object.values(dropped).reduce((sum, n) => sum + n, 0)
+  const parts = [
+    ...(missing > 0 ? [`${pluralText(missing, 'batch', 'batches')} missing`] : []),
+    ...(lost > 0 ? [`${pluralText(lost, 'record', 'records')} dropped (${Object.keys(dropped).join(', ')})`] : []),
+    ...(rejected > 0 ? [`${pluralText(rejected, 'record', 'records')} refused`] : []),
+  ]
+  return `${parts.join(', ') || nothing} from process ${process.slice(0, 8)} (${service}, ${environment})`
+}
+
+const judgeable: readonly FilterKey[] = ['tool', 'layer', 'session', 'environment', 'service']
+
+/** The running requests that a filter lets through, as far as they say what it asks about. */
+export function runningIn(place: Place, running: readonly RunningTrace[]): readonly RunningTrace[] {
+  const wanted = judgeable.flatMap((key) => {
+    const value = place.filter[key]
+    return value === undefined ? [] : [[key, value] as const]
+  })
+  return running.filter((call) => wanted.every(([key, value]) => call[key as keyof RunningTrace] === value))
+}
+
+/** The keys of a place's filter that say nothing about running requests. */
+export function unjudgedKeys(place: Place): FilterKey[] {
+  if (!isFiltered(place)) return []
+  return (Object.keys(place.filter) as FilterKey[]).filter((key) => !judgeable.includes(key))
+}
+
+/** Failed requests of the last hour: the minutes of the last snapshot, and since then the seconds. */
+export function errorsLastHour({ minutes, seconds, at_us, degraded }: LiveView): number {
+  // A minute that ended before any snapshot that can still be shown is whole in the minutes; later seconds are all kept.
+  const since = degraded ? Number.POSITIVE_INFINITY : Math.floor((at_us / 1e6 - 14) / 60) * 60
+  const before = minutes.filter(({ minute }) => minute < since).map(({ series }) => series.all?.errors ?? 0)
+  const after = seconds.filter(({ second }) => second >= since).map(({ series }) => series.all?.errors ?? 0)
+  return [...before, ...after].reduce((sum, n) => sum + n, 0)
+}
+
+/** How many running requests the overview lists. */
+export const runningShownMax = 12
+
+/** How many errors it lists. */
+export const errorsShownMax = 8
+
+/** What is known of the last reading: when, at which revision of the live view, and what it was of. */
+export type Reading = {
+  readonly at_ms: number
+  readonly rev: string | null
+  readonly overview: Pick<Overview, 'from_us' | 'to_us' | 'source'>
+}
+
+// Without news, only what is over falls out of the range.
+const idleRefreshMs = 30_000
+
+/** Whether to read again: something arrived since, or so much time has passed that the range has moved on. */
+export function refreshIsDue({ at_ms, rev, overview }: Reading, live: LiveView | null, nowMs: number): boolean {
+  const age = nowMs - at_ms
+  if (live === null) return age >= idleRefreshMs
+  const moved = live.degraded || live.rev !== rev
+  return age >= Math.max(refreshMs(overview.from_us, overview.to_us, overview.source), moved ? 0 : idleRefreshMs)
+}
+
+/** How long what was read of a stretch of time stays good enough, in ms: longer stretches move slower and cost more. */
+function refreshMs(fromUs: number, toUs: number, source: Overview['source']): number {
+  const hours = (toUs - fromUs) / 3_600e6
+  if (hours <= 1) return source === 'parts' ? 5_000 : 10_000
+  return hours <= 24 ? 15_000 : 60_000
+}
+
+/** An error as one line of the overview. */
+export type ErrorLine = {
+  readonly error_id: string
+  readonly at_us: number
+  readonly trace_id: string | null
+  readonly fingerprint: string
+  readonly error_type: string
+  readonly message: string
+  readonly service: string | null
+}
