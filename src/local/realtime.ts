@@ -81,6 +81,14 @@ export function createRealtime(options: RealtimeOptions): Realtime {
   }, heartbeatMs / 4)
   sweep.unref()
 
+  const isKnown = async (apikey: string): Promise<boolean> => {
+    try {
+      await readCaller(new Headers({ apikey }))
+      return true
+    } catch {
+      return false // Or it is no header at all.
+    }
+  }
   const accept = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
     const asked = parseUpgrade(request)
     if ('status' in asked) return refuseUpgrade(socket, Response.json({ message: asked.message }, asked))
@@ -90,10 +98,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
         : 'ConnectionRateLimitReached: Too many connected users'
       return refuseUpgrade(socket, Response.json({ message }, { status: 503, headers: { 'Retry-After': '1' } }))
     }
-    const known = await readCaller(new Headers({ apikey: asked.apikey })).then(
-      () => true,
-      () => false,
-    )
+    const known = await isKnown(asked.apikey)
     if (!known) return refuseUpgrade(socket, Response.json({ message: 'Invalid API key' }, { status: 401 }))
     server.handleUpgrade(request, socket, head, (ws) => {
       const connection = new RealtimeSocket(context, ws, asked.version, asked.apikey)
