@@ -4,13 +4,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { afterEach, expect, test } from 'vitest'
-import { gatewayApp } from '../src/local/gateway.ts'
 import { type HttpServer, openHttpServer, PortTaken } from '../src/local/http_server.ts'
 import { dataDirOf, readLocalEnv, readLocalEnvFile, writeLocalEnv } from '../src/local/local_env.ts'
-import { publicJwksOf, readProjectKeys } from '../src/local/project_key.ts'
-import { signToken } from './rest_fixture.ts'
+import { readProjectKeys } from '../src/local/project_key.ts'
+import { gatewayOf } from './gateway_fixture.ts'
 
 const dirs: string[] = []
 const servers: HttpServer[] = []
@@ -27,13 +25,11 @@ function freshDir(): string {
 
 /** A gateway whose rooms answer with what they were asked. */
 async function openGateway(guard: { host?: string; allowedHosts?: readonly string[] } = {}): Promise<HttpServer> {
-  const keys = await readProjectKeys(freshDir())
   const echo = async (request: Request) =>
     Response.json({ path: new URL(request.url).pathname, body: await request.text(), method: request.method })
-  const app = gatewayApp(
-    { rest: echo, functions: { ingest: echo, tick: echo }, jwks: publicJwksOf(keys), isHealthy: async () => true },
-    { host: '127.0.0.1', allowedHosts: [], ...guard },
-  )
+  const dashboard = () => new Response('<!doctype html>', { headers: { 'Content-Type': 'text/html' } })
+  const functions = { ingest: echo, tick: echo, live: echo }
+  const app = gatewayOf({ rest: echo, auth: echo, realtime: echo, redis: echo, functions, dashboard }, guard)
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, app.fetch)
   servers.push(server)
   return server
@@ -104,26 +100,19 @@ test('each room sees the path that it would see in a hosted project, and the bod
   expect(await post('/functions/v1/ingest')).toEqual({ path: '/ingest', body: 'é', method: 'POST' })
   expect(await post('/functions/v1/ingest/v1/traces')).toEqual({ path: '/ingest/v1/traces', body: 'é', method: 'POST' })
   expect(await post('/functions/v1/tick')).toEqual({ path: '/tick', body: 'é', method: 'POST' })
+  expect(await post('/functions/v1/live')).toEqual({ path: '/live', body: 'é', method: 'POST' })
+  expect(await post('/auth/v1/token')).toEqual({ path: '/token', body: 'é', method: 'POST' })
+  expect(await post('/realtime/v1/api/broadcast')).toEqual({ path: '/api/broadcast', body: 'é', method: 'POST' })
+  expect(await post('/redis/pipeline')).toEqual({ path: '/pipeline', body: 'é', method: 'POST' })
   const other = await fetch(`${url}/functions/v1/other`)
   expect([other.status, other.headers.get('content-type')]).toEqual([404, 'application/problem+json'])
   expect((await fetch(`${url}/`)).headers.get('content-type')).toContain('text/html')
 })
 
-test("what verifies users' tokens is public, what signs them is not", async () => {
-  const keys = await readProjectKeys(freshDir())
-  const jwks = publicJwksOf(keys)
-  expect(JSON.stringify(jwks)).not.toContain(`"d"`)
-  const nothing = () => new Response()
-  const app = gatewayApp(
-    { rest: nothing, functions: { ingest: nothing, tick: nothing }, jwks, isHealthy: async () => false },
-    { host: '127.0.0.1', allowedHosts: [] },
-  )
-  const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, app.fetch)
-  servers.push(server)
-  const remote = createRemoteJWKSet(new URL(`${server.url}/auth/v1/.well-known/jwks.json`))
-  const { payload } = await jwtVerify(await signToken(keys, { sub: 'x' }), remote, { algorithms: ['ES256'] })
-  expect(payload.sub).toBe('x')
-  expect((await fetch(`${server.url}/healthz`)).status).toBe(503)
+test('health is that of the database', async () => {
+  const host = { headers: { host: '127.0.0.1' } }
+  const answer = await gatewayOf({ isHealthy: async () => false }).request('http://127.0.0.1/healthz', host)
+  expect([answer.status, await answer.json()]).toEqual([503, { name: 'telltale', status: 'unavailable' }])
 })
 
 test('openHttpServer() says who has the port, and how to choose another', async () => {

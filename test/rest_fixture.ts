@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { importJWK, SignJWT } from 'jose'
 import pg from 'pg'
 import { createCallerReader } from '../src/local/claims.ts'
-import { gatewayApp } from '../src/local/gateway.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
-import { type ProjectKeys, publicJwksOf, readProjectKeys } from '../src/local/project_key.ts'
+import { type ProjectKeys, readProjectKeys } from '../src/local/project_key.ts'
 import { restApp, restSchema } from '../src/local/rest.ts'
 import { createCatalogue } from '../src/local/rest_catalogue.ts'
+import { gatewayOf } from './gateway_fixture.ts'
 
 /** A project whose schema telltale has the functions of `contractSql`; embedded, or the hosted one of the environment. */
 export type RestProject = {
@@ -58,16 +58,7 @@ async function openEmbedded(): Promise<RestProject> {
     catalogue: createCatalogue(database, restSchema),
     readCaller: createCallerReader(keys),
   })
-  const nothing = () => new Response(null, { status: 404 })
-  const app = gatewayApp(
-    {
-      rest: rest.fetch,
-      functions: { ingest: nothing, tick: nothing },
-      jwks: publicJwksOf(keys),
-      isHealthy: async () => true,
-    },
-    { host: '127.0.0.1', allowedHosts: [] },
-  )
+  const app = gatewayOf({ rest: rest.fetch })
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, app.fetch)
   return {
     url: server.url,

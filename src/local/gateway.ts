@@ -1,4 +1,5 @@
 import { Hono } from 'hono'
+import { problem } from '../../functions/route/problem.ts'
 import { createHostCheck, crossOrigin, type GuardOptions, refuseForeign } from './request_guard.ts'
 
 type Fetch = (request: Request) => Response | Promise<Response>
@@ -6,38 +7,46 @@ type Fetch = (request: Request) => Response | Promise<Response>
 export type GatewayApps = {
   /** Sees `/rpc/...`. */
   readonly rest: Fetch
+  /** Sees `/token`, `/user` ... */
+  readonly auth: Fetch
+  /** Sees `/api/broadcast...`; its WebSocket is no request. */
+  readonly realtime: Fetch
+  /** Sees `/`, `/pipeline` ... */
+  readonly redis: Fetch
   /** Each sees `/<name>/...`, as a function of Supabase's does. */
-  readonly functions: Readonly<Record<'ingest' | 'tick', Fetch>>
-  /** The public keys that sign users' tokens. */
-  readonly jwks: unknown
+  readonly functions: Readonly<Record<'ingest' | 'tick' | 'live', Fetch>>
+  /** Sees whatever no service has. */
+  readonly dashboard: Fetch
   /** Whether the database answers. */
   readonly isHealthy: () => Promise<boolean>
 }
 
-/** One address for all that a Supabase project has at several, refused to foreign hosts and pages. */
-export function gatewayApp({ rest, functions, jwks, isHealthy }: GatewayApps, guard: GuardOptions): Hono {
+/** One address for all that a Supabase project, an Upstash database and a Worker have at several, refused to foreign hosts and pages. */
+export function gatewayApp(
+  { rest, auth, realtime, redis, functions, dashboard, isHealthy }: GatewayApps,
+  guard: GuardOptions,
+): Hono {
   const app = new Hono()
   app.use(refuseForeign(createHostCheck(guard)))
   app.use(crossOrigin())
 
   app.mount('/rest/v1', rest)
+  app.mount('/auth/v1', auth)
+  app.mount('/realtime/v1', realtime)
+  app.mount('/redis', redis)
   for (const [name, fetch] of Object.entries(functions)) {
     app.mount(`/functions/v1/${name}`, fetch, { replaceRequest: withoutPrefix('/functions/v1') })
   }
-  app.get('/auth/v1/.well-known/jwks.json', (context) => {
-    context.header('Cache-Control', 'public, max-age=600')
-    return context.json(jwks)
-  })
   app.get('/healthz', async (context) => {
     const healthy = await isHealthy()
     return context.json({ name: 'telltale', status: healthy ? 'ok' : 'unavailable' }, healthy ? 200 : 503)
   })
-  app.get('/', (context) => context.html(welcome))
-  app.notFound((context) => {
-    const detail = `Cannot find ${context.req.path}: nothing is served there`
-    const problem = { type: 'about:blank', title: 'Not Found', status: 404, detail }
-    return context.json(problem, 404, { 'Content-Type': 'application/problem+json' })
-  })
+  // Services that a project may have and this one has not: a page in their place would puzzle every client.
+  for (const service of ['rest', 'auth', 'realtime', 'functions', 'storage', 'graphql']) {
+    app.all(`/${service}/*`, (context) => context.notFound())
+  }
+  app.get('*', (context) => dashboard(context.req.raw))
+  app.notFound((context) => problem(context, 404, `Cannot find ${context.req.path}: nothing is served there`))
   return app
 }
 
@@ -45,11 +54,7 @@ export function gatewayApp({ rest, functions, jwks, isHealthy }: GatewayApps, gu
 export function startingApp(guard: GuardOptions): Hono {
   const app = new Hono()
   app.use(refuseForeign(createHostCheck(guard)))
-  app.all('*', (context) => {
-    const detail = 'Cannot answer yet: telltale is starting'
-    const problem = { type: 'about:blank', title: 'Service Unavailable', status: 503, detail }
-    return context.json(problem, 503, { 'Retry-After': '1', 'Content-Type': 'application/problem+json' })
-  })
+  app.all('*', (context) => problem(context, 503, 'Cannot answer yet: telltale is starting', { 'Retry-After': '1' }))
   return app
 }
 
@@ -60,21 +65,3 @@ function withoutPrefix(prefix: string): (request: Request) => Request {
     return new Request(url, request)
   }
 }
-
-const welcome = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Telltale</title>
-<style>body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem }</style>
-<h1>Telltale is running</h1>
-<p>Its keys and addresses are in <code>local.env</code> in its data directory (<code>.telltale</code> beside package.json unless
-<code>TELLTALE_DATA_DIR</code> says otherwise).</p>
-<ul>
-<li>Record an MCP server: <code>telltale wrap -- CMD ARGS...</code></li>
-<li>Follow its calls: <code>telltale tail</code></li>
-<li>Ask in SQL: <code>psql "$DATABASE_URL"</code></li>
-</ul>
-<p><a href="/functions/v1/ingest/openapi.json">What ingest takes</a> · <a href="/healthz">Health</a></p>
-</html>
-`

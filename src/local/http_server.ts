@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import type { Server } from 'node:http'
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { createAdaptorServer } from '@hono/node-server'
 import { closeMsMax, headersBytesMax, headersMsMax, keepAliveMs, requestMsMax } from '../core/limit.ts'
 import { type PortHolder, readPortHolder } from './port_holder.ts'
@@ -27,13 +28,33 @@ export class PortTaken extends Error {
 
 type Listen = { readonly host: string; readonly port: number }
 
+/** Takes a connection over for another protocol, or ends it with `refuseUpgrade`. */
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
+
+/** Answers a request for another protocol in HTTP, and ends its connection. */
+export async function refuseUpgrade(socket: Duplex, answer: Response): Promise<void> {
+  const body = Buffer.from(await answer.arrayBuffer())
+  let headers = ''
+  answer.headers.forEach((value, name) => {
+    headers += `${name}: ${value}\r\n`
+  })
+  const status = `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`
+  socket.end(
+    Buffer.concat([
+      Buffer.from(`${status}\r\n${headers}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`),
+      body,
+    ]),
+  )
+}
+
 /**
- * Serves `fetch` over HTTP. Port 0: any free one.
+ * Serves `fetch` over HTTP, and gives `upgrade` what asks for another protocol. Port 0: any free one.
  * @throws PortTaken
  */
 export async function openHttpServer(
   { host, port }: Listen,
   fetch: (request: Request) => Response | Promise<Response>,
+  upgrade?: Upgrade,
 ): Promise<HttpServer> {
   const server = createAdaptorServer({
     fetch,
@@ -44,6 +65,13 @@ export async function openHttpServer(
       keepAliveTimeout: keepAliveMs,
     },
   }) as Server
+  if (upgrade !== undefined) {
+    server.on('upgrade', (request, socket, head) => {
+      // A client that is gone is no fault of ours.
+      socket.on('error', () => socket.destroy())
+      upgrade(request, socket, head)
+    })
+  }
   server.listen(port, host)
   try {
     await once(server, 'listening')

@@ -30,27 +30,23 @@ function isLoopback(name: string): boolean {
 
 /** Refuses requests under a foreign Host (421) or from a foreign page (403), before anything else sees them. */
 export function refuseForeign(isAllowed: HostCheck): MiddlewareHandler {
-  return async (context, next) => {
-    const host = context.req.header('host') ?? ''
-    const hostname = hostnameOf(`http://${host}`)
-    if (hostname === null || !isAllowed(hostname)) {
-      return refusal(
-        421,
-        `Cannot answer for host ${shown(host)}`,
-        `allow it with TELLTALE_ALLOWED_HOSTS=${shown(hostname ?? 'name')}`,
-      )
-    }
-    const origin = context.req.header('origin')
-    const page = origin === undefined ? undefined : hostnameOf(origin)
-    if (page === null || (page !== undefined && !isAllowed(page))) {
-      return refusal(
-        403,
-        `Cannot answer a page of ${shown(origin ?? '')}`,
-        'allow its host with TELLTALE_ALLOWED_HOSTS',
-      )
-    }
-    return next()
+  return async (context, next) =>
+    refusalOf(isAllowed, context.req.header('host'), context.req.header('origin')) ?? (await next())
+}
+
+/** Why a request under this Host and from a page of this origin is refused, null when it is not. */
+export function refusalOf(isAllowed: HostCheck, host = '', origin?: string): Response | null {
+  const hostname = hostnameOf(`http://${host}`)
+  if (hostname === null || !isAllowed(hostname)) {
+    return refusal(
+      421,
+      `Cannot answer for host ${shown(host)}`,
+      `allow it with TELLTALE_ALLOWED_HOSTS=${shown(hostname ?? 'name')}`,
+    )
   }
+  const page = origin === undefined ? undefined : hostnameOf(origin)
+  if (page === undefined || (page !== null && isAllowed(page))) return null
+  return refusal(403, `Cannot answer a page of ${shown(origin ?? '')}`, 'allow its host with TELLTALE_ALLOWED_HOSTS')
 }
 
 /** CORS as Supabase answers it, but for the pages that `refuseForeign` lets through only. */

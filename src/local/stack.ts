@@ -1,25 +1,21 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { ingestApp } from '../../functions/route/ingest.ts'
-import { tickApp } from '../../functions/route/tick.ts'
-import { PostgresStore } from '../../functions/store/postgres.ts'
-import { embeddedFlushMs } from '../core/limit.ts'
-import { createCallerReader } from './claims.ts'
+import { buildDashboard } from './dashboard_build.ts'
 import { DataDirInUse, lockDataDir } from './data_dir_lock.ts'
 import type { Database } from './database.ts'
 import { ensureIngestKey } from './ensure_ingest_key.ts'
 import { isFree } from './free_port.ts'
-import { gatewayApp, startingApp } from './gateway.ts'
-import { openHttpServer } from './http_server.ts'
+import { startingApp } from './gateway.ts'
+import { openHttpServer, refuseUpgrade, type Upgrade } from './http_server.ts'
 import { localEnvPathOf, readLocalEnvFile, writeLocalEnv } from './local_env.ts'
 import { migrate } from './migrate.ts'
 import { openPgDatabase } from './pg_database.ts'
 import { openPgliteDatabase } from './pglite_database.ts'
-import { type ProjectKeys, publicJwksOf, readProjectKeys } from './project_key.ts'
-import type { GuardOptions } from './request_guard.ts'
-import { restApp, restSchema } from './rest.ts'
-import { createCatalogue } from './rest_catalogue.ts'
+import { type ProjectKeys, readProjectKeys } from './project_key.ts'
+import { openServices } from './project_service.ts'
+import { createHostCheck, type GuardOptions, refusalOf } from './request_guard.ts'
 import { startTickTimer, type TickTimer } from './tick_timer.ts'
+import { ensureViewer } from './viewer.ts'
 
 export type StackOptions = {
   /** Keys, local.env and the embedded database live here; one stack at a time. */
@@ -76,9 +72,21 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     closers.push(lock(dataDir))
     const keys = await readProjectKeys(dataDir)
+    const building = buildDashboard().then(
+      (dir) => ({ dir, reason: null }),
+      (error: Error) => {
+        log(error.message)
+        return { dir: null, reason: error.message }
+      },
+    )
     // The port before the database: whether it is free is known at once, the database takes seconds.
     let app = startingApp(guard)
-    const server = await openHttpServer({ host: guard.host, port: options.port }, (request) => app.fetch(request))
+    let upgrade: Upgrade = (_request, socket) => void refuseUpgrade(socket, new Response(null, { status: 503 }))
+    const server = await openHttpServer(
+      { host: guard.host, port: options.port },
+      (request) => app.fetch(request),
+      (request, socket, head) => upgrade(request, socket, head),
+    )
     closers.push(server.close)
 
     const { database, maintain } = await openDatabase(options, keys)
@@ -86,13 +94,36 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     closers.splice(-1, 0, database.close)
     await migrate(database)
     const ingestKey = await ensureIngestKey(database, dataDir, keys)
+    const viewer = await ensureViewer(database, keys)
 
     let timer: TickTimer | null = null
-    app = appOf({ database, keys, guard, url: server.url, nudge: () => timer?.nudge() })
+    const services = openServices({
+      database,
+      keys,
+      guard,
+      url: server.url,
+      dashboard: await building,
+      nudge: () => timer?.nudge(),
+    })
+    closers.push(services.close)
+    upgrade = guardedUpgrade(guard, services.upgrade)
+    app = services.app
     timer = startTickTimer({ url: `${server.url}/functions/v1/tick`, secretKey: keys.secretKey, maintain, log })
     closers.push(timer.close)
 
-    const env = envOf(server.url, keys, ingestKey, database.url)
+    const env = {
+      TELLTALE_URL: server.url,
+      TELLTALE_INGEST_URL: `${server.url}/functions/v1/ingest`,
+      TELLTALE_INGEST_KEY: ingestKey,
+      SUPABASE_URL: server.url,
+      SUPABASE_PUBLISHABLE_KEY: keys.publishableKey,
+      SUPABASE_SECRET_KEY: keys.secretKey,
+      UPSTASH_REDIS_REST_URL: `${server.url}/redis`,
+      UPSTASH_REDIS_REST_TOKEN: keys.redisToken,
+      DATABASE_URL: database.url.replaceAll("'", '%27'),
+      TELLTALE_VIEWER_EMAIL: viewer.email,
+      TELLTALE_VIEWER_PASSWORD: viewer.password,
+    }
     writeLocalEnv(dataDir, env)
     return { url: server.url, env, envPath: localEnvPathOf(dataDir), close }
   } catch (error) {
@@ -122,49 +153,12 @@ async function openDatabase(
   return { database, maintain: database.maintain }
 }
 
-type AppOptions = {
-  readonly database: Database
-  readonly keys: ProjectKeys
-  readonly guard: GuardOptions
-  readonly url: string
-  readonly nudge: () => void
-}
-
-/** The functions speak HTTP to the gateway's own REST interface, as they do to a hosted project's. */
-function appOf({ database, keys, guard, url, nudge }: AppOptions) {
-  const store = new PostgresStore({ url, secretKey: keys.secretKey })
-  const clock = () => Date.now() * 1_000
-  const rest = restApp({
-    database,
-    catalogue: createCatalogue(database, restSchema),
-    readCaller: createCallerReader(keys),
-  })
-  const ingest = ingestApp({ store, clock, flushMs: embeddedFlushMs, nudge })
-  const tick = tickApp({ store, clock, secret: keys.secretKey })
-  const isHealthy = () =>
-    database.query({ text: 'select 1', readOnly: true }).then(
-      () => true,
-      () => false,
-    )
-  return gatewayApp(
-    {
-      rest: (request) => rest.fetch(request),
-      functions: { ingest: (request) => ingest.fetch(request), tick: (request) => tick.fetch(request) },
-      jwks: publicJwksOf(keys),
-      isHealthy,
-    },
-    guard,
-  )
-}
-
-function envOf(url: string, keys: ProjectKeys, ingestKey: string, databaseUrl: string): Record<string, string> {
-  return {
-    TELLTALE_URL: url,
-    TELLTALE_INGEST_URL: `${url}/functions/v1/ingest`,
-    TELLTALE_INGEST_KEY: ingestKey,
-    SUPABASE_URL: url,
-    SUPABASE_PUBLISHABLE_KEY: keys.publishableKey,
-    SUPABASE_SECRET_KEY: keys.secretKey,
-    DATABASE_URL: databaseUrl.replaceAll("'", '%27'),
+/** A connection that changes its protocol is asked what every request is: for which host, and from which page. */
+function guardedUpgrade(guard: GuardOptions, upgrade: Upgrade): Upgrade {
+  const isAllowed = createHostCheck(guard)
+  return (request, socket, head) => {
+    const refusal = refusalOf(isAllowed, request.headers.host, request.headers.origin)
+    if (refusal === null) upgrade(request, socket, head)
+    else void refuseUpgrade(socket, refusal)
   }
 }

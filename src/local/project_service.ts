@@ -1,0 +1,109 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Hono } from 'hono'
+import { createBackground } from '../../functions/route/background.ts'
+import { ingestApp } from '../../functions/route/ingest.ts'
+import { tickApp } from '../../functions/route/tick.ts'
+import { PostgresStore } from '../../functions/store/postgres.ts'
+import { RealtimeChannel } from '../../functions/store/realtime.ts'
+import { UpstashHotStore } from '../../functions/store/redis.ts'
+import { closeMsMax, embeddedFlushMs, pushMsMin } from '../core/limit.ts'
+import { authApp } from './auth.ts'
+import { createCallerReader } from './claims.ts'
+import { dashboardApp } from './dashboard.ts'
+import type { Database } from './database.ts'
+import { gatewayApp } from './gateway.ts'
+import { refuseUpgrade, type Upgrade } from './http_server.ts'
+import type { ProjectKeys } from './project_key.ts'
+import { createRealtime } from './realtime.ts'
+import { createRedis } from './redis.ts'
+import { redisApp } from './redis_rest.ts'
+import type { GuardOptions } from './request_guard.ts'
+import { restApp, restSchema } from './rest.ts'
+import { createCatalogue } from './rest_catalogue.ts'
+
+export type ServiceOptions = {
+  readonly database: Database
+  readonly keys: ProjectKeys
+  readonly guard: GuardOptions
+  /** The address under which all of them answer. */
+  readonly url: string
+  readonly dashboard: { readonly dir: string | null; readonly reason: string | null }
+  /** Starts a tick in the background. */
+  readonly nudge: () => void
+}
+
+export type Services = {
+  readonly app: Hono
+  readonly upgrade: Upgrade
+  /** Ends sockets, and waits for what is under way in the background. */
+  close(): Promise<void>
+}
+
+/**
+ * What a hosted project offers, over one database: REST, Auth, Realtime, Redis, and the functions. The functions speak
+ * HTTP to the others, as they do to a hosted project's.
+ */
+export function openServices({ database, keys, guard, url, dashboard, nudge }: ServiceOptions): Services {
+  const redis = createRedis()
+  const realtime = createRealtime({ database, keys })
+  const background = createBackground()
+  const clock = () => Date.now() * 1_000
+  const store = new PostgresStore({ url, secretKey: keys.secretKey })
+  const hot = new UpstashHotStore({ url: `${url}/redis`, token: keys.redisToken })
+  const channel = new RealtimeChannel({ url, secretKey: keys.secretKey })
+  const rest = restApp({
+    database,
+    catalogue: createCatalogue(database, restSchema),
+    readCaller: createCallerReader(keys),
+  })
+  const auth = authApp({ database, keys, url })
+  const ingest = ingestApp({
+    store,
+    clock,
+    flushMs: embeddedFlushMs,
+    nudge,
+    hot,
+    channel,
+    pushMs: pushMsMin,
+    background: background.run,
+  })
+  const tick = tickApp({ store, clock, secret: keys.secretKey })
+  const redisRest = redisApp(redis, keys.redisToken)
+  const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })
+  const app = gatewayApp(
+    {
+      rest: (request) => rest.fetch(request),
+      auth: (request) => auth.fetch(request),
+      realtime: (request) => realtime.fetch(request),
+      redis: (request) => redisRest.fetch(request),
+      functions: {
+        ingest: (request) => ingest.fetch(request),
+        tick: (request) => tick.fetch(request),
+        live: () => new Response(null, { status: 503 }),
+      },
+      dashboard: (request) => page.fetch(request),
+      isHealthy: () => isHealthy(database),
+    },
+    guard,
+  )
+  return {
+    app,
+    upgrade: (request, socket, head) => {
+      const { pathname } = new URL(request.url ?? '/', url)
+      if (pathname === '/realtime/v1/websocket') realtime.upgrade(request, socket, head)
+      else void refuseUpgrade(socket, new Response(null, { status: 404 }))
+    },
+    async close() {
+      await Promise.race([background.settled(), pause(closeMsMax, undefined, { ref: false })])
+      await realtime.close()
+      redis.close()
+    },
+  }
+}
+
+function isHealthy(database: Database): Promise<boolean> {
+  return database.query({ text: 'select 1', readOnly: true }).then(
+    () => true,
+    () => false,
+  )
+}
