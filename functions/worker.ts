@@ -6,6 +6,8 @@ import { cacheControlOf, pageHeaders } from './route/page_headers.ts'
 import { tickApp } from './route/tick.ts'
 import { readEdgeEnv } from './store/edge_env.ts'
 import { PostgresStore } from './store/postgres.ts'
+import { RealtimeChannel } from './store/realtime.ts'
+import { UpstashHotStore } from './store/redis.ts'
 
 /** What wrangler.toml binds; the settings, which `wrangler secret put` adds, are texts. */
 type Bindings = { readonly ASSETS: Assets; readonly [setting: string]: unknown }
@@ -24,8 +26,9 @@ const built = new WeakMap<Bindings, Apps>()
 export default {
   fetch(request: Request, bindings: Bindings, lifetime: Lifetime): Promise<Response> {
     const answer = lifetimes.run(lifetime, async () => appsOf(bindings).fetch(request)).catch(failure)
-    // A caller who hangs up must not end what others wait for: a key being read, a place among those in flight.
-    lifetime.waitUntil(answer)
+    // A caller who hangs up must not end what others wait for: a key being read, a place among those in flight. And a
+    // body that was refused unread must be given up, or its sender may lose the connection before the answer.
+    lifetime.waitUntil(answer.finally(() => (request.body?.locked ? undefined : request.body?.cancel())))
     return answer
   },
 
@@ -52,7 +55,16 @@ function buildApps(bindings: Bindings): Apps {
   const ticks = tickApp({ store, secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
-  const ingests = ingestApp({ store, clock, flushMs: env.flushMs, nudge: () => background(tick()) })
+  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
+  const ingests = ingestApp({
+    store,
+    clock,
+    flushMs: env.flushMs,
+    nudge: () => background(tick()),
+    ...(hot === null ? {} : { hot, channel: new RealtimeChannel(env) }),
+    pushMs: env.pushMs,
+    background,
+  })
 
   const app = new Hono()
   for (const [name, functionApp] of Object.entries({ ingest: ingests, tick: ticks })) {
