@@ -556,6 +556,22 @@ comment on column telltale.viewers.viewer_id is 'UUID that the page minted.';
 comment on column telltale.viewers.user_id is 'Whose page it is.';
 comment on column telltale.viewers.seen_at is 'When it last said so.';
 
+CREATE OR REPLACE FUNCTION telltale.add_member(user_id uuid, email text)
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with added as (
+    insert into telltale.members as m (user_id, email) values (add_member.user_id, add_member.email)
+    on conflict on constraint members_pkey do nothing
+    returning 1
+  )
+  select exists (select from added)
+$function$;
+grant execute on function telltale.add_member(uuid,text) to service_role;
+comment on function telltale.add_member(uuid,text) is 'Lets a user of Supabase Auth read everything; false when the user may already. Definer: no role may write the table.';
+
 CREATE OR REPLACE FUNCTION telltale.admit_names(source uuid, keys text[])
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -696,6 +712,73 @@ grant execute on function telltale.caller_id() to authenticated;
 grant execute on function telltale.caller_id() to service_role;
 comment on function telltale.caller_id() is 'The user id of the caller''s token, null without one.';
 
+CREATE OR REPLACE FUNCTION telltale.cell_stats(places text[], cells jsonb[], seconds double precision)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    with cell as materialized (
+      select c.place, c.cell from unnest(places, cells) as c(place, cell)
+    ), bucket as (
+      select place, index, least(sum(n), 9007199254740991) as n
+      from (
+        -- Zeros lie below the least index that a double can have.
+        select place, -40000 as index, (cell -> 'latency' -> 'z')::bigint as n from cell
+        union all
+        select cell.place, b.key::int, b.value::bigint
+        from cell cross join lateral jsonb_each(cell.cell -> 'latency' -> 'b') as b
+      ) as counts
+      group by place, index
+    ), running as (
+      select place, case when index = -40000 then 0 else power(2::double precision, (index + 0.5::double precision) / 32) end
+        as us, sum(n) over (partition by place order by index) as seen, sum(n) over (partition by place) as total
+      from bucket
+    ), quantile as (
+      select place, nullif(max(total), 0) as total, array[
+        min(us) filter (where seen >= greatest(1, ceil(0.5 * total::double precision))),
+        min(us) filter (where seen >= greatest(1, ceil(0.95 * total::double precision))),
+        min(us) filter (where seen >= greatest(1, ceil(0.99 * total::double precision)))] as us
+      from running group by place
+    ), summed as (
+      select place,
+        least(sum((cell -> 'count')::bigint), 9007199254740991) as count,
+        least(sum((cell -> 'errors')::bigint), 9007199254740991) as errors,
+        least(sum((cell -> 'bytes_in')::bigint), 9007199254740991) as bytes_in,
+        least(sum((cell -> 'bytes_out')::bigint), 9007199254740991) as bytes_out,
+        least(sum((cell -> 'tokens_in')::bigint), 9007199254740991) as tokens_in,
+        least(sum((cell -> 'tokens_out')::bigint), 9007199254740991) as tokens_out,
+        least(sum((cell -> 'latency' -> 'sum')::bigint), 9007199254740991) as us
+      from cell group by place
+    )
+    select coalesce(jsonb_object_agg(s.place, telltale.stats_of(s.count, s.errors, seconds, s.us / q.total, q.us,
+      s.bytes_in, s.bytes_out, s.tokens_in, s.tokens_out)), '{}')
+    from summed as s join quantile as q on q.place = s.place
+  );
+end
+$function$;
+comment on function telltale.cell_stats(text[],jsonb[],double precision) is '{place: Stats} of cells of series, those of one place added up: what series_merge and histogram_quantile answer, for all
+places at once, since to start a query costs far more than a row in it.';
+
+CREATE OR REPLACE FUNCTION telltale.cells_between(keys text[], since timestamp with time zone, till timestamp with time zone, sources uuid[], whole_hours boolean)
+ RETURNS TABLE(at timestamp with time zone, key text, cell jsonb)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  -- Offset 0: each look into a series unpacks all of it, so there is one.
+  select c.at, c.key, c.cell
+  from (
+    select r.at, k.key, r.series -> k.key as cell
+    from telltale.rollups_between(since, till, sources, whole_hours) as r cross join unnest(keys) as k(key)
+    offset 0
+  ) as c
+  where c.cell is not null
+$function$;
+comment on function telltale.cells_between(text[],timestamp with time zone,timestamp with time zone,uuid[],boolean) is 'The cells of these series keys in rollups_between. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.check_filter(filter jsonb, allowed text[])
  RETURNS void
  LANGUAGE plpgsql
@@ -802,6 +885,25 @@ AS $function$ select translate(encode(convert_to(place::text, 'UTF8'), 'base64')
 grant execute on function telltale.cursor_of(jsonb) to authenticated;
 grant execute on function telltale.cursor_of(jsonb) to service_role;
 comment on function telltale.cursor_of(jsonb) is 'A place in a list as opaque text that fits into a URL.';
+
+CREATE OR REPLACE FUNCTION telltale.cut_text(text text, bytes_max integer)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  select case when octet_length(text) <= bytes_max then text else (
+    -- No further than to the end of a character: the byte behind it does not continue one.
+    select convert_from(substring(bytes from 1 for max(n)), 'UTF8')
+    from generate_series(bytes_max - 3, bytes_max) as n
+    where get_byte(bytes, n) & 192 <> 128
+    group by bytes)
+  end
+  from convert_to(text, 'UTF8') as bytes
+$function$;
+grant execute on function telltale.cut_text(text,integer) to authenticated;
+grant execute on function telltale.cut_text(text,integer) to service_role;
+comment on function telltale.cut_text(text,integer) is 'The text, or as many of its first characters as fit into so many bytes (at least 4).';
 
 CREATE OR REPLACE FUNCTION telltale.day_of(us bigint)
  RETURNS date
@@ -1244,6 +1346,25 @@ comment on function telltale.ingest_batch(jsonb) is 'Stores BatchRows (functions
 what it was first. Raises TT001, detail YYYY-MM-DD,..., before any write when partitions are missing. Definer: no role may
 write the tables, so that rows come only this way.';
 
+CREATE OR REPLACE FUNCTION telltale.ingest_lag()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select case when count(*) > 0 then jsonb_build_object('p50', percentile_disc(0.5) within group (order by ms), 'max', max(ms))
+    end
+  from (
+    -- A clock that is off by seconds is set right; below that the offset may as well be the way here.
+    select greatest(0, round(extract(epoch from b.received_at - b.made_at) * 1000
+      - case when abs(p.clock_offset_us) > 1000000 then p.clock_offset_us / 1000.0 else 0 end, 3)) as ms
+    from telltale.batches as b join telltale.processes as p on p.process_id = b.process_id
+    where b.received_at > now() - interval '1 minute'
+  ) as lag
+$function$;
+comment on function telltale.ingest_lag() is '{p50, max} in ms from when a batch was made to when it was stored, over the last minute; null without any. Definer: part of
+live_data.';
+
 CREATE OR REPLACE FUNCTION telltale.instant_of(filter jsonb, key text)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -1273,6 +1394,14 @@ $function$;
 grant execute on function telltale.instant_of(jsonb,text) to authenticated;
 grant execute on function telltale.instant_of(jsonb,text) to service_role;
 comment on function telltale.instant_of(jsonb,text) is 'The instant under a key of a filter, ISO 8601 (UTC where it names no zone) or µs since the epoch; null when absent.';
+
+CREATE OR REPLACE FUNCTION telltale.is_alive(p telltale.processes)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$ select p.renewed_at > now() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond' $function$;
+comment on function telltale.is_alive(telltale.processes) is 'Whether what a process lists still runs, as far as anybody knows: it was renewed within 60 s or four flushes.';
 
 CREATE OR REPLACE FUNCTION telltale.is_reader()
  RETURNS boolean
@@ -1329,6 +1458,248 @@ AS $function$
 $function$;
 grant execute on function telltale.keys() to service_role;
 comment on function telltale.keys() is 'All ingest keys without their hashes, oldest first. Definer: no role may read the table.';
+
+CREATE OR REPLACE FUNCTION telltale.list_members()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('user_id', user_id, 'email', email, 'added_at', added_at)
+    order by added_at, user_id), '[]')
+  from telltale.members
+$function$;
+grant execute on function telltale.list_members() to service_role;
+comment on function telltale.list_members() is 'Everybody who may read, [{user_id, email, added_at}], longest first. Definer: for the operator alone, through this.';
+
+CREATE OR REPLACE FUNCTION telltale.live_batches()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('batch_id', b.batch_id, 'service', s.service, 'environment', s.environment,
+    'received_at_us', telltale.us_of(b.received_at), 'records', (
+      select coalesce(sum(n.value::bigint), 0) from jsonb_each_text(b.ack -> 'accepted') as n))
+    order by b.received_at desc, b.batch_id), '[]')
+  from (select * from telltale.batches order by received_at desc limit 50) as b
+  join telltale.processes as p on p.process_id = b.process_id
+  join telltale.sources as s on s.source_id = p.source_id
+$function$;
+comment on function telltale.live_batches() is '[RecentBatch], newest first: the last 50; records are those accepted. Definer: part of live_data.';
+
+CREATE OR REPLACE FUNCTION telltale.live_data(viewer_id uuid DEFAULT NULL::uuid, minutes integer DEFAULT 60)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  perform telltale.require_reader();
+  if viewer_id is not null and telltale.caller_id() is not null then
+    perform telltale.see(viewer_id);
+  end if;
+  return jsonb_build_object('at_us', telltale.us_of(clock_timestamp()), 'minutes', telltale.live_minutes(minutes),
+    'running', telltale.live_running(), 'sessions', telltale.live_sessions(), 'gauges', telltale.live_gauges(),
+    'ended', telltale.live_ended(), 'errors', telltale.live_errors(), 'batches', telltale.live_batches(),
+    'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, now() - interval '1 day', 'infinity'),
+    'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p),
+    'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
+      where s.environment <> 'demo'));
+end
+$function$;
+grant execute on function telltale.live_data(uuid,integer) to authenticated;
+grant execute on function telltale.live_data(uuid,integer) to service_role;
+comment on function telltale.live_data(uuid,integer) is 'LiveData (src/core/live.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
+processes heard of in the last day), last_received_at_us, real. `minutes` says how far back the minutes go: a page that has
+them asks for fewer. Notes that the page viewer_id looks, as see() does, where one
+is given and the token names a user. Definer, see the head of this file; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.live_ended()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('trace_id', t.trace_id, 'started_at_us', telltale.us_of(t.started_at),
+      'at_us', telltale.us_of(t.started_at) + round(t.duration_ms * 1000)::bigint, 'name', t.name, 'tool', t.tool,
+      'provider', t.provider, 'model', t.model, 'outcome', t.outcome, 'duration_ms', t.duration_ms, 'layers', t.layers,
+      'session_key', t.session_key, 'call_number', t.call_number, 'service', s.service, 'environment', s.environment)
+      order by telltale.us_of(t.started_at) + round(t.duration_ms * 1000)::bigint desc, t.trace_id), '[]')
+    from (
+      select * from telltale.traces where duration_ms is not null order by changed_at desc, trace_id desc limit 50
+    ) as t
+    join telltale.processes as p on p.process_id = t.process_id
+    join telltale.sources as s on s.source_id = p.source_id
+  );
+end
+$function$;
+comment on function telltale.live_ended() is '[EndedTrace], newest first: the 50 ended traces that changed last. at_us is when the head ended, as far as it is the first
+span to start. Definer: part of live_data.';
+
+CREATE OR REPLACE FUNCTION telltale.live_errors()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('error_id', e.error_id, 'at_us', telltale.us_of(e.at),
+      'trace_id', e.trace_id, 'span_id', e.span_id, 'fingerprint', e.fingerprint, 'error_type', e.error_type,
+      'message', e.message, 'culprit', e.culprit, 'traceback', telltale.cut_text(e.traceback, 4096),
+      'service', s.service, 'environment', s.environment) order by e.at desc, e.error_id desc), '[]')
+    from (select * from telltale.errors order by at desc, error_id desc limit 20) as e
+    join telltale.processes as p on p.process_id = e.process_id
+    join telltale.sources as s on s.source_id = p.source_id
+  );
+end
+$function$;
+comment on function telltale.live_errors() is '[LiveError], newest first: the last 20, their tracebacks cut to 4 KB. Definer: part of live_data.';
+
+CREATE OR REPLACE FUNCTION telltale.live_gauges()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    -- From name to name by the index on (name, at): all other ways read every sample of the day.
+    with recursive sampled(name) as (
+      (select g.name from telltale.gauges as g where g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes'))
+      order by g.name limit 1)
+      union all
+      select (select g.name from telltale.gauges as g where g.name > sampled.name
+        and g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes')) order by g.name limit 1)
+      from sampled where sampled.name is not null
+    ), latest as (
+      select distinct on (g.process_id, g.name, g.labels_hash) g.process_id, g.name, g.labels, g.at, g.value
+      from (select name from sampled where name is not null limit 200) as known
+      join telltale.gauges as g on g.name = known.name and g.at > now() - interval '10 minutes'
+        and g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes'))
+      order by g.process_id, g.name, g.labels_hash, g.at desc
+    )
+    select coalesce(jsonb_agg(jsonb_build_object('process', process_id, 'service', service, 'environment', environment,
+      'instance', instance, 'name', name, 'labels', labels, 'at_us', telltale.us_of(at), 'value', value)
+      order by name, service, environment, instance, process_id, labels), '[]')
+    from (
+      select l.*, s.service, s.environment, s.instance
+      from latest as l
+      join telltale.processes as p on p.process_id = l.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      order by l.at desc, l.process_id, l.name limit 200
+    ) as listed
+  );
+end
+$function$;
+comment on function telltale.live_gauges() is '[LiveGauge] by name: the last value of 200 series (process, name, labels) that were sampled in the last ten minutes.
+Definer: part of live_data.';
+
+CREATE OR REPLACE FUNCTION telltale.live_minutes(minutes integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  if coalesce(minutes, -1) not between 0 and 60 then
+    raise exception 'Cannot read live data: minutes is %', minutes using errcode = '22023', hint = 'minutes is from 0 to 60.';
+  end if;
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('minute', extract(epoch from at)::bigint, 'series', series) order by at), '[]')
+    from (
+      select r.at, telltale.series_merge(r.series) as series
+      from telltale.rollups_between(date_trunc('minute', now() - minutes * interval '1 minute'), now() + interval '1 day',
+        null, false) as r
+      group by r.at order by r.at desc limit minutes + 1
+    ) as minute
+  );
+end
+$function$;
+comment on function telltale.live_minutes(integer) is 'The last so many minutes (0 to 60, else it raises 22023) and the current one, oldest first: [{minute: s since the epoch,
+series}], those in which something was counted, of all sources together. Definer: part of live_data.';
+
+CREATE OR REPLACE FUNCTION telltale.live_running()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('process', process_id, 'started_at_us', telltale.us_of(started_at),
+    'seq', running_seq, 'received_at_us', telltale.us_of(renewed_at), 'service', service, 'environment', environment,
+    'total', running_total, 'list', list) order by renewed_at desc, process_id), '[]')
+  from (
+    select p.process_id, p.started_at, p.running_seq, p.renewed_at, s.service, s.environment, p.running_total,
+      jsonb_path_query_array(p.running, '$[0 to 99]') as list
+    from telltale.processes as p join telltale.sources as s on s.source_id = p.source_id
+    where p.last_seen_at > now() - interval '1 day' and telltale.is_alive(p)
+    order by p.running_total > 0 desc, p.renewed_at desc, p.process_id limit 100
+  ) as alive
+$function$;
+comment on function telltale.live_running() is '[ProcessRunning] of the living, the last renewed first: 100 processes, those that run something before those that do not
+(whose empty list ends what an older one says), 100 calls of each; total is the true number. Definer: part of live_data.';
+
+CREATE OR REPLACE FUNCTION telltale.live_sessions()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with seen as (
+      select t.session_key, t.process_id, t.at, 0 as running
+      from (
+        select session_key, process_id, coalesce(ended_at, started_at) as at from telltale.traces
+        where duration_ms is not null and changed_at > now() - interval '10 minutes' and day between telltale.today() - 2 and telltale.today() + 1
+        order by changed_at desc limit 500
+      ) as t
+      where t.session_key is not null
+      union all
+      select c.value ->> 'session', p.process_id, p.renewed_at, 1
+      from telltale.processes as p cross join lateral jsonb_array_elements(p.running) as c
+      where p.running_total > 0 and telltale.is_alive(p) and c.value ->> 'session' is not null
+    ), active as (
+      select seen.session_key, s.service, s.environment, max(seen.at) as last_at, sum(seen.running) as running
+      from seen
+      join telltale.processes as p on p.process_id = seen.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      group by 1, 2, 3
+      order by last_at desc, seen.session_key limit 50
+    )
+    select coalesce(jsonb_agg(jsonb_build_object('session_key', a.session_key, 'service', a.service,
+      'environment', a.environment, 'calls', greatest(made.calls, a.running), 'running', a.running,
+      'last_at_us', telltale.us_of(a.last_at), 'tool', made.tool, 'model', made.model, 'tokens_in', made.tokens_in,
+      'tokens_out', made.tokens_out) order by a.last_at desc, a.session_key), '[]')
+    from active as a
+    cross join lateral (
+      select count(*) as calls, (array_agg(t.tool order by t.started_at desc) filter (where t.tool is not null))[1] as tool,
+        (array_agg(t.model order by t.started_at desc) filter (where t.model is not null))[1] as model,
+        sum(t.tokens_in) as tokens_in, sum(t.tokens_out) as tokens_out
+      from (
+        select r.tool, r.model, r.tokens_in, r.tokens_out, r.started_at, r.process_id from telltale.traces as r
+        where r.session_key = a.session_key and r.started_at > now() - interval '1 day'
+          and r.day between telltale.today() - 2 and telltale.today() + 1
+        order by r.started_at desc limit 1000
+      ) as t
+      join telltale.processes as p on p.process_id = t.process_id
+      join telltale.sources as s on s.source_id = p.source_id and s.service = a.service and s.environment = a.environment
+    ) as made
+  );
+end
+$function$;
+comment on function telltale.live_sessions() is '[ActiveSession], the last active first: 50 of the sessions in which a call ended in the last ten minutes (as far as the
+newest 500 calls tell) or runs now. calls and tokens are those of the last day, at most 1,000 calls; tool and model are
+those last used. Definer: part of live_data.';
 
 CREATE OR REPLACE FUNCTION telltale.lost_by(sources uuid[], since timestamp with time zone, till timestamp with time zone)
  RETURNS jsonb
@@ -1634,6 +2005,14 @@ grant execute on function telltale.names_max(text) to authenticated;
 grant execute on function telltale.names_max(text) to service_role;
 comment on function telltale.names_max(text) is 'How many names of a kind a source may have; see src/core/limit.ts.';
 
+CREATE OR REPLACE FUNCTION telltale.no_stats()
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$ select telltale.stats_of(0, 0, 1, null, null, 0, 0, 0, 0) $function$;
+comment on function telltale.no_stats() is 'Stats of nothing.';
+
 CREATE OR REPLACE FUNCTION telltale.number_in(filter jsonb, key text)
  RETURNS numeric
  LANGUAGE plpgsql
@@ -1860,6 +2239,24 @@ end
 $function$;
 grant execute on function telltale.release_tick(text) to service_role;
 comment on function telltale.release_tick(text) is 'Gives the lease back; false when it was not the holder''s any more. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.remove_member(user_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  with removed as (
+    delete from telltale.members as m where m.user_id = remove_member.user_id
+    returning 1
+  ), unseen as (
+    delete from telltale.viewers as v where v.user_id = remove_member.user_id
+  )
+  select exists (select from removed)
+$function$;
+grant execute on function telltale.remove_member(uuid) to service_role;
+comment on function telltale.remove_member(uuid) is 'Takes the right to read from a user, at once and whatever tokens they hold; false when they had none. Definer: no role
+may write the table.';
 
 CREATE OR REPLACE FUNCTION telltale.renamed_series(series jsonb, renamed jsonb)
  RETURNS jsonb
@@ -2154,7 +2551,7 @@ declare
   sources uuid[];
   keys text[];
   counted jsonb;
-  nothing jsonb := telltale.stats_of_cell(null, 1);
+  nothing jsonb := telltale.no_stats();
 begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
@@ -2180,15 +2577,8 @@ call:6+, call:unknown.';
         telltale.samples_of(filter, asked.since, asked.till, array[split_part(key, ':', 1)]), key),
       format('floor(extract(epoch from at) / %s)::bigint', step), step);
   else
-    select coalesce(jsonb_object_agg(place, telltale.stats_of_cell(cell, step)), '{}') into counted
-    from (
-      select floor(extract(epoch from r.at) / step)::bigint as place,
-        telltale.series_merge(jsonb_build_object('sum', r.series -> k.key)) -> 'sum' as cell
-      from telltale.rollups_between(asked.since, asked.till, sources, step % 3600 = 0) as r
-      cross join unnest(keys) as k(key)
-      where r.series ? k.key
-      group by 1
-    ) as merged;
+    select telltale.cell_stats(array_agg(floor(extract(epoch from c.at) / step)::bigint::text), array_agg(c.cell), step)
+    into counted from telltale.cells_between(keys, asked.since, asked.till, sources, step % 3600 = 0) as c;
   end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till), 'step_s', step,
     'key', key, 'source', case when keys is null then 'traces' else 'parts' end,
@@ -2329,19 +2719,19 @@ CREATE OR REPLACE FUNCTION telltale.stats_between(filter jsonb, keys text[], sou
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
+ SET jit TO 'off'
 AS $function$
 declare
   seconds double precision := telltale.seconds_of(since, till);
+  counted jsonb;
 begin
   if keys is null then
-    return coalesce(
-      telltale.sample_stats(telltale.samples_of(filter, since, till, array['all']), 'key', seconds) -> 'all',
-      telltale.stats_of_cell(null, seconds));
+    counted := telltale.sample_stats(telltale.samples_of(filter, since, till, array['all']), 'key', seconds);
+  else
+    select telltale.cell_stats(array_agg('all'::text), array_agg(c.cell), seconds) into counted
+    from telltale.cells_between(keys, since, till, sources, true) as c;
   end if;
-  return (
-    select telltale.stats_of_cell(telltale.series_merge(jsonb_build_object('sum', r.series -> k.key)) -> 'sum', seconds)
-    from telltale.rollups_between(since, till, sources, true) as r cross join unnest(keys) as k(key)
-    where r.series ? k.key);
+  return coalesce(counted -> 'all', telltale.no_stats());
 end
 $function$;
 comment on function telltale.stats_between(jsonb,text[],uuid[],timestamp with time zone,timestamp with time zone) is 'Stats of a stretch of time: of these series keys together, or where they are null of the traces that the filter finds.
@@ -2352,20 +2742,20 @@ CREATE OR REPLACE FUNCTION telltale.stats_by_key(filter jsonb, keys text[], sour
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO ''
+ SET jit TO 'off'
 AS $function$
 declare
   seconds double precision := telltale.seconds_of(since, till);
   counted jsonb := '{}';
 begin
-  if keys is not null then
-    select coalesce(jsonb_object_agg(c.key, telltale.stats_of_cell(c.value, seconds)), '{}') into counted
-    from jsonb_each((
-      select telltale.series_merge(case when keys = array['all'] then r.series else coalesce((
-        select jsonb_object_agg(k, r.series -> k) from unnest(keys) as k where r.series ? k), '{}') end)
-      from telltale.rollups_between(since, till, sources, true) as r)) as c;
-  end if;
   if keys = array['all'] then
+    select telltale.cell_stats(array_agg(c.key), array_agg(c.value), seconds) into counted
+    from telltale.rollups_between(since, till, sources, true) as r cross join lateral jsonb_each(r.series) as c;
     return counted;
+  end if;
+  if keys is not null then
+    select telltale.cell_stats(array_agg(c.key), array_agg(c.cell), seconds) into counted
+    from telltale.cells_between(keys, since, till, sources, true) as c;
   end if;
   return telltale.sample_stats(telltale.samples_of(filter, since, till, array(
     select kind from unnest(array['tool', 'call', 'layer', 'provider', 'model']) as kind
@@ -2392,22 +2782,6 @@ AS $function$
 $function$;
 comment on function telltale.stats_of(numeric,numeric,double precision,numeric,double precision[],numeric,numeric,numeric,numeric) is 'Stats {count, errors, error_rate, per_second, mean_ms, p50_ms, p95_ms, p99_ms, bytes_in, bytes_out, tokens_in, tokens_out}
 of a stretch of so many seconds. error_rate and the latencies (ms, to the µs) are null where nothing was counted.';
-
-CREATE OR REPLACE FUNCTION telltale.stats_of_cell(cell jsonb, seconds double precision)
- RETURNS jsonb
- LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
- SET search_path TO ''
-AS $function$
-  select telltale.stats_of((cell ->> 'count')::numeric, (cell ->> 'errors')::numeric, seconds,
-    (cell -> 'latency' ->> 'sum')::numeric / nullif((cell -> 'latency' ->> 'z')::numeric
-      + coalesce((select sum(b.value::numeric) from jsonb_each_text(cell -> 'latency' -> 'b') as b), 0), 0),
-    array(select telltale.histogram_quantile(cell -> 'latency', q) from unnest(array[0.5, 0.95, 0.99]::double precision[])
-      with ordinality as wanted(q, place) where cell is not null order by place),
-    (cell ->> 'bytes_in')::numeric, (cell ->> 'bytes_out')::numeric, (cell ->> 'tokens_in')::numeric,
-    (cell ->> 'tokens_out')::numeric)
-$function$;
-comment on function telltale.stats_of_cell(jsonb,double precision) is 'Stats of one cell of a series, or of null, which is nothing; quantiles as histogram_quantile has them.';
 
 CREATE OR REPLACE FUNCTION telltale.step_of(filter jsonb, step_s integer)
  RETURNS integer

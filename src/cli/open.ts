@@ -44,14 +44,21 @@ export async function createSignInLink(settings: StackSettings): Promise<SignInL
     throw new Error(`Cannot make link: TELLTALE_URL is ${url ? `no http address: ${url}` : 'not set'}`)
   }
   if (!email) throw new Error('Cannot make link: TELLTALE_VIEWER_EMAIL is not set')
-  const admin = await authAdminOf(settings)
+  const { code, expiresAt } = await createCode(await authAdminOf(settings), email)
+  return { url: `${url.replace(/\/+$/, '')}/#code=${code}`, expiresAt }
+}
+
+export type SignInCode = { readonly code: string; readonly expiresAt: string; readonly userId: string }
+
+/** A code that signs a user in, once. @throws Error when nobody has the address, or when Auth cannot be reached */
+export async function createCode(admin: GoTrueAdminApi, email: string): Promise<SignInCode> {
   const expiresAt = new Date(Date.now() + signInCodeSeconds * 1_000).toISOString()
   const { data, error } = await admin.generateLink({ type: 'magiclink', email })
   if (error?.code === 'user_not_found') {
     throw new Error(`Cannot make link: ${email} is no user; \`telltale members add ${email}\` makes them one`)
   }
-  if (error) throw new Error(`Cannot make link at ${settings.SUPABASE_URL}: ${error.message}`)
-  return { url: `${url.replace(/\/+$/, '')}/#code=${data.properties.hashed_token}`, expiresAt }
+  if (error) throw new Error(`Cannot make link for ${email}: ${error.message}`)
+  return { code: data.properties.hashed_token, expiresAt, userId: data.user.id }
 }
 
 /** The operator's side of Auth. @throws Error when the settings name no stack */

@@ -28,6 +28,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'list, create and revoke ingest keys',
     register: async () => (await import('./keys.ts')).registerKeys,
   },
+  members: {
+    description: 'list, add and remove who may see the dashboard',
+    register: async () => (await import('./members.ts')).registerMembers,
+  },
   doctor: {
     description: 'check what telltale needs, and say what is wrong',
     register: async () => (await import('./doctor.ts')).registerDoctor,
