@@ -1352,8 +1352,8 @@ CREATE OR REPLACE FUNCTION telltale.ingest_lag()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select case when count(*) > 0 then jsonb_build_object('p50', percentile_disc(0.5) within group (order by ms), 'max', max(ms))
-    end
+  select case when count(*) > 0 then
+    jsonb_build_object('p50', percentile_disc(0.5) within group (order by ms), 'max', max(ms)) end
   from (
     -- A clock that is off by seconds is set right; below that the offset may as well be the way here.
     select greatest(0, round(extract(epoch from b.received_at - b.made_at) * 1000
@@ -1611,20 +1611,22 @@ CREATE OR REPLACE FUNCTION telltale.live_minutes(minutes integer)
 AS $function$
 begin
   if coalesce(minutes, -1) not between 0 and 60 then
-    raise exception 'Cannot read live data: minutes is %', minutes using errcode = '22023', hint = 'minutes is from 0 to 60.';
+    raise exception 'Cannot read live data: minutes is %', minutes
+      using errcode = '22023', hint = 'minutes is from 0 to 60.';
   end if;
   return (
-    select coalesce(jsonb_agg(jsonb_build_object('minute', extract(epoch from at)::bigint, 'series', series) order by at), '[]')
+    select coalesce(jsonb_agg(jsonb_build_object('minute', extract(epoch from at)::bigint, 'series', series)
+      order by at), '[]')
     from (
       select r.at, telltale.series_merge(r.series) as series
-      from telltale.rollups_between(date_trunc('minute', now() - minutes * interval '1 minute'), now() + interval '1 day',
-        null, false) as r
-      group by r.at order by r.at desc limit minutes + 1
+      from telltale.rollups_between(date_trunc('minute', now() - minutes * interval '1 minute'),
+        date_trunc('minute', now() + interval '2 minutes'), null, false) as r
+      group by r.at
     ) as minute
   );
 end
 $function$;
-comment on function telltale.live_minutes(integer) is 'The last so many minutes (0 to 60, else it raises 22023) and the current one, oldest first: [{minute: s since the epoch,
+comment on function telltale.live_minutes(integer) is 'The last so many minutes (0 to 60, else it raises 22023) and from the current one on, oldest first: [{minute: s since the epoch,
 series}], those in which something was counted, of all sources together. Definer: part of live_data.';
 
 CREATE OR REPLACE FUNCTION telltale.live_running()
@@ -1660,7 +1662,8 @@ begin
       select t.session_key, t.process_id, t.at, 0 as running
       from (
         select session_key, process_id, coalesce(ended_at, started_at) as at from telltale.traces
-        where duration_ms is not null and changed_at > now() - interval '10 minutes' and day between telltale.today() - 2 and telltale.today() + 1
+        where duration_ms is not null and changed_at > now() - interval '10 minutes'
+          and day between telltale.today() - 2 and telltale.today() + 1
         order by changed_at desc limit 500
       ) as t
       where t.session_key is not null
@@ -1707,7 +1710,8 @@ CREATE OR REPLACE FUNCTION telltale.lost_by(sources uuid[], since timestamp with
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select jsonb_build_object('processes', count(*), 'missing', coalesce(sum(missing), 0), 'dropped', coalesce(sum(dropped), 0))
+  select jsonb_build_object('processes', count(*), 'missing', coalesce(sum(missing), 0),
+    'dropped', coalesce(sum(dropped), 0))
   from (
     select telltale.missing_batches(p.seqs, p.seqs_forgotten) as missing, p.rejected,
       (select coalesce(sum(d.value::numeric), 0) from jsonb_each_text(p.dropped) as d) as dropped
@@ -2806,7 +2810,8 @@ begin
       using errcode = '22023', hint = format('step_s is a multiple of %s, or null to have it chosen.', least_s);
   end if;
   if ceil(extract(epoch from asked.till - asked.since) / step) > 1500 then
-    raise exception 'Cannot read series: it has more than 1500 points' using errcode = '22023', hint = 'Take a greater step_s.';
+    raise exception 'Cannot read series: it has more than 1500 points'
+      using errcode = '22023', hint = 'Take a greater step_s.';
   end if;
   return step;
 end

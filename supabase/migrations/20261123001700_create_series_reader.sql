@@ -164,6 +164,25 @@ at the ends, its minutes come. So an hour is one row, and nothing is missing or 
 revoke all on function telltale.rollups_between(timestamptz, timestamptz, uuid[], boolean)
   from public, anon, authenticated, service_role;
 
+create function telltale.cells_between(keys text[], since timestamptz, till timestamptz, sources uuid[], whole_hours boolean)
+returns table (at timestamptz, key text, cell jsonb)
+language sql stable security definer rows 1000
+set search_path = ''
+as $$
+  -- Offset 0: each look into a series unpacks all of it, so there is one.
+  select c.at, c.key, c.cell
+  from (
+    select r.at, k.key, r.series -> k.key as cell
+    from telltale.rollups_between(since, till, sources, whole_hours) as r cross join unnest(keys) as k(key)
+    offset 0
+  ) as c
+  where c.cell is not null
+$$;
+comment on function telltale.cells_between(text[], timestamptz, timestamptz, uuid[], boolean) is
+  'The cells of these series keys in rollups_between. Definer: part of the readers.';
+revoke all on function telltale.cells_between(text[], timestamptz, timestamptz, uuid[], boolean)
+  from public, anon, authenticated, service_role;
+
 create function telltale.stats_of(count numeric, errors numeric, seconds double precision, mean_us numeric,
   quantiles_us double precision[], bytes_in numeric, bytes_out numeric, tokens_in numeric, tokens_out numeric) returns jsonb
 language sql immutable parallel safe
@@ -185,21 +204,62 @@ of a stretch of so many seconds. error_rate and the latencies (ms, to the µs) a
 revoke all on function telltale.stats_of(numeric, numeric, double precision, numeric, double precision[], numeric, numeric,
   numeric, numeric) from public, anon, authenticated, service_role;
 
-create function telltale.stats_of_cell(cell jsonb, seconds double precision) returns jsonb
+create function telltale.no_stats() returns jsonb
 language sql immutable parallel safe
 set search_path = ''
+as $$ select telltale.stats_of(0, 0, 1, null, null, 0, 0, 0, 0) $$;
+comment on function telltale.no_stats() is 'Stats of nothing.';
+revoke all on function telltale.no_stats() from public, anon, authenticated, service_role;
+
+create function telltale.cell_stats(places text[], cells jsonb[], seconds double precision) returns jsonb
+language plpgsql immutable
+set search_path = ''
 as $$
-  select telltale.stats_of((cell ->> 'count')::numeric, (cell ->> 'errors')::numeric, seconds,
-    (cell -> 'latency' ->> 'sum')::numeric / nullif((cell -> 'latency' ->> 'z')::numeric
-      + coalesce((select sum(b.value::numeric) from jsonb_each_text(cell -> 'latency' -> 'b') as b), 0), 0),
-    array(select telltale.histogram_quantile(cell -> 'latency', q) from unnest(array[0.5, 0.95, 0.99]::double precision[])
-      with ordinality as wanted(q, place) where cell is not null order by place),
-    (cell ->> 'bytes_in')::numeric, (cell ->> 'bytes_out')::numeric, (cell ->> 'tokens_in')::numeric,
-    (cell ->> 'tokens_out')::numeric)
+begin
+  return (
+    with cell as materialized (
+      select c.place, c.cell from unnest(places, cells) as c(place, cell)
+    ), bucket as (
+      select place, index, least(sum(n), 9007199254740991) as n
+      from (
+        -- Zeros lie below the least index that a double can have.
+        select place, -40000 as index, (cell -> 'latency' -> 'z')::bigint as n from cell
+        union all
+        select cell.place, b.key::int, b.value::bigint
+        from cell cross join lateral jsonb_each(cell.cell -> 'latency' -> 'b') as b
+      ) as counts
+      group by place, index
+    ), running as (
+      select place, case when index = -40000 then 0 else power(2::double precision, (index + 0.5::double precision) / 32) end
+        as us, sum(n) over (partition by place order by index) as seen, sum(n) over (partition by place) as total
+      from bucket
+    ), quantile as (
+      select place, nullif(max(total), 0) as total, array[
+        min(us) filter (where seen >= greatest(1, ceil(0.5 * total::double precision))),
+        min(us) filter (where seen >= greatest(1, ceil(0.95 * total::double precision))),
+        min(us) filter (where seen >= greatest(1, ceil(0.99 * total::double precision)))] as us
+      from running group by place
+    ), summed as (
+      select place,
+        least(sum((cell -> 'count')::bigint), 9007199254740991) as count,
+        least(sum((cell -> 'errors')::bigint), 9007199254740991) as errors,
+        least(sum((cell -> 'bytes_in')::bigint), 9007199254740991) as bytes_in,
+        least(sum((cell -> 'bytes_out')::bigint), 9007199254740991) as bytes_out,
+        least(sum((cell -> 'tokens_in')::bigint), 9007199254740991) as tokens_in,
+        least(sum((cell -> 'tokens_out')::bigint), 9007199254740991) as tokens_out,
+        least(sum((cell -> 'latency' -> 'sum')::bigint), 9007199254740991) as us
+      from cell group by place
+    )
+    select coalesce(jsonb_object_agg(s.place, telltale.stats_of(s.count, s.errors, seconds, s.us / q.total, q.us,
+      s.bytes_in, s.bytes_out, s.tokens_in, s.tokens_out)), '{}')
+    from summed as s join quantile as q on q.place = s.place
+  );
+end
 $$;
-comment on function telltale.stats_of_cell(jsonb, double precision) is
-  'Stats of one cell of a series, or of null, which is nothing; quantiles as histogram_quantile has them.';
-revoke all on function telltale.stats_of_cell(jsonb, double precision) from public, anon, authenticated, service_role;
+comment on function telltale.cell_stats(text[], jsonb[], double precision) is
+  '{place: Stats} of cells of series, those of one place added up: what series_merge and histogram_quantile answer, for all
+places at once, since to start a query costs far more than a row in it.';
+revoke all on function telltale.cell_stats(text[], jsonb[], double precision) from public, anon, authenticated, service_role;
 
 create function telltale.samples_of(filter jsonb, since timestamptz, till timestamptz, kinds text[]) returns text
 language plpgsql stable security definer
@@ -289,19 +349,19 @@ create function telltale.stats_between(filter jsonb, keys text[], sources uuid[]
 returns jsonb
 language plpgsql stable security definer
 set search_path = ''
+set jit = off
 as $$
 declare
   seconds double precision := telltale.seconds_of(since, till);
+  counted jsonb;
 begin
   if keys is null then
-    return coalesce(
-      telltale.sample_stats(telltale.samples_of(filter, since, till, array['all']), 'key', seconds) -> 'all',
-      telltale.stats_of_cell(null, seconds));
+    counted := telltale.sample_stats(telltale.samples_of(filter, since, till, array['all']), 'key', seconds);
+  else
+    select telltale.cell_stats(array_agg('all'::text), array_agg(c.cell), seconds) into counted
+    from telltale.cells_between(keys, since, till, sources, true) as c;
   end if;
-  return (
-    select telltale.stats_of_cell(telltale.series_merge(jsonb_build_object('sum', r.series -> k.key)) -> 'sum', seconds)
-    from telltale.rollups_between(since, till, sources, true) as r cross join unnest(keys) as k(key)
-    where r.series ? k.key);
+  return coalesce(counted -> 'all', telltale.no_stats());
 end
 $$;
 comment on function telltale.stats_between(jsonb, text[], uuid[], timestamptz, timestamptz) is
@@ -314,20 +374,20 @@ create function telltale.stats_by_key(filter jsonb, keys text[], sources uuid[],
 returns jsonb
 language plpgsql stable security definer
 set search_path = ''
+set jit = off
 as $$
 declare
   seconds double precision := telltale.seconds_of(since, till);
   counted jsonb := '{}';
 begin
-  if keys is not null then
-    select coalesce(jsonb_object_agg(c.key, telltale.stats_of_cell(c.value, seconds)), '{}') into counted
-    from jsonb_each((
-      select telltale.series_merge(case when keys = array['all'] then r.series else coalesce((
-        select jsonb_object_agg(k, r.series -> k) from unnest(keys) as k where r.series ? k), '{}') end)
-      from telltale.rollups_between(since, till, sources, true) as r)) as c;
-  end if;
   if keys = array['all'] then
+    select telltale.cell_stats(array_agg(c.key), array_agg(c.value), seconds) into counted
+    from telltale.rollups_between(since, till, sources, true) as r cross join lateral jsonb_each(r.series) as c;
     return counted;
+  end if;
+  if keys is not null then
+    select telltale.cell_stats(array_agg(c.key), array_agg(c.cell), seconds) into counted
+    from telltale.cells_between(keys, since, till, sources, true) as c;
   end if;
   return telltale.sample_stats(telltale.samples_of(filter, since, till, array(
     select kind from unnest(array['tool', 'call', 'layer', 'provider', 'model']) as kind
@@ -374,7 +434,8 @@ create function telltale.lost_by(sources uuid[], since timestamptz, till timesta
 language sql stable security definer
 set search_path = ''
 as $$
-  select jsonb_build_object('processes', count(*), 'missing', coalesce(sum(missing), 0), 'dropped', coalesce(sum(dropped), 0))
+  select jsonb_build_object('processes', count(*), 'missing', coalesce(sum(missing), 0),
+    'dropped', coalesce(sum(dropped), 0))
   from (
     select telltale.missing_batches(p.seqs, p.seqs_forgotten) as missing, p.rejected,
       (select coalesce(sum(d.value::numeric), 0) from jsonb_each_text(p.dropped) as d) as dropped
@@ -515,7 +576,8 @@ begin
       using errcode = '22023', hint = format('step_s is a multiple of %s, or null to have it chosen.', least_s);
   end if;
   if ceil(extract(epoch from asked.till - asked.since) / step) > 1500 then
-    raise exception 'Cannot read series: it has more than 1500 points' using errcode = '22023', hint = 'Take a greater step_s.';
+    raise exception 'Cannot read series: it has more than 1500 points'
+      using errcode = '22023', hint = 'Take a greater step_s.';
   end if;
   return step;
 end
@@ -537,7 +599,7 @@ declare
   sources uuid[];
   keys text[];
   counted jsonb;
-  nothing jsonb := telltale.stats_of_cell(null, 1);
+  nothing jsonb := telltale.no_stats();
 begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
@@ -563,15 +625,8 @@ call:6+, call:unknown.';
         telltale.samples_of(filter, asked.since, asked.till, array[split_part(key, ':', 1)]), key),
       format('floor(extract(epoch from at) / %s)::bigint', step), step);
   else
-    select coalesce(jsonb_object_agg(place, telltale.stats_of_cell(cell, step)), '{}') into counted
-    from (
-      select floor(extract(epoch from r.at) / step)::bigint as place,
-        telltale.series_merge(jsonb_build_object('sum', r.series -> k.key)) -> 'sum' as cell
-      from telltale.rollups_between(asked.since, asked.till, sources, step % 3600 = 0) as r
-      cross join unnest(keys) as k(key)
-      where r.series ? k.key
-      group by 1
-    ) as merged;
+    select telltale.cell_stats(array_agg(floor(extract(epoch from c.at) / step)::bigint::text), array_agg(c.cell), step)
+    into counted from telltale.cells_between(keys, asked.since, asked.till, sources, step % 3600 = 0) as c;
   end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till), 'step_s', step,
     'key', key, 'source', case when keys is null then 'traces' else 'parts' end,
