@@ -179,3 +179,51 @@ export function postBroadcast(project: RealtimeProject, messages: unknown, heade
     body: JSON.stringify({ messages }),
   })
 }
+
+/** A client of version 2.0.0 that sends whatever it is told to. */
+export type RawClient = {
+  readonly ws: WebSocket
+  /** `[join_ref, ref, topic, event, payload]`, or any bytes. */
+  send(frame: readonly unknown[] | Buffer | string): void
+  /** The next message, `[join_ref, ref, topic, event, payload]`. */
+  next(): Promise<readonly unknown[]>
+  /** Joins `realtime:<topic>` and answers the reply's payload. */
+  join(topic: string, payload?: object): Promise<unknown>
+  /** The code with which the connection ends. */
+  readonly ended: Promise<number>
+}
+
+export async function openRaw(project: RealtimeProject, apikey = project.publishableKey): Promise<RawClient> {
+  const ws = new WebSocket(
+    `${project.url.replace(/^http/, 'ws')}/realtime/v1/websocket?vsn=2.0.0&apikey=${encodeURIComponent(apikey)}`,
+  )
+  const messages: (readonly unknown[])[] = []
+  const waiting: ((message: readonly unknown[]) => void)[] = []
+  ws.on('message', (data, binary) => {
+    const message = binary ? [data] : (JSON.parse(String(data)) as readonly unknown[])
+    const next = waiting.shift()
+    if (next === undefined) messages.push(message)
+    else next(message)
+  })
+  const ended = new Promise<number>((resolve) => ws.on('close', resolve))
+  await new Promise((resolve, reject) => ws.on('open', resolve).on('error', reject))
+  const send: RawClient['send'] = (frame) =>
+    ws.send(typeof frame === 'string' || Buffer.isBuffer(frame) ? frame : JSON.stringify(frame))
+  const next: RawClient['next'] = () => {
+    const message = messages.shift()
+    return message === undefined ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(message)
+  }
+  let ref = 0
+  return {
+    ws,
+    ended,
+    send,
+    next,
+    async join(topic, payload = {}) {
+      const joinRef = String(++ref)
+      send([joinRef, joinRef, `realtime:${topic}`, 'phx_join', payload])
+      const [, , , , reply] = await next()
+      return reply
+    },
+  }
+}
