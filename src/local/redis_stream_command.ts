@@ -3,9 +3,9 @@ import type { Commands, Run } from './redis_command.ts'
 import { CommandError, type Reply, syntaxError, wrongArity } from './redis_reply.ts'
 import type { Stream, StreamEntry, Trim } from './redis_stream.ts'
 import {
-  asEntryId,
   asRangeEnd,
   asStreamId,
+  type EntryId,
   type StreamId,
   streamIdMax,
   streamIdOf,
@@ -14,22 +14,20 @@ import {
 import { parseTrimOptions } from './redis_stream_trim.ts'
 
 const xadd: Run = (args, keys) => {
-  const { trim, opensStream, next } = parseTrimOptions(args, { adding: true })
-  const wanted = args[next] === undefined || args[next] === '*' ? null : asEntryId(args[next])
+  const { trim, opensStream, entry, next } = parseTrimOptions(args, { adding: true })
   const fields = args.slice(next + 1)
   if (fields.length === 0 || fields.length % 2 === 1) throw wrongArity('xadd')
-  if (wanted?.chosen && wanted.id === 0n)
-    throw new CommandError('ERR The ID specified in XADD must be greater than 0-0')
+  if (entry?.chosen && entry.id === 0n) throw new CommandError('ERR The ID specified in XADD must be greater than 0-0')
   const [, key = ''] = args
   const stream = keys.findStream(key) ?? (opensStream ? keys.createStream(key) : null)
   if (stream === null) return null
-  const id = nextIdOf(stream, wanted, keys.now)
+  const id = nextIdOf(stream, entry, keys.now)
   stream.append(id, fields)
   if (trim !== null) stream.trim(trim)
   return textOfStreamId(id)
 }
 
-function nextIdOf({ newest }: Stream, wanted: ReturnType<typeof asEntryId> | null, now: number): StreamId {
+function nextIdOf({ newest }: Stream, wanted: EntryId | null, now: number): StreamId {
   if (newest === streamIdMax) {
     throw new CommandError('ERR The stream has exhausted the last possible ID, unable to add more items')
   }
@@ -132,9 +130,7 @@ function readOptionsOf(args: readonly string[]): ReadOptions {
 
 function streamsOf(list: readonly string[]): Omit<ReadOptions, 'count'> {
   if (list.length % 2 === 1) {
-    throw new CommandError(
-      "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.",
-    )
+    throw new CommandError("ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.")
   }
   return { names: list.slice(0, list.length / 2), texts: list.slice(list.length / 2) }
 }

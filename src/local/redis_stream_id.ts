@@ -27,8 +27,11 @@ export function asStreamId(text: string, sequence: 'least' | 'greatest' = 'least
   return idOf(parseUint64(ms), rest)
 }
 
-/** An id for a new entry: whole, or `<ms>-*`, whose sequence the stream chooses. */
-export function asEntryId(text: string): { readonly id: StreamId; readonly chosen: boolean } {
+/** An id for a new entry; not `chosen` is the sequence of `<ms>-*`, which the stream finds. */
+export type EntryId = { readonly id: StreamId; readonly chosen: boolean }
+
+/** @throws CommandError */
+export function asEntryId(text: string): EntryId {
   const [ms, sequence] = partsOf(text)
   if (sequence === '*') return { id: idOf(parseUint64(ms), 0n), chosen: false }
   return { id: asStreamId(text), chosen: true }

@@ -1,12 +1,14 @@
 import { asInt64, optionOf } from './redis_argument.ts'
 import { CommandError, syntaxError } from './redis_reply.ts'
 import type { Trim } from './redis_stream.ts'
-import { asStreamId } from './redis_stream_id.ts'
+import { asEntryId, asStreamId, type EntryId } from './redis_stream_id.ts'
 
 export type TrimOptions = {
   /** Null only where entries are added. */
   readonly trim: Trim | null
   readonly opensStream: boolean
+  /** The id that the entry is to have; null: any. */
+  readonly entry: EntryId | null
   /** Where the first argument is that is no option: for XADD the id. */
   readonly next: number
 }
@@ -23,6 +25,7 @@ export function parseTrimOptions(args: readonly string[], { adding }: { readonly
   let whole = false
   let limit: number | null = null
   let opensStream = true
+  let entry: EntryId | null = null
   let i = 2
   for (; i < args.length; i += 1) {
     const option = optionOf(args[i] as string)
@@ -39,12 +42,14 @@ export function parseTrimOptions(args: readonly string[], { adding }: { readonly
     } else if (adding && option === 'NOMKSTREAM') {
       opensStream = false
     } else if (adding) {
+      // Redis looks at the id before it looks at how the options go together.
+      entry = args[i] === '*' ? null : asEntryId(args[i] as string)
       break
     } else {
       throw syntaxError()
     }
   }
-  return { trim: trimOf(keep, whole, limit, adding), opensStream, next: i }
+  return { trim: trimOf(keep, whole, limit, adding), opensStream, entry, next: i }
 }
 
 function keptOf(option: 'MAXLEN' | 'MINID', text: string): Trim['keep'] {
