@@ -11,6 +11,7 @@ import { createCallerReader } from '../src/local/claims.ts'
 import type { Database } from '../src/local/database.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
 import { migrate } from '../src/local/migrate.ts'
+import { openPgDatabase } from '../src/local/pg_database.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 import { type ProjectKeys, readProjectKeys } from '../src/local/project_key.ts'
 import { restApp, restSchema } from '../src/local/rest.ts'
@@ -53,10 +54,16 @@ export async function openAuthProject(): Promise<AuthProject> {
   }
 }
 
-export async function openEmbeddedAuth(): Promise<AuthProject & { readonly embedded: EmbeddedAuth }> {
+/** On PGlite, or on the PostgreSQL server of `databaseUrl`. */
+export async function openEmbeddedAuth(
+  databaseUrl?: string,
+): Promise<AuthProject & { readonly embedded: EmbeddedAuth }> {
   const dir = join(tmpdir(), `telltale-auth-${randomUUID()}`)
   const keys = await readProjectKeys(dir)
-  const database = await openPgliteDatabase({ dir, password: keys.databasePassword })
+  const database =
+    databaseUrl === undefined
+      ? await openPgliteDatabase({ dir, password: keys.databasePassword })
+      : await openPgDatabase(databaseUrl)
   await migrate(database)
   let passed = 0
   let broken: Error | null = null

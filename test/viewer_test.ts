@@ -44,6 +44,31 @@ test('ensureViewer() leaves a viewer out whom the operator has taken out', async
   expect(await members()).toEqual([])
 })
 
+test('the operator alone says who is a member', async () => {
+  const viewer = await ensure()
+  const [user] = await users()
+  const service = clientOf(project, project.secretKey)
+  const args = { user_id: user?.id, email: viewer.email }
+  expect((await service.rpc('add_member' as never, args as never)).data).toBe(true)
+  expect((await service.rpc('add_member' as never, args as never)).data).toBe(false)
+  expect((await service.rpc('list_members' as never)).data).toMatchObject([args])
+
+  const client = clientOf(project, project.publishableKey)
+  await client.auth.signInWithPassword({ ...viewer, password: 'my own password' })
+  expect((await client.rpc('store_status' as never)).error).toBe(null)
+  for (const other of [client, clientOf(project, project.publishableKey)]) {
+    for (const [name, given] of [
+      ['add_member', args],
+      ['remove_member', { user_id: user?.id }],
+      ['list_members', {}],
+    ] as const) {
+      expect((await other.rpc(name as never, given as never)).error?.code, name).toBe('42501')
+    }
+  }
+  expect((await service.rpc('remove_member' as never, { user_id: user?.id } as never)).data).toBe(true)
+  expect((await client.rpc('store_status' as never)).error?.code).toBe('42501')
+})
+
 test('readProjectKeys() adds the secrets that an older directory lacks, and keeps the others', async () => {
   const data = createDataDir()
   try {
