@@ -20,8 +20,13 @@ const titles: { readonly [status in ProblemStatus]: string } = {
 }
 
 /** A problem document (RFC 9457). `detail` is ours: it never repeats what was sent. 429 and 503 say when to come back. */
-export function problem(context: Context, status: ProblemStatus, detail: string, headers: Record<string, string> = {}) {
-  const title = titles[status]
+export function problem(
+  context: Context,
+  status: ProblemStatus,
+  detail: string,
+  headers: Record<string, string> = {},
+  title = titles[status],
+) {
   const type = `urn:telltale:problem:${title.toLowerCase().replaceAll(' ', '-')}`
   const body = JSON.stringify({ type, title, status, detail, request_id: context.get('requestId') })
   const again: Record<string, string> =

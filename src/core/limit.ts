@@ -76,6 +76,13 @@ export const ingestsInFlightMax = 256
 export const tickMsMax = 20_000
 export const tickLeaseSeconds = 120
 
+// A snapshot of the live view, and the readers of metrics.
+export const liveProcessesMax = 100
+export const liveMinutesMax = 60
+export const livesInFlightMax = 256
+export const seriesPointsMax = 1_500
+export const seriesPointsWanted = 120
+
 // The hot tier and the push.
 export const hotBatchBytesMax = 16 * KiB
 export const hotRunningMax = 100
@@ -247,6 +254,8 @@ assert(embeddedFlushMs <= pushMsMin && pushMsMin <= hostedPushMs, 'a push has so
 assert(hostedPushMs <= watchedFlushMs, 'what a watched reporter sends is pushed before it sends again')
 assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 'a push holds several batches whole')
 assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
+assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
+assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')

@@ -1,0 +1,92 @@
+import { type Context, Hono } from 'hono'
+import { cors } from 'hono/cors'
+import { requestId } from 'hono/request-id'
+import { liveMinutesMax, livesInFlightMax } from '../../src/core/limit.ts'
+import { type LiveStores, readLive } from '../action/read_live.ts'
+import { CallerError, type LiveCaller } from '../store/caller_port.ts'
+import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
+import { problem } from './problem.ts'
+
+export type LiveDependencies = LiveStores & {
+  /** µs since the epoch. */
+  readonly clock: () => number
+  readonly log?: EdgeLog
+}
+
+type Env = { Variables: { requestId: string } }
+
+/** What the official browser client sends. */
+const clientHeaders = [
+  'authorization',
+  'x-client-info',
+  'apikey',
+  'content-type',
+  'x-retry-count',
+  'traceparent',
+  'tracestate',
+  'baggage',
+]
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/**
+ * `GET` or `POST /live?viewer=<uuid>&minutes=<0..60>` answers a LiveSnapshot to a member: `apikey` and a bearer token are
+ * the caller's own. Each call with a viewer keeps the reporters fast for another minute. Failures are problem documents.
+ */
+export function liveApp({ hot, readData, clock, log = consoleLog }: LiveDependencies): Hono<Env> {
+  const app = new Hono<Env>({ strict: false }).basePath('/live')
+  let inFlight = 0
+
+  app.use(requestId({ limitLength: 64 }))
+  // Any origin: what opens the answer is a token in a header, which no browser adds by itself.
+  app.use(cors({ origin: '*', allowMethods: ['GET', 'POST'], allowHeaders: clientHeaders, maxAge: 3_600 }))
+  app.use(async (c, next) => {
+    await next()
+    c.header('Cache-Control', 'no-store')
+  })
+
+  app.on(['GET', 'POST'], '/', async (c) => {
+    const caller = callerOf(c)
+    if (caller === null) return unauthenticated(c, 'its key or token is missing')
+    if (caller === 'viewer') return problem(c, 400, 'Cannot read live data: viewer is no UUID')
+    if (caller === 'minutes') return problem(c, 400, `Cannot read live data: minutes is not 0 to ${liveMinutesMax}`)
+    if (inFlight >= livesInFlightMax) return problem(c, 429, 'Cannot read live data: too many are asking')
+    inFlight += 1
+    try {
+      return c.json(await readLive({ hot, readData }, caller, clock()))
+    } catch (error) {
+      if (!(error instanceof CallerError)) throw error
+      if (error.reason === 'unauthenticated') return unauthenticated(c, 'its key or token opens nothing')
+      if (error.reason === 'forbidden') {
+        return problem(c, 403, 'Cannot read live data: the caller is not a member', {}, 'Not a member')
+      }
+      log({ request_id: c.get('requestId'), what: 'live', detail: error.message })
+      return problem(c, 503, 'Cannot read live data: the store is unavailable')
+    } finally {
+      inFlight -= 1
+    }
+  })
+
+  app.all('/', (c) => problem(c, 405, `Cannot ${c.req.method} here: live data is read`, { Allow: 'GET, POST' }))
+  app.notFound((c) => problem(c, 404, 'Cannot find the resource: live data is read at /live'))
+  app.onError((error, c) => {
+    log({ request_id: c.get('requestId') ?? '', what: 'live', detail: originOf(error) })
+    return problem(c, 500, 'Cannot read live data: the edge failed')
+  })
+  return app
+}
+
+/** Who asks and for what; null without a key and a token, else the name of what is wrong. */
+function callerOf(c: Context<Env>): LiveCaller | null | 'viewer' | 'minutes' {
+  const apikey = c.req.header('apikey') ?? ''
+  const authorization = c.req.header('authorization') ?? ''
+  if (apikey === '' || !/^bearer +\S/i.test(authorization)) return null
+  const viewer = c.req.query('viewer') ?? null
+  if (viewer !== null && !uuid.test(viewer)) return 'viewer'
+  const minutes = c.req.query('minutes') ?? String(liveMinutesMax)
+  if (!/^\d{1,2}$/.test(minutes) || Number(minutes) > liveMinutesMax) return 'minutes'
+  return { apikey, authorization, viewer, minutes: Number(minutes) }
+}
+
+function unauthenticated(c: Context<Env>, now: string) {
+  return problem(c, 401, `Cannot read live data: ${now}`, { 'WWW-Authenticate': 'Bearer' }, 'Not signed in')
+}

@@ -1,0 +1,32 @@
+import type { LiveData } from '../../src/core/live.ts'
+
+/** Who asks for live data, in the words of the request: Postgres is asked with the caller's own key and token. */
+export type LiveCaller = {
+  /** The project's publishable key, or a secret one. */
+  readonly apikey: string
+  /** `Bearer` and the user's token. */
+  readonly authorization: string
+  /** UUID of the page that looks, which keeps it watching; null for none. */
+  readonly viewer: string | null
+  /** How many minutes back the minutes go, 0 to 60. */
+  readonly minutes: number
+}
+
+/** Reads what Postgres knows, as the caller. Throws CallerError. */
+export type ReadLiveData = (caller: LiveCaller) => Promise<LiveData>
+
+/** Why a caller is not answered. */
+export class CallerError extends Error {
+  override readonly name = 'CallerError'
+  /**
+   * `unauthenticated`: no user is known by this key and token, or no longer.
+   * `forbidden`: the user is no member.
+   * `unavailable`: Postgres is not reached, or fails.
+   */
+  readonly reason: 'unauthenticated' | 'forbidden' | 'unavailable'
+
+  constructor(reason: CallerError['reason'], message: string) {
+    super(message)
+    this.reason = reason
+  }
+}
