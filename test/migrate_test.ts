@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, DatabaseError } from '../src/local/database.ts'
-import { migrate, migrationDir, readMigrations } from '../src/local/migrate.ts'
+import { bootstrapText, migrate, migrationDir, readMigrations } from '../src/local/migrate.ts'
 import { openPgDatabase } from '../src/local/pg_database.ts'
 import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
 
@@ -87,5 +87,40 @@ describe.skipIf(noPostgresReason() !== null)('migrate()', () => {
     await expect(migrate(database, earlier)).rejects.toThrow('20261123000150_create_late was never applied')
     renameSync(join(earlier, '20261123000150_create_late.sql'), join(earlier, '20270102000000_create_late.sql'))
     expect(await migrate(database, earlier)).toEqual(['20270102000000'])
+  })
+
+  test('says who may not create the policy of the live channel, and leaves what is there alone', async () => {
+    // In a database of its own: what a role may, it may for a whole one.
+    const [owner, other] = ['owner_of_realtime', 'not_the_owner']
+    await database.exec(bootstrapText())
+    await database.exec(`create role ${owner}; create role ${other} login createrole`)
+    await database.exec(`create database apart owner ${other}`)
+    const url = new URL(server.url)
+    url.pathname = '/apart'
+    const asSuperuser = await openPgDatabase(url.href)
+    await asSuperuser.exec(`grant anon, authenticated, service_role to ${other};
+      create schema realtime authorization ${owner};
+      grant usage on schema realtime to public;`)
+    url.username = other
+    const asOther = await openPgDatabase(url.href)
+    await expect(migrate(asOther)).rejects.toThrow(
+      'Cannot create realtime.messages: the schema realtime belongs to another',
+    )
+    await asSuperuser.exec(`create table realtime.messages (topic text, extension text);
+      create function realtime.topic() returns text language sql return 'theirs';
+      alter table realtime.messages owner to ${owner};`)
+    await expect(migrate(asOther)).rejects.toThrow(
+      `Cannot create policy telltale_live_read on realtime.messages: role ${other} may not`,
+    )
+    await asSuperuser.exec(`alter table realtime.messages owner to ${other}`)
+    expect((await migrate(asOther)).length).toBeGreaterThan(0)
+    const [row] = await asOther.query({
+      text: `select polname, realtime.topic() as topic, (select count(*)::int from pg_attribute
+        where attrelid = 'realtime.messages'::regclass and attnum > 0) as columns
+        from pg_policy where polrelid = 'realtime.messages'::regclass`,
+    })
+    expect(row).toEqual({ polname: 'telltale_live_read', topic: 'theirs', columns: 2 })
+    await asOther.close()
+    await asSuperuser.close()
   })
 })

@@ -7,6 +7,7 @@ import { createClient } from '@supabase/supabase-js'
 import { Hono } from 'hono'
 import pg from 'pg'
 import { WebSocket } from 'ws'
+import type { Database } from '../src/local/database.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
 import { migrate } from '../src/local/migrate.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
@@ -87,11 +88,14 @@ export async function openRealtimeProject(): Promise<RealtimeProject> {
   }
 }
 
-/** On PGlite, with the address space of a hosted project: /realtime/v1 and nothing else. */
-export async function openEmbeddedRealtime(options: Partial<RealtimeOptions> = {}): Promise<EmbeddedRealtime> {
+/** On PGlite, or on the database given; with the address space of a hosted project: /realtime/v1 and nothing else. */
+export async function openEmbeddedRealtime(
+  options: Partial<RealtimeOptions> = {},
+  given?: Database,
+): Promise<EmbeddedRealtime> {
   const dir = join(tmpdir(), `telltale-realtime-${randomUUID()}`)
   const keys = await readProjectKeys(dir)
-  const database = await openPgliteDatabase({ dir, password: keys.databasePassword })
+  const database = given ?? (await openPgliteDatabase({ dir, password: keys.databasePassword }))
   await migrate(database)
   await database.exec(contractSql)
   const logged: string[] = []

@@ -1,0 +1,135 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { rightsAtOnceMax } from '../src/core/limit.ts'
+import type { Caller } from '../src/local/claims.ts'
+import type { Database, Row, Statement } from '../src/local/database.ts'
+import { migrate } from '../src/local/migrate.ts'
+import { openPgDatabase } from '../src/local/pg_database.ts'
+import { openPgliteDatabase } from '../src/local/pglite_database.ts'
+import { createRightsReader, type RightsReader } from '../src/local/realtime_rights.ts'
+import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
+import { openEmbeddedRealtime, openRaw, postBroadcast } from './realtime_fixture.ts'
+import { signToken } from './rest_fixture.ts'
+
+type Opened = { readonly database: Database; readonly stop: () => Promise<void> }
+
+async function openOnPglite(): Promise<Opened> {
+  const dir = mkdtempSync(join(tmpdir(), 'telltale-rights-'))
+  const database = await openPgliteDatabase({ dir, password: 'secret' })
+  return { database, stop: async () => rmSync(dir, { recursive: true, force: true }) }
+}
+
+async function openOnServer(): Promise<Opened> {
+  const server = await startPostgres()
+  return { database: await openPgDatabase(server.url), stop: server.stop }
+}
+
+const cases = [
+  { name: 'on PGlite', open: openOnPglite, reason: null },
+  { name: 'on PostgreSQL', open: openOnServer, reason: noPostgresReason() },
+]
+
+describe.each(cases)('createRightsReader() $name', ({ open, reason }) => {
+  const member = randomUUID()
+  const callerOf = (role: Caller['role'], sub?: string): Caller => ({
+    role,
+    claims: { role, ...(sub === undefined ? {} : { sub }) },
+  })
+  let opened: Opened
+  let read: RightsReader
+  const logged: string[] = []
+
+  beforeAll(async () => {
+    if (reason !== null) return
+    opened = await open()
+    await migrate(opened.database)
+    await opened.database.exec(`insert into telltale.members (user_id) values ('${member}');
+      create policy writers on realtime.messages for insert to authenticated with check (topic = 'written');
+      create policy broken on realtime.messages for select to authenticated
+        using (case when realtime.topic() = 'broken' then 1 / (length(topic) - 6) = 0 else false end)`)
+    read = createRightsReader(opened.database, (line) => logged.push(line))
+  })
+  afterAll(async () => {
+    await opened?.database.close()
+    await opened?.stop()
+  })
+
+  test.skipIf(reason !== null)('says what the policies say, and leaves no row', async () => {
+    const asked = [
+      [callerOf('authenticated', member), 'telltale:live', { read: true, write: false }],
+      [callerOf('authenticated', member), 'telltale:other', { read: false, write: false }],
+      [callerOf('authenticated', member), 'written', { read: false, write: true }],
+      [callerOf('authenticated', randomUUID()), 'telltale:live', { read: false, write: false }],
+      [callerOf('authenticated', 'no uuid'), 'telltale:live', { read: false, write: false }],
+      [callerOf('authenticated'), 'telltale:live', { read: false, write: false }],
+      [callerOf('anon'), 'telltale:live', { read: false, write: false }],
+      [callerOf('service_role'), 'whatever', { read: true, write: true }],
+    ] as const
+    for (const [caller, topic, value] of asked) {
+      expect(await read(caller, topic), `${JSON.stringify(caller)} ${topic}`).toEqual({ ok: true, value })
+    }
+    expect(await opened.database.query({ text: 'select count(*)::int as n from realtime.messages' })).toEqual([
+      { n: 0 },
+    ])
+    expect(logged).toEqual([])
+  })
+
+  test.skipIf(reason !== null)('a policy that fails gives no right, and is told', async () => {
+    expect(await read(callerOf('authenticated', member), 'broken')).toEqual({
+      ok: true,
+      value: { read: false, write: false },
+    })
+    expect(logged.splice(0)).toEqual([expect.stringContaining('division by zero (22012)')])
+  })
+
+  test.skipIf(reason !== null)('many who ask the same ask once, and few at a time', async () => {
+    let busy = 0
+    let most = 0
+    let n = 0
+    const query = async (statement: Statement): Promise<readonly Row[]> => {
+      n++
+      most = Math.max(most, ++busy)
+      return opened.database.query(statement).finally(() => busy--)
+    }
+    const counting = createRightsReader({ query }, (line) => logged.push(line))
+    const answers = await Promise.all(
+      [...Array(200)].map((_, i) => counting(callerOf('authenticated', member), `topic:${i % 20}`)),
+    )
+    expect([n, most]).toEqual([20, rightsAtOnceMax])
+    expect(answers.every(({ ok }) => ok)).toBe(true)
+    expect(logged).toEqual([])
+  })
+})
+
+test.skipIf(noPostgresReason() !== null)(
+  'a database that is gone is said at a join, and takes no right that was given',
+  async () => {
+    const { database, stop } = await openOnServer()
+    await migrate(database)
+    const member = randomUUID()
+    await database.exec(`insert into telltale.members (user_id) values ('${member}')`)
+    const project = await openEmbeddedRealtime({ rightsMs: 200 }, database)
+    const access_token = await signToken(project.keys, { sub: member, role: 'authenticated' })
+    const config = { private: true, presence: { enabled: false } }
+    const [watching, late] = [await openRaw(project), await openRaw(project)]
+    expect(await watching.join('telltale:live', { config, access_token })).toMatchObject({ status: 'ok' })
+    await stop()
+    expect(await late.join('telltale:live', { config, access_token })).toEqual({
+      status: 'error',
+      response: { reason: 'UnableToConnectToProject: Realtime was unable to connect to the project database' },
+    })
+    expect(await late.join('public', { config: { presence: { enabled: false } } })).toMatchObject({ status: 'ok' })
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    const message = { topic: 'telltale:live', event: 'live', payload: { n: 1 }, private: true }
+    expect((await postBroadcast(project, [message])).status).toBe(202)
+    expect((await watching.next())[4]).toMatchObject({ payload: { n: 1 } })
+    const headers = { apikey: project.publishableKey, Authorization: `Bearer ${access_token}` }
+    expect((await postBroadcast(project, [message], headers)).status).toBe(503)
+    for (const { ws } of [watching, late]) ws.close()
+    await project.close()
+  },
+  30_000,
+)
