@@ -1,7 +1,9 @@
 import { errorRowsListedMax } from '../../src/core/limit.ts'
 import type { LiveError } from '../../src/core/live.ts'
 import type { ErrorGroup, ErrorRow } from './answer.ts'
+import { bytesText, durationText } from './number_text.ts'
 import type { Place } from './place.ts'
+import type { Fact } from './span_view.ts'
 
 // Errors by what they have in common, and one by one: what SQL answered, with what is live on top.
 
@@ -135,8 +137,22 @@ export function isLongText(text: string): boolean {
 
 /** What of a text is in the page: all, or no more than the few lines of it that are seen. */
 export function textShownOf(text: string, whole: boolean): string {
-  return whole || text.length <= cutCharactersMax ? text : `${text.slice(0, cutCharactersMax).toWellFormed()}…`
+  return whole || text.length <= cutCharactersMax ? text : `${text.slice(0, cutCharactersMax)}…`
 }
 
 const cutCharactersMax = 600
 const cutLinesMax = 4
+
+/** What is known of the connection that a failure happened on; empty where it was on none. */
+export function connectionFactsOf(error: Occurrence): readonly Fact[] {
+  const { data_size_bytes: size, response_time_ms: took } = error
+  const facts: readonly [term: string, text: string | null | undefined][] = [
+    ['Connection', error.connection_type],
+    ['Direction', error.direction],
+    ['Script', error.script_name],
+    ['Function', error.function_name],
+    ['Size', size === null || size === undefined ? null : bytesText(size)],
+    ['Response time', took === null || took === undefined ? null : durationText(took)],
+  ]
+  return facts.flatMap(([term, text]) => (text === null || text === undefined ? [] : [{ term, text }]))
+}

@@ -1,6 +1,6 @@
 import type { Json } from '../../src/core/record.ts'
 import type { SpanRow } from './answer.ts'
-import { bytesText, countText, durationText, utcText } from './number_text.ts'
+import { bytesText, countText, durationText, pluralText, utcText } from './number_text.ts'
 import type { SpanMark, WaterfallNode } from './waterfall_view.ts'
 
 /** One line of a list of facts. `mono` is for ids and the like. */
@@ -82,3 +82,34 @@ function countFact(term: string, count: number | undefined): Fact | null {
 function bytesFact(term: string, bytes: number | undefined): Fact | null {
   return bytes === undefined ? null : { term, text: bytesText(bytes) }
 }
+
+/** What a mark is called beside a span. */
+export const markNames: { readonly [mark in SpanMark]: string } = {
+  running: 'running',
+  interrupted: 'interrupted',
+  moved: 'clock',
+  outside: 'outside',
+  unseen: 'orphan',
+  circle: 'circle',
+}
+
+/** What a line of the waterfall is called. */
+export function nodeNameOf({ span, descendants }: WaterfallNode): string {
+  if (span === null) return `Parent not seen (${pluralText(descendants, 'span', 'spans')})`
+  return waitText(span, span.end_us === null) ?? span.name
+}
+
+/** A line of the waterfall in words, for who does not see it. */
+export function lineTextOf(node: WaterfallNode, failed: boolean): string {
+  if (node.span === null) return nodeNameOf(node)
+  const self = durationText(node.selfUs / 1_000)
+  const words = [nodeNameOf(node), `layer ${node.span.layer}`, durationOf(node), `of it its own ${self}`]
+  return [...words, ...(failed ? ['failed'] : []), ...node.marks.map((mark) => markTexts[mark])].join(', ')
+}
+
+/** How far a line is moved in, in px. Deep trees are not moved out of sight. */
+export function indentOf(depth: number): number {
+  return Math.min(depth, indentedDepthMax) * 12
+}
+
+const indentedDepthMax = 10

@@ -116,12 +116,7 @@ function linesOf(
   const rooted = roots.filter((span) => !isOrphan(span))
   const lines: MutableLine[] = []
   const seen = new Set<string>()
-  const grow = (
-    tops: readonly SpanRow[],
-    parent: string | null,
-    depth: number,
-    marks: readonly SpanMark[],
-  ): void => {
+  const grow = (tops: readonly SpanRow[], parent: string | null, depth: number, marks: readonly SpanMark[]): void => {
     const stack = stacked(tops, parent, depth)
     for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
       const id = next.span.span_id
@@ -275,3 +270,35 @@ export function visibleNodesOf(waterfall: Waterfall, collapsed: ReadonlySet<stri
   }
   return visible
 }
+
+/** A step through the lines: which line is chosen next, and whether it is folded or unfolded. */
+export type WaterfallMove = { readonly id: string; readonly fold?: boolean }
+
+/** What a key does in a tree (https://www.w3.org/WAI/ARIA/apg/patterns/treeview/); null: nothing. */
+export function moveIn(
+  visible: readonly WaterfallNode[],
+  selected: string | null,
+  key: string,
+  collapsed: ReadonlySet<string>,
+): WaterfallMove | null {
+  const at = visible.findIndex(({ id }) => id === selected)
+  const node = visible[at]
+  const to = (i: number): WaterfallMove | null => {
+    const id = visible[Math.max(0, Math.min(visible.length - 1, i))]?.id
+    return id === undefined ? null : { id }
+  }
+  if (key === 'ArrowDown') return to(at + 1)
+  if (key === 'ArrowUp') return to(at - 1)
+  if (key === 'Home') return to(0)
+  if (key === 'End') return to(visible.length - 1)
+  if (key === 'PageDown') return to(at + pageLines)
+  if (key === 'PageUp') return to(at - pageLines)
+  if (node === undefined) return null
+  const folded = collapsed.has(node.id)
+  if (key === 'ArrowRight' && node.descendants > 0) return folded ? { id: node.id, fold: false } : to(at + 1)
+  if (key !== 'ArrowLeft') return null
+  if (node.descendants > 0 && !folded) return { id: node.id, fold: true }
+  return node.parent === null ? null : { id: node.parent }
+}
+
+const pageLines = 10

@@ -1,0 +1,233 @@
+import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
+import { repeat } from 'lit/directives/repeat.js'
+import { errorRowsAsked, errorRowsListedMax } from '../../src/core/limit.ts'
+import type { Api } from '../api.ts'
+import type { ErrorGroup } from '../view/answer.ts'
+import { type ErrorLine, errorLinesOf, firstLineOf } from '../view/error_view.ts'
+import type { LiveView } from '../view/live_view.ts'
+import { agoText, countText, pluralText, utcText } from '../view/number_text.ts'
+import { filterOf, isFiltered, type Place, pathOf, withPlace } from '../view/place.ts'
+import { PagedRead } from './paged_read.ts'
+import { sharedStyle } from './shared_style.ts'
+import './read_state.ts'
+
+/** SQL is asked again this soon at the earliest after a live error. */
+const refreshGapMs = 5_000
+const noIds: ReadonlySet<string> = new Set()
+
+/** Errors by what they have in common, the last seen first, live ones at once. */
+export class ErrorList extends LitElement {
+  static override styles = [
+    sharedStyle,
+    css`
+      .card {
+        padding: 0;
+        overflow: hidden;
+      }
+      ul {
+        margin: 0;
+        padding: 0;
+        list-style: none;
+      }
+      .stale {
+        opacity: 0.55;
+      }
+      li {
+        position: relative;
+        display: grid;
+        grid-template-columns: minmax(0, 1fr) auto;
+        gap: 2px 18px;
+        padding: 11px 16px;
+        border-block-end: 1px solid var(--tt-border);
+      }
+      li:hover {
+        background: var(--tt-surface-2);
+      }
+      .what {
+        display: flex;
+        align-items: baseline;
+        gap: 8px;
+        min-width: 0;
+      }
+      .what a {
+        overflow: hidden;
+        color: var(--tt-error);
+        font-weight: 600;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      .what a::after {
+        content: '';
+        position: absolute;
+        inset: 0;
+      }
+      .what a:focus-visible {
+        outline-offset: -2px;
+      }
+      .new {
+        flex: none;
+        padding: 0 7px;
+        border-radius: 999px;
+        background: var(--tt-error);
+        color: var(--tt-surface);
+        font-size: 12px;
+        font-weight: 600;
+      }
+      .count {
+        font-size: 16px;
+        font-weight: 600;
+      }
+      .message {
+        display: -webkit-box;
+        -webkit-box-orient: vertical;
+        -webkit-line-clamp: 2;
+        line-clamp: 2;
+        overflow: hidden;
+        overflow-wrap: anywhere;
+      }
+      .foot {
+        padding: 10px 14px;
+      }
+      .facts {
+        display: flex;
+        flex-wrap: wrap;
+        gap: 2px 14px;
+        font-size: 12.5px;
+        overflow-wrap: anywhere;
+      }
+      tt-read-state {
+        padding: 0 14px;
+      }
+    `,
+  ]
+  static override properties = { api: { attribute: false }, place: { attribute: false }, live: { attribute: false } }
+  declare api: Api | null
+  declare place: Place | null
+  declare live: LiveView | null
+  #lines: readonly ErrorLine[] = []
+  /** Live errors that SQL has counted, and those that were there when the page was opened. */
+  #counted = noIds
+  #asked = noIds
+  #opening: ReadonlySet<string> | null = null
+  readonly #read = new PagedRead<ErrorGroup>(this, {
+    key: () => (this.api === null || this.place === null ? null : pathOf(this.place)),
+    read: async (cursor) => {
+      const { api, place } = this as { api: Api; place: Place }
+      const page = await api.errorGroups(filterOf(place, this.#now()), cursor, errorRowsAsked)
+      if (cursor === null) this.#counted = this.#asked
+      return page
+    },
+    idOf: ({ fingerprint }) => fingerprint,
+    rowsMax: errorRowsListedMax,
+    // Whatever was pushed before SQL is asked was stored before: SQL's answer counts it.
+    onAsk: () => {
+      this.#asked = this.#liveIds()
+    },
+  })
+
+  constructor() {
+    super()
+    this.api = null
+    this.place = null
+    this.live = null
+  }
+
+  override willUpdate(changed: PropertyValues<this>): void {
+    const { place, live } = this
+    if (place === null) return
+    if (live !== null) this.#opening ??= this.#liveIds()
+    const opening = this.#opening ?? noIds
+    const errors = live?.errors ?? []
+    const fresh = new Set(errors.map(({ error_id }) => error_id).filter((id) => !opening.has(id)))
+    this.#lines = errorLinesOf(this.#read.page?.rows ?? [], errors, place, this.#counted, fresh)
+    if (changed.has('live') && errors.some(({ error_id }) => !this.#counted.has(error_id)))
+      this.#read.soon(refreshGapMs)
+  }
+
+  override render() {
+    const { place } = this
+    if (place === null) return nothing
+    const { page, error, isStale } = this.#read
+    const failure =
+      error === null
+        ? nothing
+        : html`<tt-read-state what="the errors" .error=${error} @again=${() => this.#read.again()}></tt-read-state>`
+    if (page === null && this.#lines.length === 0) {
+      return html`<div class="card">${error === null ? html`<tt-read-state what="the errors" lines="8"></tt-read-state>` : failure}</div>`
+    }
+    if (this.#lines.length === 0) return html`<div class="card">${failure}${this.#empty(place)}</div>`
+    return html`
+      <div class="card" aria-busy=${isStale}>
+        ${failure}
+        <ul class=${isStale ? 'stale' : ''} aria-label="Kinds of errors, the last seen first">
+          ${repeat(
+            this.#lines,
+            ({ fingerprint }) => fingerprint,
+            (line) => this.#line(place, line),
+          )}
+        </ul>
+        ${this.#foot()}
+      </div>
+    `
+  }
+
+  #line(place: Place, line: ErrorLine) {
+    const nowUs = this.#now()
+    return html`
+      <li>
+        <span class="what">
+          <a href=${pathOf(withPlace(place, { page: 'error', id: line.fingerprint }))}><bdi>${line.errorType || 'Error'}</bdi></a>
+          ${line.fresh === 0 ? nothing : html`<span class="new">${countText(line.fresh)} new</span>`}
+        </span>
+        <span class="number"><span class="count">${countText(line.count)}</span> <span class="muted">${line.count === 1 ? 'time' : 'times'}</span></span>
+        <span class="message"><bdi>${firstLineOf(line.message)}</bdi></span>
+        <span class="number muted" title=${utcText(line.lastUs)}>${agoText(nowUs - line.lastUs)}</span>
+        <span class="facts muted">
+          ${line.culprit === null ? nothing : html`<span class="mono">at <bdi>${line.culprit}</bdi></span>`}
+          <span title=${utcText(line.firstUs)}>first seen ${agoText(nowUs - line.firstUs)}</span>
+          <span>in <bdi>${line.services.join(', ')}</bdi></span>
+        </span>
+      </li>
+    `
+  }
+
+  #foot() {
+    const { page, isOlderPending, olderError } = this.#read
+    if (olderError !== null) {
+      return html`<tt-read-state what="more errors" .error=${olderError} @again=${() => this.#read.older()}></tt-read-state>`
+    }
+    if (page === null) return nothing
+    if (page.next === null)
+      return html`<p class="foot muted">${pluralText(this.#lines.length, 'kind of error', 'kinds of errors')} in this time.</p>`
+    return html`<div class="foot">
+      <button type="button" ?disabled=${isOlderPending} @click=${() => this.#read.older()}>
+        ${isOlderPending ? 'Reading more' : 'Show more'}
+      </button>
+    </div>`
+  }
+
+  #empty(place: Place) {
+    const wider = pathOf(withPlace(place, { range: '30d', from_us: null, to_us: null }))
+    const widen = place.range === '30d' ? nothing : html`<a href=${wider}>Look at 30 days</a>`
+    if (!isFiltered(place))
+      return html`<p class="empty">No errors in this time. A new one shows up here by itself. ${widen}</p>`
+    const all = pathOf(withPlace(place, { filter: {} }))
+    return html`<p class="empty">No error in this time matches the filter. <a href=${all}>Remove the filter</a> ${widen}</p>`
+  }
+
+  #liveIds(): ReadonlySet<string> {
+    return new Set(this.live?.errors.map(({ error_id }) => error_id))
+  }
+
+  #now(): number {
+    return Date.now() * 1_000 + (this.live?.skew_us ?? 0)
+  }
+}
+
+customElements.define('tt-error-list', ErrorList)
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'tt-error-list': ErrorList
+  }
+}

@@ -1,0 +1,283 @@
+import { Task } from '@lit/task'
+import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
+import { repeat } from 'lit/directives/repeat.js'
+import type { Api } from '../api.ts'
+import type { TraceDetail } from '../view/answer.ts'
+import type { LiveView } from '../view/live_view.ts'
+import { pluralText } from '../view/number_text.ts'
+import { type Place, pathOf, withPlace } from '../view/place.ts'
+import { isOpen, layerLinesOf, liveMarkOf, rereadMsOf, settleMs, waitsByLayer } from '../view/trace_page_view.ts'
+import { type Waterfall, type WaterfallNode, waterfallOf } from '../view/waterfall_view.ts'
+import { sharedStyle } from './shared_style.ts'
+import type { SpanSelectEvent } from './span_select_event.ts'
+import './error_occurrence.ts'
+import './read_state.ts'
+import './span_detail.ts'
+import './trace_head.ts'
+import './trace_layers.ts'
+import './trace_messages.ts'
+import './waterfall.ts'
+
+/** A running trace grows this often, a large one less. */
+const growMs = 250
+const growSpansMax = 1_000
+/** After a push said that something happened, at the soonest. */
+const pushedGapMs = 300
+/** After a failure, when the trace was there before. */
+const failedMs = 5_000
+
+/** One trace, followed while it runs. */
+export class TracePage extends LitElement {
+  static override styles = [
+    sharedStyle,
+    css`
+      :host {
+        display: grid;
+        grid-template-columns: minmax(0, 1fr);
+        gap: var(--tt-gap);
+      }
+      .path {
+        font-size: 13px;
+      }
+      .split {
+        display: grid;
+        grid-template-columns: minmax(0, 1fr);
+        gap: var(--tt-gap);
+      }
+      h2 {
+        margin-block-end: 10px;
+      }
+      li {
+        padding-block: 12px;
+        border-block-start: 1px solid var(--tt-border);
+      }
+      li:first-child {
+        padding-block-start: 0;
+        border: 0;
+      }
+      ul {
+        margin: 0;
+        padding: 0;
+        list-style: none;
+      }
+      @media (min-width: 1200px) {
+        .split.chosen {
+          grid-template-columns: minmax(0, 1fr) 360px;
+        }
+        .side {
+          position: sticky;
+          inset-block-start: 8px;
+          align-self: start;
+          max-height: calc(100vh - 16px);
+          overflow-y: auto;
+        }
+      }
+    `,
+  ]
+  static override properties = {
+    api: { attribute: false },
+    place: { attribute: false },
+    live: { attribute: false },
+    nowUs: { state: true },
+    selected: { state: true },
+  }
+  declare api: Api | null
+  declare place: Place | null
+  declare live: LiveView | null
+  /** The servers' clock. */
+  declare nowUs: number
+  /** The id of the chosen span. */
+  declare selected: string | null
+  /** The last good answer, null when there is none yet; `id` is the trace it was asked about. */
+  #found: { readonly id: string; readonly detail: TraceDetail | null } | null = null
+  #error: unknown = null
+  #laidOut: TraceDetail | null = null
+  #waterfall: Waterfall = { start: 0, end: 0, nodes: [] }
+  #id: string | null = null
+  #openedMs = 0
+  #askedMs = 0
+  #changedUs = 0
+  #mark = ''
+  #next: ReturnType<typeof setTimeout> | undefined
+  #growth: ReturnType<typeof setInterval> | undefined
+  readonly #task = new Task(this, {
+    args: () => [this.api, this.place?.id ?? null] as const,
+    task: async ([api, id]) => {
+      this.#askedMs = performance.now()
+      return api === null || id === null ? null : { id, detail: await api.trace(id) }
+    },
+    onComplete: (found) => {
+      const before = this.#found?.detail?.trace.revision
+      this.#found = found
+      this.#error = null
+      if (before !== found?.detail?.trace.revision) this.#changedUs = this.#now()
+      this.#plan()
+    },
+    onError: (error) => {
+      this.#error = error
+      if (this.#detail !== null) this.#after(failedMs)
+    },
+  })
+
+  constructor() {
+    super()
+    this.api = null
+    this.place = null
+    this.live = null
+    this.nowUs = this.#now()
+    this.selected = null
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    clearTimeout(this.#next)
+    clearInterval(this.#growth)
+    this.#growth = undefined
+  }
+
+  override willUpdate(changed: PropertyValues<this>): void {
+    const id = this.place?.id ?? null
+    if (id !== this.#id) this.#begin(id)
+    if (changed.has('live') && id !== null) this.#hear(id)
+    this.nowUs = this.#now()
+    const detail = this.#detail
+    const spans = detail?.trace.spans ?? []
+    // What has ended stands still, however often a push comes.
+    if (detail !== this.#laidOut || (detail !== null && isOpen(detail)))
+      this.#waterfall = waterfallOf(spans, this.nowUs)
+    this.#laidOut = detail
+    this.#grow(spans.length)
+  }
+
+  override render() {
+    const { place } = this
+    if (place === null || place.id === null) return nothing
+    const detail = this.#detail
+    return html`
+      <nav class="path" aria-label="Breadcrumb"><a href=${pathOf(withPlace(place, { page: 'traces' }))}>Traces</a> / this trace</nav>
+      ${this.#error === null ? nothing : html`<div class="card"><tt-read-state what="the trace" .error=${this.#error} @again=${this.#again}></tt-read-state></div>`}
+      ${detail === null ? this.#missing(place) : this.#whole(place, detail)}
+    `
+  }
+
+  #whole(place: Place, { trace, errors, messages }: TraceDetail) {
+    const { nodes, start } = this.#waterfall
+    const chosen = nodes.find(({ id }) => id === this.selected) ?? null
+    const failed = new Set(errors.flatMap(({ span_id }) => (span_id === null ? [] : [span_id])))
+    const where = this.live?.running.find(({ trace_id }) => trace_id === trace.trace_id)?.layer ?? null
+    return html`
+      <div class="card"><tt-trace-head .trace=${trace} .place=${place} .where=${where} .nowUs=${this.nowUs}></tt-trace-head></div>
+      <div class="card"><tt-trace-layers .layers=${trace.layers} .lines=${layerLinesOf(trace, waitsByLayer(nodes))}></tt-trace-layers></div>
+      <div class="split ${chosen === null ? '' : 'chosen'}" @tt-span-select=${this.#select}>
+        <section class="card" aria-label="Waterfall">
+          <h2>Waterfall <span class="muted">${pluralText(trace.span_count, 'span', 'spans')}</span></h2>
+          <tt-waterfall .waterfall=${this.#waterfall} .selected=${this.selected} .failed=${failed}></tt-waterfall>
+        </section>
+        <section class="card side" aria-label="Chosen span"><tt-span-detail .node=${chosen as WaterfallNode | null} .axisStart=${start}></tt-span-detail></section>
+      </div>
+      ${
+        errors.length === 0
+          ? nothing
+          : html`<section class="card"><h2>${pluralText(errors.length, 'error', 'errors')}</h2><ul>${repeat(
+              errors,
+              ({ error_id }) => error_id,
+              (error) =>
+                html`<li><tt-error-occurrence inTrace .error=${error} .place=${place} .nowUs=${this.nowUs}></tt-error-occurrence></li>`,
+            )}</ul></section>`
+      }
+      ${
+        messages.length === 0
+          ? nothing
+          : html`<section class="card"><h2>${pluralText(messages.length, 'message', 'messages')}</h2>
+              <tt-trace-messages .messages=${messages} .nowUs=${this.nowUs}></tt-trace-messages></section>`
+      }
+    `
+  }
+
+  #missing(place: Place) {
+    if (this.#found === null) {
+      return this.#error === null
+        ? html`<div class="card"><tt-read-state what="the trace" lines="8"></tt-read-state></div>`
+        : nothing
+    }
+    const seeking = performance.now() - this.#openedMs < settleMs
+    return html`<div class="card empty" role="status">
+      <h1>Trace not found</h1>
+      <p><bdi class="mono">${place.id}</bdi></p>
+      <p>${
+        seeking
+          ? 'It is not stored yet, or not any more. Looking again until it comes.'
+          : 'It is not stored: details are kept for 30 days, and a request that was never reported is unknown.'
+      }</p>
+      <p><button type="button" @click=${this.#again}>Look again</button></p>
+    </div>`
+  }
+
+  #begin(id: string | null): void {
+    this.#id = id
+    this.#found = null
+    this.#error = null
+    this.#openedMs = performance.now()
+    this.#mark = id === null ? '' : liveMarkOf(this.live, id)
+    this.selected = null
+    clearTimeout(this.#next)
+  }
+
+  /** Reads again when the live view says something new of this trace. */
+  #hear(id: string): void {
+    const mark = liveMarkOf(this.live, id)
+    if (mark === this.#mark) return
+    this.#mark = mark
+    this.#after(Math.max(0, this.#askedMs + pushedGapMs - performance.now()))
+  }
+
+  /** After an answer: when to ask again, if at all. */
+  #plan(): void {
+    const detail = this.#detail
+    if (detail !== null) {
+      const ms = rereadMsOf(detail, this.#now(), this.#changedUs)
+      if (ms !== null) this.#after(ms)
+    } else if (performance.now() - this.#openedMs < settleMs) this.#after(1_000)
+  }
+
+  #after(ms: number): void {
+    clearTimeout(this.#next)
+    this.#next = setTimeout(() => this.#again(), ms)
+  }
+
+  #again(): void {
+    if (this.isConnected) void this.#task.run()
+  }
+
+  /** While a span runs its bar grows, without asking anybody. */
+  #grow(spans: number): void {
+    const open = this.#detail !== null && isOpen(this.#detail)
+    if (!open || !this.isConnected) {
+      clearInterval(this.#growth)
+      this.#growth = undefined
+    } else if (this.#growth === undefined) {
+      const ms = spans > growSpansMax ? 4 * growMs : growMs
+      this.#growth = setInterval(() => this.requestUpdate(), ms)
+    }
+  }
+
+  #select(event: SpanSelectEvent): void {
+    this.selected = event.spanId
+  }
+
+  get #detail(): TraceDetail | null {
+    return this.#found !== null && this.#found.id === this.#id ? this.#found.detail : null
+  }
+
+  #now(): number {
+    return Date.now() * 1_000 + (this.live?.skew_us ?? 0)
+  }
+}
+
+customElements.define('tt-trace-page', TracePage)
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'tt-trace-page': TracePage
+  }
+}
