@@ -35,7 +35,8 @@ const scan: Run = ([, cursor = '', ...options], keys) => {
 }
 
 function cursorOf(text: string): number {
-  if (!/^(?:|[+-]?\d{1,19})$/.test(text)) throw new CommandError('ERR invalid cursor')
+  const digits = /^[+-]?(\d+)$|^$/.exec(text)
+  if (digits === null || BigInt(digits[1] ?? 0) >= 2n ** 64n) throw new CommandError('ERR invalid cursor')
   return Number(text)
 }
 
