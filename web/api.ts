@@ -178,7 +178,9 @@ function subscribe(client: SupabaseClient, { onUp, onPush, onDown }: ChannelList
     onDown(reason)
   }
   const join = async (): Promise<void> => {
-    // What is left of an earlier subscription would be given back in place of a new one.
+    // What is left of an earlier subscription would be given back in place of a new one. The socket goes first: leaving
+    // a channel over one that is dead takes ten seconds to give up.
+    await client.realtime.disconnect()
     await client.removeAllChannels()
     await client.realtime.setAuth()
     if (over) return

@@ -7,18 +7,20 @@ import {
   sleepMsMin,
   snapshotMsMax,
 } from '../src/core/limit.ts'
-import { type Api, ApiError } from './api.ts'
+import { type Api, ApiError, type ChannelListener } from './api.ts'
 import { emptyLive, type LiveStatus, type LiveView, liveViewOf, withPush, withSnapshot } from './view/live_view.ts'
 
 // Pushes reach back over some seconds, so a snapshot that is no older than this when the channel opens misses nothing.
 const overlapMs = 2_000
+// A token that the server refuses although it looks good here is of no use either.
+const refusalsMax = 3
 
 /** What the feed asks of the network. */
 export type LiveSource = Pick<Api, 'live' | 'subscribe' | 'hasSession'>
 
 export type LiveFeedOptions = {
   readonly source: LiveSource
-  /** Called after everything that changes the view. */
+  /** Called after everything that changes the view, and once a second while the page is visible. */
   readonly onView: (view: LiveView) => void
   /** The session is over, or `refused`: it has no right to read. Called once; the feed has stopped. */
   readonly onEnd: (why: 'signed_out' | 'refused') => void
@@ -28,178 +30,201 @@ export type LiveFeedOptions = {
   readonly chance?: () => number
 }
 
-export type LiveFeed = {
-  /** Whether the page can be seen. A hidden one neither says that it watches nor asks. */
-  show(visible: boolean): void
-  stop(): void
-}
-
 /**
  * Keeps a live view up: a snapshot, the private channel, and its pushes by revision. What is missed while the channel
  * is down, or while the machine sleeps, comes with the next snapshot. A visible page asks for one when it has heard
- * nothing for `liveQuietMs`, and every `liveBeatMs` in any case, which is also what says that somebody watches.
+ * nothing for `liveQuietMs`, and every `liveBeatMs` in any case, which is also what says that somebody watches. A hidden
+ * page asks for nothing. It starts hidden: `show(true)` opens it.
  */
-export function createLiveFeed(options: LiveFeedOptions): LiveFeed {
-  const { source, onView, onEnd, clock = Date.now, chance = Math.random } = options
-  let state = emptyLive
-  let visible = false
-  let stopped = false
-  let up = false
-  let seen = false
-  let leave: (() => Promise<void>) | null = null
-  let freshAt = Number.NEGATIVE_INFINITY
-  let askedAt = Number.NEGATIVE_INFINITY
-  let answersAfter = 0
-  let asking = false
-  let failures = 0
-  let refusals = 0
-  // Infinity: joining, or joined.
-  let rejoinAt = 0
-  let tries = 0
-  let tickedAt = clock()
-  let skewUs = 0
+export class LiveFeed {
+  readonly #source: LiveSource
+  readonly #onView: LiveFeedOptions['onView']
+  readonly #onEnd: LiveFeedOptions['onEnd']
+  readonly #clock: () => number
+  readonly #chance: () => number
+  readonly #timer: ReturnType<typeof setInterval>
+  #state = emptyLive
+  #skewUs = 0
+  #visible = false
+  #stopped = false
+  #seen = false
+  #freshAt = Number.NEGATIVE_INFINITY
+  #tickedAt: number
 
-  const statusAt = (now: number): LiveStatus => {
-    if (!visible) return 'paused'
-    if (now - freshAt > liveFreshMsMax || !up) return seen ? 'reconnecting' : 'connecting'
-    return state.snapshot?.degraded ? 'degraded' : 'live'
-  }
-  const tell = (): void => {
-    if (!stopped) onView(liveViewOf(state, statusAt(clock()), skewUs))
-  }
-  const stop = (): void => {
-    stopped = true
-    clearInterval(timer)
-    leave?.().catch(() => undefined)
-    leave = null
-  }
-  const end = (why: 'signed_out' | 'refused'): void => {
-    if (stopped) return
-    stop()
-    onEnd(why)
+  // The channel: which subscription is listened to, and when to make the next; never, while there is one.
+  #up = false
+  #turn = 0
+  #rejoinAt = 0
+  #tries = 0
+  #leave: (() => Promise<void>) | null = null
+
+  // The snapshot: one at a time. What was asked for before a sleep tells of the time before it, and is not taken.
+  #asking = false
+  #askedAt = Number.NEGATIVE_INFINITY
+  #sleeps = 0
+  #failures = 0
+  #refusals = 0
+
+  constructor({ source, onView, onEnd, clock = Date.now, chance = Math.random }: LiveFeedOptions) {
+    this.#source = source
+    this.#onView = onView
+    this.#onEnd = onEnd
+    this.#clock = clock
+    this.#chance = chance
+    this.#tickedAt = clock()
+    this.#timer = setInterval(() => this.#tick(), 1_000)
   }
 
-  const ask = async (): Promise<void> => {
-    if (asking || stopped || !visible) return
-    asking = true
-    askedAt = clock()
-    const asked = answersAfter
-    try {
-      const snapshot = await within(snapshotMsMax, source.live())
-      // One that was asked for before a sleep tells of the time before it.
-      if (stopped || asked !== answersAfter) return
-      state = withSnapshot(state, snapshot)
-      freshAt = clock()
-      skewUs = snapshot.at_us - freshAt * 1_000
-      seen = true
-      failures = 0
-      refusals = 0
-      tell()
-    } catch (error) {
-      failures += 1
-      await endIfRefused(error)
-    } finally {
-      if (asked === answersAfter) asking = false
+  /** Whether the page can be seen. */
+  show(visible: boolean): void {
+    if (visible === this.#visible || this.#stopped) return
+    this.#visible = visible
+    if (visible) {
+      const slept = this.#noticeSleep()
+      if (slept) this.#wake()
+      else {
+        if (this.#rejoinAt < Number.POSITIVE_INFINITY) this.#join()
+        void this.#ask()
+      }
     }
+    this.#tell()
   }
-  const endIfRefused = async (error: unknown): Promise<void> => {
-    const status = error instanceof ApiError ? error.status : 0
-    if (status === 403) end('refused')
-    else if (status === 401) {
-      refusals += 1
-      const session = await source.hasSession().catch(() => true)
-      // A token that the server refuses although it looks good here is of no use either.
-      if (!session || refusals >= 3) end('signed_out')
+
+  stop(): void {
+    this.#stopped = true
+    clearInterval(this.#timer)
+    this.#turn += 1
+    this.#leave?.().catch(() => undefined)
+    this.#leave = null
+  }
+
+  #tick(): void {
+    const slept = this.#noticeSleep()
+    if (!this.#visible) return
+    const now = this.#clock()
+    if (slept) this.#wake()
+    else {
+      if (now >= this.#rejoinAt) this.#join()
+      const sinceAsked = now - this.#askedAt
+      const wait = this.#failures === 0 ? liveQuietMs : backoffMs(this.#failures, 0.5)
+      const isQuiet = now - this.#freshAt >= liveQuietMs && sinceAsked >= wait
+      if (isQuiet || sinceAsked >= liveBeatMs) void this.#ask()
     }
+    this.#tell()
   }
 
-  const join = (): void => {
-    if (stopped) return
-    up = false
-    leave?.().catch(() => undefined)
-    rejoinAt = Number.POSITIVE_INFINITY
-    let joined = false
-    leave = source.subscribe({
-      onUp: () => {
-        if (stopped) return
-        joined = true
-        up = true
-        if (clock() - askedAt > overlapMs) void ask()
-        tell()
-      },
-      onPush: (push) => {
-        if (stopped) return
-        state = withPush(state, push)
-        freshAt = clock()
-        failures = 0
-        tell()
-      },
-      onDown: () => {
-        if (stopped) return
-        up = false
-        leave = null
-        tries = joined ? 0 : tries + 1
-        rejoinAt = clock() + backoffMs(tries, chance())
-        tell()
-      },
-    })
+  /** Whether so much time has passed since the last look at the clock that the machine must have slept. */
+  #noticeSleep(): boolean {
+    const now = this.#clock()
+    const slept = now - this.#tickedAt > sleepMsMin
+    this.#tickedAt = now
+    return slept
   }
 
-  const wake = (): void => {
-    answersAfter += 1
-    asking = false
-    freshAt = Number.NEGATIVE_INFINITY
-    failures = 0
-    tries = 0
-    source
+  /** After a sleep nothing is as it was: neither the session, nor the channel, nor what is shown. */
+  #wake(): void {
+    this.#sleeps += 1
+    this.#asking = false
+    this.#freshAt = Number.NEGATIVE_INFINITY
+    this.#failures = 0
+    this.#tries = 0
+    this.#source
       .hasSession()
       .catch(() => true)
       .then((session) => {
-        if (stopped) return
+        if (this.#stopped) return
         if (session) {
-          join()
-          void ask()
-        } else end('signed_out')
+          this.#join()
+          void this.#ask()
+        } else this.#end('signed_out')
       })
-    tell()
   }
 
-  const tick = (): void => {
-    const now = clock()
-    const slept = now - tickedAt > sleepMsMin
-    tickedAt = now
-    if (!visible) return
-    if (slept) {
-      wake()
-      return
+  async #ask(): Promise<void> {
+    if (this.#asking || this.#stopped) return
+    this.#asking = true
+    this.#askedAt = this.#clock()
+    const sleeps = this.#sleeps
+    try {
+      const snapshot = await within(snapshotMsMax, this.#source.live())
+      if (this.#stopped || sleeps !== this.#sleeps) return
+      this.#state = withSnapshot(this.#state, snapshot)
+      this.#freshAt = this.#clock()
+      this.#skewUs = snapshot.at_us - this.#freshAt * 1_000
+      this.#seen = true
+      this.#failures = 0
+      this.#refusals = 0
+      this.#tell()
+    } catch (error) {
+      this.#failures += 1
+      await this.#endIfRefused(error)
+    } finally {
+      if (sleeps === this.#sleeps) this.#asking = false
     }
-    if (now >= rejoinAt) join()
-    const wait = failures === 0 ? liveQuietMs : backoffMs(failures, 0.5)
-    const quiet = now - freshAt >= liveQuietMs && now - askedAt >= wait
-    if (quiet || now - askedAt >= liveBeatMs) void ask()
-    tell()
   }
-  const timer = setInterval(tick, 1_000)
 
-  return {
-    show(nowVisible) {
-      if (nowVisible === visible || stopped) return
-      visible = nowVisible
-      if (!visible) {
-        tell()
-        return
+  async #endIfRefused(error: unknown): Promise<void> {
+    const status = error instanceof ApiError ? error.status : 0
+    if (status === 403) this.#end('refused')
+    if (status !== 401) return
+    this.#refusals += 1
+    const hasSession = await this.#source.hasSession().catch(() => true)
+    if (!hasSession || this.#refusals >= refusalsMax) this.#end('signed_out')
+  }
+
+  #join(): void {
+    this.#leave?.().catch(() => undefined)
+    this.#up = false
+    this.#rejoinAt = Number.POSITIVE_INFINITY
+    this.#turn += 1
+    this.#leave = this.#source.subscribe(this.#listenerOf(this.#turn))
+  }
+
+  /** Hears a subscription until it is down, or another has taken its turn. */
+  #listenerOf(turn: number): ChannelListener {
+    const whileItsTurn =
+      <T>(hear: (said: T) => void) =>
+      (said: T): void => {
+        if (turn !== this.#turn) return
+        hear(said)
+        this.#tell()
       }
-      const slept = clock() - tickedAt > sleepMsMin
-      tickedAt = clock()
-      if (slept) {
-        wake()
-        return
-      }
-      if (rejoinAt < Number.POSITIVE_INFINITY) join()
-      void ask()
-      tell()
-    },
-    stop,
+    return {
+      onUp: whileItsTurn<void>(() => {
+        this.#up = true
+        this.#tries = 0
+        if (this.#clock() - this.#askedAt > overlapMs) void this.#ask()
+      }),
+      onPush: whileItsTurn((push) => {
+        this.#state = withPush(this.#state, push)
+        this.#freshAt = this.#clock()
+        this.#failures = 0
+      }),
+      onDown: whileItsTurn<string>(() => {
+        this.#turn += 1
+        this.#leave = null
+        this.#rejoinAt = this.#clock() + backoffMs(this.#tries, this.#chance())
+        this.#tries += 1
+        this.#up = false
+      }),
+    }
+  }
+
+  #end(why: 'signed_out' | 'refused'): void {
+    if (this.#stopped) return
+    this.stop()
+    this.#onEnd(why)
+  }
+
+  #tell(): void {
+    if (!this.#stopped) this.#onView(liveViewOf(this.#state, this.#status(), this.#skewUs))
+  }
+
+  #status(): LiveStatus {
+    if (!this.#visible) return 'paused'
+    const isFresh = this.#clock() - this.#freshAt <= liveFreshMsMax
+    if (!isFresh || !this.#up) return this.#seen ? 'reconnecting' : 'connecting'
+    return this.#state.snapshot?.degraded ? 'degraded' : 'live'
   }
 }
 

@@ -1,6 +1,6 @@
 import { html, LitElement, nothing, type PropertyValues } from 'lit'
 import { type Api, ApiError, openApi } from '../api.ts'
-import { createLiveFeed, type LiveFeed } from '../live_feed.ts'
+import { LiveFeed } from '../live_feed.ts'
 import { knownSourcesOf, type LiveView } from '../view/live_view.ts'
 import { type Place, pageTitle, placeOf } from '../view/place.ts'
 import type { SignInRefusal } from '../view/sign_in_text.ts'
@@ -149,7 +149,7 @@ export class AppFrame extends LitElement {
     this.refusal = null
     this.phase = 'ready'
     this.#feed?.stop()
-    this.#feed = createLiveFeed({
+    this.#feed = new LiveFeed({
       source: this.#api,
       onView: (view) => {
         this.live = view
