@@ -10,7 +10,15 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Settings of one group go together: a hosted project's address is never used with the embedded one's key. */
 const groups = [
-  ['SUPABASE_URL', 'SUPABASE_PUBLISHABLE_KEY', 'SUPABASE_SECRET_KEY'],
+  [
+    'SUPABASE_URL',
+    'SUPABASE_PUBLISHABLE_KEY',
+    'SUPABASE_SECRET_KEY',
+    'TELLTALE_URL',
+    'TELLTALE_VIEWER_EMAIL',
+    'TELLTALE_VIEWER_PASSWORD',
+  ],
+  ['UPSTASH_REDIS_REST_URL', 'UPSTASH_REDIS_REST_TOKEN'],
   ['TELLTALE_INGEST_URL', 'TELLTALE_INGEST_KEY'],
 ]
 

@@ -2,7 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
 import { createBackground } from '../../functions/route/background.ts'
 import { ingestApp } from '../../functions/route/ingest.ts'
+import { liveApp } from '../../functions/route/live.ts'
 import { tickApp } from '../../functions/route/tick.ts'
+import { readLiveData } from '../../functions/store/caller.ts'
 import { PostgresStore } from '../../functions/store/postgres.ts'
 import { RealtimeChannel } from '../../functions/store/realtime.ts'
 import { UpstashHotStore } from '../../functions/store/redis.ts'
@@ -68,6 +70,7 @@ export function openServices({ database, keys, guard, url, dashboard, nudge }: S
     background: background.run,
   })
   const tick = tickApp({ store, clock, secret: keys.secretKey })
+  const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
   const redisRest = redisApp(redis, keys.redisToken)
   const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })
   const app = gatewayApp(
@@ -79,7 +82,7 @@ export function openServices({ database, keys, guard, url, dashboard, nudge }: S
       functions: {
         ingest: (request) => ingest.fetch(request),
         tick: (request) => tick.fetch(request),
-        live: () => new Response(null, { status: 503 }),
+        live: (request) => live.fetch(request),
       },
       dashboard: (request) => page.fetch(request),
       isHealthy: () => isHealthy(database),

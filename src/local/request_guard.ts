@@ -54,7 +54,18 @@ export function crossOrigin(): MiddlewareHandler {
   return cors({
     origin: (origin) => origin,
     allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-    exposeHeaders: ['Content-Encoding', 'Content-Location', 'Content-Range', 'Content-Type', 'Date', 'Location'],
+    exposeHeaders: [
+      'Content-Encoding',
+      'Content-Location',
+      'Content-Range',
+      'Content-Type',
+      'Date',
+      'Link',
+      'Location',
+      'Retry-After',
+      'X-Supabase-Api-Version',
+      'X-Total-Count',
+    ],
     maxAge: 3_600,
   })
 }
