@@ -22,6 +22,9 @@ for (const { name, open, reason } of testDatabases) {
       ['tail', {}],
       ['gaps', {}],
       ['store_status', {}],
+      ['overview', {}],
+      ['series', {}],
+      ['live_data', {}],
     ]
     const writers: [string, Record<string, unknown>][] = [
       ['ingest_batch', { batch: {} }],
@@ -29,6 +32,9 @@ for (const { name, open, reason } of testDatabases) {
       ['create_key', { key_id: 'x', key_hash: 'x', name: 'x' }],
       ['revoke_key', { key_id: 'x' }],
       ['keys', {}],
+      ['add_member', { user_id: member, email: 'a@example.org' }],
+      ['remove_member', { user_id: member }],
+      ['list_members', {}],
       ['make_partitions', { days: [] }],
       ['claim_tick', { holder: 'x', seconds: 1 }],
       ['release_tick', { holder: 'x' }],
