@@ -42,7 +42,7 @@ function conditionsOf(options: readonly string[]): ReadonlySet<Condition> {
 function holds(condition: Condition, at: number, current: number | null): boolean {
   if (condition === 'NX') return current === null
   if (condition === 'XX') return current !== null
-  if (condition === 'GT') return current === null || at > current
+  if (condition === 'GT') return current !== null && at > current
   return current === null || at < current
 }
 
