@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { rightsAtOnceMax } from '../src/core/limit.ts'
 import type { Caller } from '../src/local/claims.ts'
@@ -11,7 +12,7 @@ import { openPgDatabase } from '../src/local/pg_database.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 import { createRightsReader, type RightsReader } from '../src/local/realtime_rights.ts'
 import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
-import { openEmbeddedRealtime, openRaw, postBroadcast } from './realtime_fixture.ts'
+import { openEmbeddedRealtime, openRaw, openTopic, postBroadcast } from './realtime_fixture.ts'
 import { signToken } from './rest_fixture.ts'
 
 type Opened = { readonly database: Database; readonly stop: () => Promise<void> }
@@ -130,6 +131,38 @@ test.skipIf(noPostgresReason() !== null)(
     expect((await postBroadcast(project, [message], headers)).status).toBe(503)
     for (const { ws } of [watching, late]) ws.close()
     await project.close()
+  },
+  30_000,
+)
+
+test.skipIf(noPostgresReason() !== null)(
+  'a join that waits for the database holds up its own topic alone, and nothing of it is lost',
+  async () => {
+    const { database, stop } = await openOnServer()
+    const project = await openEmbeddedRealtime({}, database)
+    const access_token = await project.signIn(true)
+    const holder = new pg.Client({ connectionString: database.url })
+    await holder.connect()
+    await holder.query('begin; lock table realtime.messages in access exclusive mode')
+    const client = await openRaw(project)
+    const config = { private: true, presence: { enabled: false }, broadcast: { ack: true } }
+    const topic = `realtime:${openTopic}`
+    client.send(['1', 'join', topic, 'phx_join', { config, access_token }])
+    const payload = { text: 'x'.repeat(200_000) }
+    // More than is kept waiting: the rest stays with the client until the database has answered.
+    const refs = [...Array(20)].map((_, i) => `broadcast ${i}`)
+    for (const ref of refs) client.send(['1', ref, topic, 'broadcast', { type: 'broadcast', event: 'e', payload }])
+    const other = await openRaw(project)
+    expect(await other.join('public', { config: { presence: { enabled: false } } })).toMatchObject({ status: 'ok' })
+    await holder.query('rollback')
+    const heard = []
+    for (const _ of ['join', ...refs]) heard.push(await client.next())
+    expect(heard.map(([, ref]) => ref)).toEqual(['join', ...refs])
+    expect(heard.map(([, , , , reply]) => reply)).toMatchObject(heard.map(() => ({ status: 'ok' })))
+    for (const { ws } of [client, other]) ws.close()
+    await holder.end()
+    await project.close()
+    await stop()
   },
   30_000,
 )

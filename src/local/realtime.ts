@@ -65,7 +65,7 @@ export function createRealtime(options: RealtimeOptions): Realtime {
     unsentBytesMax: options.unsentBytesMax ?? unsentBytesMax,
     log,
   }
-  const app = broadcastApp({ hub, readCaller, readRights })
+  const app = broadcastApp({ hub, readCaller, readRights, log })
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,

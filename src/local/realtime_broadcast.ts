@@ -12,6 +12,8 @@ export type BroadcastOptions = {
   readonly hub: Hub
   readonly readCaller: CallerReader
   readonly readRights: RightsReader
+  /** Told what went wrong and is our fault. */
+  readonly log: (line: string) => void
 }
 
 type Message = { readonly topic: string; readonly event: string; readonly payload: string; readonly private: boolean }
@@ -28,14 +30,20 @@ const away = 'Realtime was unable to connect to the project database'
  * /api/broadcast/<topic>/events/<event>[?private=true]` with one payload as the body, where it is refused with 403.
  * Answers 202 without a body.
  */
-export function broadcastApp({ hub, readCaller, readRights }: BroadcastOptions): Hono {
+export function broadcastApp({ hub, readCaller, readRights, log }: BroadcastOptions): Hono {
   const app = new Hono()
   const limit = bodyLimit({
     maxSize: broadcastBodyBytesMax,
     onError: (context) => context.json({ message: `Cannot read body: it is over ${broadcastBodyBytesMax} bytes` }, 413),
   })
   app.onError((error, context) => {
-    if (!(error instanceof RestError)) throw error
+    if (!(error instanceof RestError)) {
+      log(`Cannot answer a broadcast: ${error.stack ?? error.message}`)
+      return context.json(
+        { message: 'Cannot answer: an unexpected error, told on the standard error of telltale' },
+        500,
+      )
+    }
     return context.json({ message: error.message, hint: error.hint }, error.status === 403 ? 403 : 401)
   })
   app.notFound((context) => context.json({ message: 'Not found' }, 404))
