@@ -102,13 +102,13 @@ test('compareRevs() compares both parts as numbers', () => {
   expect(compareRevs('10-1', '10-1')).toBe(0)
 })
 
-test('liveViewOf() shows a request where it started latest, once', () => {
-  const shim = callOf(1, startUs, { layer: 'shim', span_id: '1'.repeat(16) })
-  const api = callOf(1, startUs + 5, { layer: 'api', span_id: '2'.repeat(16) })
+test('liveViewOf() shows a request where it started latest, once, with what any of its processes knows of it', () => {
+  const shim = callOf(1, startUs, { layer: 'shim', span_id: '1'.repeat(16), session: 's1' })
+  const api = callOf(1, startUs + 5, { layer: 'api', span_id: '2'.repeat(16), tool: null })
   const processes = [processOf('shim', 1, startUs, [shim]), processOf('daemon', 1, startUs, [api])]
   for (const running of [processes, processes.toReversed()]) {
     const view = viewOf([pushOf({ rev: '1-0', at_us: startUs, running })])
-    expect(view.running).toMatchObject([{ layer: 'api', process: 'daemon' }])
+    expect(view.running).toMatchObject([{ layer: 'api', process: 'daemon', tool: 'chat', session: 's1' }])
     expect(view.running_total).toBe(1)
   }
 })

@@ -2,13 +2,12 @@ import { html, LitElement, nothing, type PropertyValues } from 'lit'
 import { type Api, ApiError, openApi } from '../api.ts'
 import { LiveFeed } from '../live_feed.ts'
 import { knownSourcesOf, type LiveView } from '../view/live_view.ts'
-import { type Place, pageTitle, placeOf } from '../view/place.ts'
+import { type Page, type Place, pageTitle, placeOf } from '../view/place.ts'
 import type { SignInRefusal } from '../view/sign_in_text.ts'
 import { frameStyle } from './frame_style.ts'
 import { NavigateEvent } from './navigate_event.ts'
 import { sharedStyle } from './shared_style.ts'
 import { SignedInEvent } from './sign_in.ts'
-import './overview_page.ts'
 import './page_header.ts'
 import './range_bar.ts'
 
@@ -16,6 +15,15 @@ import './range_bar.ts'
 type Phase = 'starting' | 'unreachable' | 'signed_out' | 'refused' | 'ready'
 
 const retryMs = 2_000
+
+/** Each page comes when it is first shown; the overview with the frame would make every other page wait for it. */
+const loads: { readonly [page in Page]: () => Promise<unknown> } = {
+  overview: () => import('./overview_page.ts'),
+  traces: () => import('./trace_list.ts'),
+  trace: () => import('./trace_page.ts'),
+  errors: () => import('./error_list.ts'),
+  error: () => import('./error_page.ts'),
+}
 
 /** The frame around every page: who looks, where, and the live view that all pages share. */
 export class AppFrame extends LitElement {
@@ -26,6 +34,7 @@ export class AppFrame extends LitElement {
     place: { state: true },
     live: { state: true },
     refusal: { state: true },
+    outdated: { state: true },
   }
   /** A sign-in code from the address, used once. */
   declare code: string | null
@@ -33,6 +42,8 @@ export class AppFrame extends LitElement {
   declare place: Place
   declare live: LiveView | null
   declare refusal: SignInRefusal | 'ended' | null
+  /** A page's code could not be loaded, most likely because a newer dashboard has taken this one's place. */
+  declare outdated: boolean
   #api: Api | null = null
   #feed: LiveFeed | null = null
   #retry = 0
@@ -46,6 +57,7 @@ export class AppFrame extends LitElement {
     this.place = placeOf(new URL(location.href))
     this.live = null
     this.refusal = null
+    this.outdated = false
     this.addEventListener(NavigateEvent.type, (event) => this.#navigate(event as NavigateEvent))
     this.addEventListener(SignedInEvent.type, () => this.#enter())
     this.addEventListener('click', (event) => this.#follow(event))
@@ -54,6 +66,7 @@ export class AppFrame extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback()
     addEventListener('popstate', this.#onHistory)
+    void this.#loadPage()
     document.addEventListener('visibilitychange', this.#onVisible)
     void this.#start()
   }
@@ -92,6 +105,12 @@ export class AppFrame extends LitElement {
 
   #page() {
     const { place, live } = this
+    if (this.outdated) {
+      return html`<section class="notice card" role="alert">
+        <p>This page could not be loaded. The dashboard may have been updated.</p>
+        <button type="button" @click=${() => location.reload()}>Reload</button>
+      </section>`
+    }
     const api = this.#api
     switch (place.page) {
       case 'overview':
@@ -212,6 +231,16 @@ export class AppFrame extends LitElement {
 
   #show(place: Place): void {
     this.place = place
+    void this.#loadPage()
+  }
+
+  async #loadPage(): Promise<void> {
+    try {
+      await loads[this.place.page]()
+      this.outdated = false
+    } catch {
+      this.outdated = true
+    }
   }
 }
 

@@ -4,10 +4,10 @@ import type { Api } from '../api.ts'
 import type { ErrorRow, GapRow, Overview, SeriesAnswer } from '../view/answer.ts'
 import type { LiveView } from '../view/live_view.ts'
 import {
-  callFilterOf,
   callRowsOf,
   type ErrorLine,
   errorsShownMax,
+  filterValueOf,
   freshnessText,
   gapText,
   healthNames,
@@ -199,28 +199,29 @@ export class OverviewPage extends LitElement {
   }
 
   #tables(place: Place, overview: Overview) {
-    const to = (key: FilterKey) => (row: StatsRow) =>
-      pathOf(withPlace(withFilter(place, key, row.key), { page: 'traces' }))
-    const toCall = (row: StatsRow): string | null => {
-      const call = callFilterOf(row.key)
-      return call === null ? null : pathOf(withPlace(withFilter(place, 'call_number', call), { page: 'traces' }))
+    const to = (key: FilterKey) => (row: StatsRow) => {
+      const value = filterValueOf(key, row.key)
+      return value === null ? null : pathOf(withPlace(withFilter(place, key, value), { page: 'traces' }))
     }
+    const table = (caption: string, noun: string, key: FilterKey, rows: readonly StatsRow[]) => html`
+      <section class="card">
+        <tt-stats-table
+          caption=${caption}
+          noun=${noun}
+          .isLayers=${key === 'layer'}
+          .rows=${rows}
+          .pathOfRow=${to(key)}
+        ></tt-stats-table>
+      </section>
+    `
     return html`
-      <section class="card wide">
-        <tt-stats-table caption="Layers" noun="Layer" .isLayers=${true} .rows=${layerRowsOf(overview)} .pathOfRow=${to('layer')}></tt-stats-table>
-      </section>
-      <section class="card half">
-        <tt-stats-table caption="Tools" noun="Tool" .rows=${statsRowsOf(overview.tools)} .pathOfRow=${to('tool')}></tt-stats-table>
-      </section>
-      <section class="card half">
-        <tt-stats-table caption="Position in the session" noun="Call" .rows=${callRowsOf(overview.calls)} .pathOfRow=${toCall}></tt-stats-table>
-      </section>
-      <section class="card half">
-        <tt-stats-table caption="Providers" noun="Provider" .rows=${statsRowsOf(overview.providers)} .pathOfRow=${to('provider')}></tt-stats-table>
-      </section>
-      <section class="card half">
-        <tt-stats-table caption="Models" noun="Model" .rows=${statsRowsOf(overview.models)} .pathOfRow=${to('model')}></tt-stats-table>
-      </section>
+      ${table('Layers', 'Layer', 'layer', layerRowsOf(overview))}
+      <div class="half stack">${table('Tools', 'Tool', 'tool', statsRowsOf(overview.tools))}</div>
+      <div class="half stack">
+        ${table('Position in the session', 'Call', 'call_number', callRowsOf(overview.calls))}
+        ${table('Providers', 'Provider', 'provider', statsRowsOf(overview.providers))}
+        ${table('Models', 'Model', 'model', statsRowsOf(overview.models))}
+      </div>
     `
   }
 

@@ -68,15 +68,14 @@ export const overviewStyle = css`
   [data-status='failing'] .dot {
     background: var(--tt-error);
   }
+  .stack {
+    display: grid;
+    align-content: start;
+    gap: var(--tt-gap);
+  }
   @media (max-width: 1100px) {
     .chart {
       grid-column: span 3;
-    }
-    .chart:nth-of-type(3n) {
-      grid-column: span 3;
-    }
-    .tiles {
-      grid-template-columns: repeat(3, minmax(0, 1fr));
     }
   }
   @media (max-width: 800px) {
@@ -86,6 +85,9 @@ export const overviewStyle = css`
     }
     .tiles {
       grid-template-columns: repeat(2, minmax(0, 1fr));
+    }
+    .tiles > :first-child {
+      grid-column: span 2;
     }
   }
 `

@@ -18,6 +18,14 @@ export class RunningList extends LitElement {
       .elapsed {
         min-width: 64px;
       }
+      @media (max-width: 640px) {
+        .session {
+          display: none;
+        }
+        td {
+          max-width: 130px;
+        }
+      }
       p.note {
         padding-top: 8px;
       }
@@ -84,7 +92,7 @@ export class RunningList extends LitElement {
               <th scope="col">Now in</th>
               <th scope="col">Doing</th>
               <th scope="col">Tool</th>
-              <th scope="col">Session</th>
+              <th scope="col" class="session">Session</th>
               <th scope="col" class="number">For</th>
             </tr>
           </thead>
@@ -99,7 +107,7 @@ export class RunningList extends LitElement {
                     <a href=${pathOf(withPlace(place, { page: 'trace', id: call.trace_id }))}><bdi title=${call.name}>${call.name}</bdi></a>
                   </td>
                   <td class="cut"><bdi title=${call.tool ?? ''}>${call.tool ?? '–'}</bdi></td>
-                  <td class="cut muted"><bdi title=${call.session ?? ''}>${call.session ?? '–'}</bdi></td>
+                  <td class="cut muted session"><bdi title=${call.session ?? ''}>${call.session ?? '–'}</bdi></td>
                   <td class="number elapsed">${ageText(this.now_us + live.skew_us - call.start_us)}</td>
                 </tr>
               `,

@@ -62,7 +62,7 @@ export class StatTile extends LitElement {
         <dt>${tile.label}</dt>
         <dd class="value">${tile.value}</dd>
         <dd class="small muted">
-          ${tile.change === '' ? html`no ${this.against.replace('vs the ', '')} to compare` : html`<span class=${tile.tone}>${tile.change}</span> ${this.against}`}
+          ${tile.change === '' ? html`${this.against.replace('vs', 'no data in')}` : html`<span class=${tile.tone}>${tile.change}</span> ${this.against}`}
         </dd>
         ${tile.now === '' ? nothing : html`<dd class="small muted">last minute ${tile.now}</dd>`}
       </dl>

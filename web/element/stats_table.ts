@@ -2,6 +2,8 @@ import { css, html, LitElement, nothing } from 'lit'
 import type { StatsRow } from '../view/overview_view.ts'
 import { sharedStyle } from './shared_style.ts'
 
+const rowsShown = 12
+
 /** Counts, errors and latencies by name, each name a link to what it stands for. */
 export class StatsTable extends LitElement {
   static override styles = [
@@ -18,6 +20,12 @@ export class StatsTable extends LitElement {
         font-size: inherit;
         font-weight: 400;
       }
+      table.layers {
+        min-width: 560px;
+      }
+      button {
+        margin-block-start: 4px;
+      }
       meter {
         width: 72px;
         height: 8px;
@@ -25,6 +33,10 @@ export class StatsTable extends LitElement {
         border: 0;
         border-radius: 4px;
         background: var(--tt-surface-2);
+      }
+      .share {
+        display: inline-block;
+        min-width: 56px;
       }
       meter::-webkit-meter-inner-element {
         display: block;
@@ -52,6 +64,7 @@ export class StatsTable extends LitElement {
     rows: { attribute: false },
     pathOfRow: { attribute: false },
     isLayers: { attribute: false },
+    whole: { state: true },
   }
   declare caption: string
   /** What a row is, as the first column's head. */
@@ -61,6 +74,8 @@ export class StatsTable extends LitElement {
   declare pathOfRow: (row: StatsRow) => string | null
   /** Whether the rows are layers, which have a colour and a share of the time. */
   declare isLayers: boolean
+  /** Whether the rows beyond the first ones are shown too. */
+  declare whole: boolean
 
   constructor() {
     super()
@@ -69,15 +84,18 @@ export class StatsTable extends LitElement {
     this.rows = []
     this.pathOfRow = () => null
     this.isLayers = false
+    this.whole = false
   }
 
   override render() {
     if (this.rows.length === 0) {
       return html`<h2>${this.caption}</h2><p class="empty">Nothing in this time.</p>`
     }
+    const rows = this.whole ? this.rows : this.rows.slice(0, rowsShown)
+    const hidden = this.rows.length - rows.length
     return html`
       <div class="scroll">
-        <table>
+        <table class=${this.isLayers ? 'layers' : ''}>
           <caption>${this.caption}</caption>
           <thead>
             <tr>
@@ -97,11 +115,20 @@ export class StatsTable extends LitElement {
             </tr>
           </thead>
           <tbody>
-            ${this.rows.map((row) => this.#row(row))}
+            ${rows.map((row) => this.#row(row))}
           </tbody>
         </table>
       </div>
+      ${
+        hidden === 0
+          ? nothing
+          : html`<button type="button" class="plain" @click=${this.#showWhole}>Show ${hidden} more</button>`
+      }
     `
+  }
+
+  #showWhole(): void {
+    this.whole = true
   }
 
   #row(row: StatsRow) {
@@ -120,7 +147,8 @@ export class StatsTable extends LitElement {
           this.isLayers
             ? html`<td class="number">${row.p99}</td>
                 <td class="number">
-                  <meter min="0" max="1" .value=${row.share ?? 0} aria-hidden="true"></meter> ${row.shareText}
+                  <meter min="0" max="1" .value=${row.share ?? 0} aria-hidden="true"></meter>
+                  <span class="share">${row.shareText}</span>
                 </td>`
             : nothing
         }

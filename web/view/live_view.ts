@@ -148,17 +148,26 @@ export function liveViewOf(state: LiveState, status: LiveStatus, skew_us = 0): L
   }
 }
 
-/** One entry a trace, the one that started latest; the oldest start first. */
+/**
+ * One entry a trace, the one that started latest; the oldest start first. What it does not say, of its tool and session, is
+ * taken from the other entries of the trace: an API call knows neither, the request that it is part of knows both.
+ */
 export function runningOf(processes: readonly ProcessRunning[]): RunningTrace[] {
-  const found = new Map<string, RunningTrace>()
+  const byTrace = new Map<string, RunningTrace[]>()
   for (const { process, service, environment, list } of processes) {
     for (const call of list) {
-      const other = found.get(call.trace_id)
-      const later = other === undefined || compareStarts(other, { ...call, process }) < 0
-      if (later) found.set(call.trace_id, { ...call, process, service, environment })
+      const entries = byTrace.get(call.trace_id) ?? []
+      entries.push({ ...call, process, service, environment })
+      byTrace.set(call.trace_id, entries)
     }
   }
-  return [...found.values()].sort(compareStarts)
+  return [...byTrace.values()].map(innermostOf).sort(compareStarts)
+}
+
+function innermostOf(entries: readonly RunningTrace[]): RunningTrace {
+  return [...entries]
+    .sort(compareStarts)
+    .reduce((outer, inner) => ({ ...inner, tool: inner.tool ?? outer.tool, session: inner.session ?? outer.session }))
 }
 
 type Told = Pick<Push, 'rev' | 'at_us' | 'windows' | 'running' | 'ended' | 'errors' | 'stale'>

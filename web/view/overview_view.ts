@@ -117,9 +117,10 @@ function timeOf({ count, mean_ms }: Stats): number {
   return count * (mean_ms ?? 0)
 }
 
-/** The filter's value for a call number's row, null for those that stand for several. */
-export function callFilterOf(key: string): string | null {
-  return /^\d+$/.test(key) ? key : null
+/** The filter's value that shows what a row counts; null for a row that stands for several, which no filter names. */
+export function filterValueOf(key: FilterKey, name: string): string | null {
+  if (key === 'call_number') return /^\d+$/.test(name) ? name : null
+  return name === 'other' ? null : name
 }
 
 export const healthNames: { readonly [status in HealthStatus]: string } = {
