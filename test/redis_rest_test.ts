@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   redisBodyBytesMax,
@@ -254,6 +255,15 @@ describe('createRedis()', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  test('lets its process end, closed or not', () => {
+    const script = `import { createRedis } from ${JSON.stringify(new URL('../src/local/redis.ts', import.meta.url).href)}
+      createRedis().call(['SET', 'a', 'x', 'PX', '100000'])`
+    const { status, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+      timeout: 10_000,
+    })
+    expect({ status, signal, stderr: String(stderr) }).toEqual({ status: 0, signal: null, stderr: '' })
   })
 
   test('scan() passes no key over that stays, whatever comes and goes meanwhile', () => {

@@ -96,6 +96,25 @@ describe.skipIf(reason !== null)(
       ),
     )
 
+    test('a node that was emptied takes no more entries, as in Redis', async () => {
+      const add = (n: number) => Array.from({ length: n }, () => ['XADD', 's', '0-*', 'f', 'v'])
+      const emptied = ['XDEL', 's', ...Array.from({ length: 20 }, (_, i) => `0-${i + 101}`)]
+      const trims = ['10', '70', '100'].flatMap((n) => [
+        ['XTRIM', 's', 'MAXLEN', '~', n],
+        ['XLEN', 's'],
+      ])
+      await expectSameFromEmpty([...add(120), emptied, ...add(100), ...trims])
+    })
+
+    test('keys() compares the ends of a range as signed bytes, as Redis does', () =>
+      expectSameFromEmpty(
+        ['b', '\u007f', 'é'].flatMap((key) => [
+          ['FLUSHALL'],
+          ['SET', key, ''],
+          ...['[a-é]*', '[é-a]*', '[^a-é]*', '?[ -é]'].map((pattern) => ['KEYS', pattern]),
+        ]),
+      ))
+
     test('keys() and scan() match patterns as Redis does', { timeout: 60_000 }, () =>
       fc.assert(
         fc.asyncProperty(
