@@ -6,6 +6,7 @@ import {
   hotEndedMax,
   hotErrorsMax,
   lateSecondsMax,
+  liveSecondsShown,
   liveStateBytesMax,
   pushBytesMax,
   snapshotBatchesMax,
@@ -225,6 +226,8 @@ test('secondsOf() is what the last push and its seconds said, and what was added
       expect(rev).toBe(last)
       expect(openOf(seconds, last)).toEqual(openAt(last, entries))
       expect(seconds.map(({ second }) => second)).toEqual([...new Set(seconds.map(({ second }) => second))].sort())
+      const from = Number.parseInt(last, 10) / 1_000 - liveSecondsShown
+      for (const window of view.seconds) if (window.second > from) expect(seconds).toContainEqual(window)
       expect(secondsOf(view, (Number.parseInt(last, 10) + 200_000) * 1_000).seconds).toEqual([])
     }),
     { numRuns: 200 },

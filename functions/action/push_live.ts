@@ -23,6 +23,9 @@ export type LivePushOptions = {
   readonly warn: (what: string, error: unknown) => void
 }
 
+/** A turn that is tried for a moment too early is not free, and the try was the last. */
+const turnSlackMs = 5
+
 /**
  * Adds stored batches to the hot tier and, while somebody watches, pushes what they change. Never rejects, and while
  * Redis or Realtime fail it leaves them alone for hotBreakMs; the minutes of batches that Redis missed are named stale
@@ -37,14 +40,14 @@ export function livePusher({ hot, channel, pushMs, clock, warn }: LivePushOption
   const realtime = breaker(clock, (error) => warn('push', error))
   const missed = new Set<number>()
   let inFlight = 0
-  /** While this isolate has a waiter that has yet to take its turn, in µs; a waiter that was stopped is not believed in. */
-  let waitsUntil = 0
+  /** Until then, in µs, a waiter of some isolate has yet to try for its turn: what is added before is pushed after. */
+  let coveredUntil = 0
 
   async function add(batch: HotBatch, watched: boolean): Promise<void> {
     const known = [...missed]
     const wants = watched && channel !== null && realtime.isClosed()
     const urgent = batch.errors.length > 0
-    const request = wants && (urgent || clock() >= waitsUntil) ? { everyMs: pushMs, urgent } : null
+    const request = wants && (urgent || clock() >= coveredUntil) ? { everyMs: pushMs, urgent } : null
     const { id, turn } = await hot
       .add({ ...batch, stale: staleOf([...batch.stale, ...known]) }, request)
       .catch((error: unknown) => {
@@ -54,18 +57,18 @@ export function livePusher({ hot, channel, pushMs, clock, warn }: LivePushOption
     for (const minute of known) missed.delete(minute)
     if (!wants) return
     if (turn !== null) return await push(id, turn === 'urgent')
-    // Its turn is still to come, and it will read what was just added.
-    if (clock() < waitsUntil) return
+    if (clock() < coveredUntil) return
     await waitForTurn(id)
   }
 
   async function waitForTurn(id: string): Promise<void> {
-    const joined = await hot.joinWait(pushMs)
+    const askedAt = clock()
+    const { isFirst, waitMs } = await hot.joinWait(pushMs)
+    // However long the answer took, whoever waits does so from when it was asked. Clocks that count whole ms may err by one.
+    coveredUntil = askedAt + (waitMs - 2) * 1_000
     // Another isolate's waiter was there when the batch had been added already.
-    if (joined === null) return
-    waitsUntil = clock() + (joined.waitMs + pushMs) * 1_000
-    await new Promise((resolve) => setTimeout(resolve, joined.waitMs))
-    waitsUntil = 0
+    if (!isFirst) return
+    await new Promise((resolve) => setTimeout(resolve, waitMs + turnSlackMs))
     // Whoever was quicker took the turn after the batch was added, and pushes it.
     if (await hot.takeTurn(pushMs)) await push(id, false)
   }

@@ -146,8 +146,8 @@ export interface HotStore {
     batch: HotBatch,
     request: TurnRequest | null,
   ): Promise<{ readonly id: string; readonly turn: 'regular' | 'urgent' | null }>
-  /** Becomes the one that waits for the next turn, and how long that is; null when another waits already. */
-  joinWait(everyMs: number): Promise<{ readonly waitMs: number } | null>
+  /** How long it is until the next turn, and whether nobody else waits for it already. */
+  joinWait(everyMs: number): Promise<{ readonly isFirst: boolean; readonly waitMs: number }>
   /** Ends the wait, and takes the turn if nobody has. */
   takeTurn(everyMs: number): Promise<boolean>
   /** The state, null when there is none that can be read. With `everyMs` the turn is taken first, whoever has it. */

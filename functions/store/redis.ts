@@ -75,15 +75,14 @@ export class UpstashHotStore implements HotStore {
     return { id, turn: regular === 'OK' ? 'regular' : urgent === 'OK' ? 'urgent' : null }
   }
 
-  async joinWait(everyMs: number): Promise<{ readonly waitMs: number } | null> {
+  async joinWait(everyMs: number): Promise<{ readonly isFirst: boolean; readonly waitMs: number }> {
     const commands = this.#redis
       .pipeline()
       .set(keys.wait, '1', { nx: true, px: everyMs + waitSlackMs })
       .pttl(keys.turn)
     const [joined, left] = await resultsOf('join wait', commands)
-    if (joined !== 'OK') return null
     // Negative where the turn has ended meanwhile.
-    return { waitMs: Math.min(Math.max(Number(left) || 0, 0), everyMs) }
+    return { isFirst: joined === 'OK', waitMs: Math.min(Math.max(Number(left) || 0, 0), everyMs) }
   }
 
   async takeTurn(everyMs: number): Promise<boolean> {

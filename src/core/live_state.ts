@@ -10,7 +10,7 @@ import {
 } from './limit.ts'
 import type { EndedTrace, HotBatch, LiveError, ProcessRunning, Push } from './live.ts'
 import { stateWithin } from './live_size.ts'
-import { mergeSeries, type Window } from './window.ts'
+import { type Cell, mergeCells, type Series, type Window } from './window.ts'
 
 // The stream of recent batches folded into what is pushed. The stream's own ids are the clock: an entry's windows are
 // taken while its id is less than lateSecondsMax past the end of their second. So what a second adds up to depends on
@@ -152,6 +152,7 @@ function freshOf(entries: readonly HotEntry[], rev: string | null): HotEntry[] {
 
 function windowsAfter(state: LiveState | null, fresh: readonly HotEntry[]) {
   const windows = new Map((state?.windows ?? []).map((dated) => [dated.value.second, dated]))
+  const sums = new Map<number, SeriesSum>()
   const stale = new Map((state?.stale ?? []).map((dated) => [dated.value, dated]))
   const outdate = (minute: number, rev: string) => {
     // Set anew, so that the newest are last.
@@ -165,13 +166,30 @@ function windowsAfter(state: LiveState | null, fresh: readonly HotEntry[]) {
       const isLate = state === null ? second <= at - liveSecondsShown : isClosed(second, id) || second < state.from
       if (isLate || second > at + aheadSecondsMax) outdate(minuteOf(second), id)
       else {
-        const other = windows.get(second)
-        const sum = other === undefined ? series : mergeSeries(other.value.series, series)
-        windows.set(second, { rev: id, value: { second, series: sum } })
+        const sum = sums.get(second) ?? { rev: id, cells: cellsOf(windows.get(second)?.value) }
+        sums.set(second, { rev: id, cells: addSeries(sum.cells, series) })
       }
     }
   }
+  for (const [second, { rev, cells }] of sums) {
+    windows.set(second, { rev, value: { second, series: Object.fromEntries(cells) } })
+  }
   return { windows, stale: [...stale.values()] }
+}
+
+/** A second while entries are added to it: in place, or each would cost all that came before. */
+type SeriesSum = { readonly rev: string; readonly cells: Map<string, Cell> }
+
+function cellsOf(window: Window | undefined): Map<string, Cell> {
+  return new Map(Object.entries(window?.series ?? {}))
+}
+
+function addSeries(cells: Map<string, Cell>, series: Series): Map<string, Cell> {
+  for (const [key, cell] of Object.entries(series)) {
+    const other = cells.get(key)
+    cells.set(key, other === undefined ? cell : mergeCells(other, cell))
+  }
+  return cells
 }
 
 function runningAfter(state: LiveState | null, fresh: readonly HotEntry[]): Dated<ProcessRunning>[] {
