@@ -29,6 +29,7 @@ export type RealtimeProject = {
 
 export type EmbeddedRealtime = RealtimeProject & {
   readonly keys: ProjectKeys
+  readonly database: Database
   readonly realtime: Realtime
   readonly logged: readonly string[]
 }
@@ -88,7 +89,7 @@ export async function openRealtimeProject(): Promise<RealtimeProject> {
   }
 }
 
-/** On PGlite, or on the database given; with the address space of a hosted project: /realtime/v1 and nothing else. */
+/** On PGlite, or on the database given, which stays open; with the address space of a hosted project: /realtime/v1 and nothing else. */
 export async function openEmbeddedRealtime(
   options: Partial<RealtimeOptions> = {},
   given?: Database,
@@ -107,6 +108,7 @@ export async function openEmbeddedRealtime(
     publishableKey: keys.publishableKey,
     secretKey: keys.secretKey,
     keys,
+    database,
     realtime,
     logged,
     exec: database.exec,
@@ -118,7 +120,7 @@ export async function openEmbeddedRealtime(
     async close() {
       await realtime.close()
       await server.close()
-      await database.close()
+      if (given === undefined) await database.close()
       rmSync(dir, { recursive: true, force: true })
     },
   }

@@ -131,6 +131,7 @@ test.skipIf(noPostgresReason() !== null)(
     expect((await postBroadcast(project, [message], headers)).status).toBe(503)
     for (const { ws } of [watching, late]) ws.close()
     await project.close()
+    await database.close()
   },
   30_000,
 )
@@ -162,6 +163,7 @@ test.skipIf(noPostgresReason() !== null)(
     for (const { ws } of [client, other]) ws.close()
     await holder.end()
     await project.close()
+    await database.close()
     await stop()
   },
   30_000,
