@@ -28,10 +28,10 @@ test('stackLinesOf() reads Python: the code below a frame belongs to it, the exc
   const text = [
     ['text', 'Traceback (most recent call last):'],
     ['own', '  File "/app/net.py", line 3, in fetch'],
-    ['own', '    return client.send('],
-    ['own', '           ^^^^^^^^^^^^'],
+    ['own_code', '    return client.send('],
+    ['own_code', '           ^^^^^^^^^^^^'],
     ['library', '  File "/usr/lib/python3.11/asyncio/tasks.py", line 4, in wait'],
-    ['library', '    raise TimeoutError'],
+    ['library_code', '    raise TimeoutError'],
     ['error', 'TimeoutError'],
     ['text', ''],
     ['cause', 'The above exception was the direct cause of the following exception:'],
@@ -52,7 +52,7 @@ test('stackLinesOf() reads the members of an exception group', () => {
     ['cause', '  +-+---------------- 1 ----------------'],
     ['text', '    | Traceback (most recent call last):'],
     ['own', '    |   File "/app/a.py", line 1, in a'],
-    ['own', '    |     a()'],
+    ['own_code', '    |     a()'],
     ['error', '    | ValueError: a'],
     ['cause', '    +---------------- 2 ----------------'],
   ] as const

@@ -10,7 +10,16 @@ import { factsOfObject, factsOfSpan, waitText } from '../web/view/span_view.ts'
 import { layerSharesOf, layerSharesText } from '../web/view/trace_layer_view.ts'
 import { isJudgedBySql, runningSince, traceLinesOf } from '../web/view/trace_list_view.ts'
 import { outcomeViewOf } from '../web/view/trace_outcome_view.ts'
-import { waterfallOf } from '../web/view/waterfall_view.ts'
+import {
+  factsOfTrace,
+  layerLinesOf,
+  liveMarkOf,
+  rereadMsOf,
+  sessionPlaceOf,
+  settleMs,
+  waitsByLayer,
+} from '../web/view/trace_page_view.ts'
+import { moveIn, waterfallOf } from '../web/view/waterfall_view.ts'
 import { fixtureBaseUs, fixtureProcesses, plainSpan, spanIdOf, traceIdOf } from './span_fixture.ts'
 
 const nowUs = fixtureBaseUs + 60_000_000
@@ -224,4 +233,65 @@ test('factsOfSpan() lists what is known and nothing else', () => {
   expect(facts.get('Bytes in')).toBe('2\u00a0KiB')
   expect(facts.has('Model')).toBe(false)
   expect(factsOfObject({ a: 'x', b: { c: 1 }, d: null }).map(({ text }) => text)).toEqual(['x', '{"c":1}', 'null'])
+})
+
+test('rereadMsOf() follows what runs, lets what ended settle, then leaves it alone', () => {
+  const detailOf = (more: Partial<TraceRow>, end_us: number | null) => ({
+    trace: { ...rowFrom(1, more), spans: [{ ...span, end_us }] },
+    errors: [],
+    messages: [],
+  })
+  const open = detailOf({ duration_ms: null }, null)
+  expect(rereadMsOf(open, nowUs, nowUs)).toBe(2_000)
+  expect(rereadMsOf(open, nowUs, nowUs - 61e6)).toBe(10_000)
+  expect(rereadMsOf(detailOf({ ended_at_us: nowUs }, null), nowUs, nowUs)).toBe(2_000)
+  expect(rereadMsOf(detailOf({ ended_at_us: nowUs - 1e6 }, 1), nowUs, nowUs)).toBe(3_000)
+  expect(rereadMsOf(detailOf({ ended_at_us: nowUs - 2_000 * settleMs }, 1), nowUs, nowUs)).toBeNull()
+})
+
+test('liveMarkOf() changes with every news of the trace and with none of another', () => {
+  const id = traceIdOf(1)
+  const lives = [
+    { running: [], ended: [], errors: [] },
+    { running: [runningFrom(1)], ended: [], errors: [] },
+    { running: [runningFrom(1, { span_id: spanIdOf(9) })], ended: [], errors: [] },
+    { running: [], ended: [endedFrom(1)], errors: [] },
+  ]
+  expect(new Set(lives.map((live) => liveMarkOf(live, id))).size).toBe(lives.length)
+  expect(liveMarkOf({ running: [runningFrom(2)], ended: [], errors: [] }, id)).toBe(liveMarkOf(null, id))
+})
+
+test('sessionPlaceOf() reaches back to the trace and the calls before it', () => {
+  const session = (ageUs: number) =>
+    sessionPlaceOf(placeAt('?tool=x'), rowFrom(0, { started_at_us: nowUs - ageUs }), nowUs)
+  expect(session(60e6)).toMatchObject({ page: 'traces', range: '15m', filter: { session: 's' } })
+  expect(session(3_600e6 * 20)).toMatchObject({ range: '7d' })
+  expect(session(86_400e6 * 29)).toMatchObject({ range: '30d' })
+})
+
+test('layerLinesOf() says of each layer how much of its time was waiting', () => {
+  const waits = waitsByLayer(waterfallOf([span], nowUs).nodes)
+  const lines = layerLinesOf(rowFrom(1, { layers: { tool: 3, unexplained: 1 } }), waits)
+  expect(lines.map(({ layer, share, waited }) => [layer, share, waited])).toEqual([
+    ['tool', '75\u00a0%', '1.5\u00a0ms'],
+    ['unexplained', '25\u00a0%', '–'],
+  ])
+  const terms = factsOfTrace(rowFrom(1, { tokens_in: null, tokens_out: null }), nowUs).map(({ term }) => term)
+  expect(terms).not.toContain('Tokens')
+  expect(terms).toContain('Bytes')
+})
+
+test('moveIn() walks the tree by keys', () => {
+  const child = { ...span, span_id: spanIdOf(1), parent_span_id: spanIdOf(0) }
+  const { nodes } = waterfallOf([span, child], nowUs)
+  const [parentId, childId] = [spanIdOf(0), spanIdOf(1)]
+  const none = new Set<string>()
+  expect(moveIn(nodes, null, 'ArrowDown', none)).toEqual({ id: parentId })
+  expect(moveIn(nodes, parentId, 'ArrowDown', none)).toEqual({ id: childId })
+  expect(moveIn(nodes, childId, 'ArrowDown', none)).toEqual({ id: childId })
+  expect(moveIn(nodes, childId, 'ArrowLeft', none)).toEqual({ id: parentId })
+  expect(moveIn(nodes, parentId, 'ArrowLeft', none)).toEqual({ id: parentId, fold: true })
+  expect(moveIn(nodes.slice(0, 1), parentId, 'ArrowRight', new Set([parentId]))).toEqual({ id: parentId, fold: false })
+  expect(moveIn(nodes, parentId, 'x', none)).toBeNull()
+  expect(moveIn([], null, 'End', none)).toBeNull()
 })

@@ -152,6 +152,14 @@ test('waterfallOf() hangs orphans under one line, but lets the entry span stand 
   ])
 })
 
+test('waterfallOf() moves an orphan as the rest of its process was moved', () => {
+  const other = { process: fixtureProcesses[1] }
+  const child = spanFrom(1, 9_000, 9_050, { parent_span_id: spanIdOf(0), ...other })
+  const orphan = spanFrom(2, 9_010, 9_020, { parent_span_id: 'feedfeedfeedfeed', ...other })
+  const { nodes } = waterfallOf([spanFrom(0, 0, 100), child, orphan], nowUs)
+  expect(nodes.map(({ start }) => start - fixtureBaseUs)).toEqual([0, 50, 0, 60])
+})
+
 test('waterfallOf() cuts a circle of parents at its first span', () => {
   const circle = [0, 1, 2].map((id) => spanFrom(id, id * 10, 90, { parent_span_id: spanIdOf((id + 2) % 3) }))
   const { nodes } = waterfallOf(circle, nowUs)

@@ -85,6 +85,9 @@ export class ErrorList extends LitElement {
         overflow: hidden;
         overflow-wrap: anywhere;
       }
+      .empty a {
+        text-decoration: underline;
+      }
       .foot {
         padding: 10px 14px;
       }

@@ -29,6 +29,10 @@ export class ErrorPage extends LitElement {
       .path {
         font-size: 13px;
       }
+      .path a,
+      .empty a {
+        text-decoration: underline;
+      }
       h1 {
         margin-block-end: 6px;
         overflow-wrap: anywhere;

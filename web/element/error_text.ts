@@ -7,6 +7,10 @@ export class ErrorText extends LitElement {
   static override styles = [
     sharedStyle,
     css`
+      :host([mono]) p {
+        font-family: var(--tt-mono);
+        font-size: 12.5px;
+      }
       p {
         unicode-bidi: plaintext;
         white-space: pre-wrap;
@@ -27,13 +31,20 @@ export class ErrorText extends LitElement {
       }
     `,
   ]
-  static override properties = { text: { attribute: false }, whole: { state: true } }
+  static override properties = {
+    text: { attribute: false },
+    mono: { type: Boolean, reflect: true },
+    whole: { state: true },
+  }
   declare text: string
+  /** In the type of ids and code. */
+  declare mono: boolean
   declare whole: boolean
 
   constructor() {
     super()
     this.text = ''
+    this.mono = false
     this.whole = false
   }
 

@@ -61,7 +61,7 @@ export class FactList extends LitElement {
       ${this.facts.map(
         ({ term, text, mono }) => html`<div class=${text.length > 48 ? 'wide' : ''}>
           <dt><bdi>${term}</bdi></dt>
-          <dd class=${mono === true ? 'mono' : ''}><tt-error-text .text=${text}></tt-error-text></dd>
+          <dd><tt-error-text ?mono=${mono === true} .text=${text}></tt-error-text></dd>
         </div>`,
       )}
     </dl>`

@@ -38,7 +38,11 @@ export class StackTrace extends LitElement {
         color: var(--tt-text);
         font-weight: 600;
       }
+      .own_code {
+        color: var(--tt-text);
+      }
       .library,
+      .library_code,
       .text {
         color: var(--tt-text-muted);
       }
@@ -86,7 +90,7 @@ export class StackTrace extends LitElement {
           <button type="button" aria-live="polite" @click=${this.#copy}>${copied}</button>
         </span>
       </div>
-      <pre class=${this.wrapped ? 'wrapped' : ''} tabindex="0" role="region" aria-label="Stack trace"
+      <pre class=${this.wrapped ? 'wrapped' : ''} tabindex="0" role="group" aria-label="Stack trace"
         >${lines.map(({ kind, text }) => html`<span class="line ${kind}">${text}</span>`)}</pre>
     `
   }

@@ -2,7 +2,7 @@ import { css, html, LitElement, nothing } from 'lit'
 import type { TraceRow } from '../view/answer.ts'
 import { ageText, durationText, pluralText } from '../view/number_text.ts'
 import { type Place, pathOf } from '../view/place.ts'
-import { factsOfTrace, sessionPlaceOf } from '../view/trace_page_view.ts'
+import { factsOfTrace, sessionPlaceOf, sessionRuleText } from '../view/trace_page_view.ts'
 import { sharedStyle } from './shared_style.ts'
 import './fact_list.ts'
 import './trace_outcome.ts'
@@ -26,6 +26,9 @@ export class TraceHead extends LitElement {
       .duration {
         font-size: 18px;
         font-weight: 600;
+      }
+      .session a {
+        text-decoration: underline;
       }
       .session {
         margin-block-end: 12px;
@@ -85,7 +88,7 @@ export class TraceHead extends LitElement {
     const call = trace.call_number === null ? 'A call' : `Call ${trace.call_number}`
     return html`<p class="session">
       ${call} of session <bdi class="mono">${trace.session_key}</bdi>
-      <span class="muted">(known by its ${trace.session_rule ?? 'key'})</span>
+      <span class="muted">(known by ${sessionRuleText(trace.session_rule)})</span>
       · <a href=${pathOf(sessionPlaceOf(place, trace, this.nowUs))}>All calls of this session</a>
     </p>`
   }

@@ -12,6 +12,11 @@ export class TraceLayers extends LitElement {
         height: 22px;
         margin-block: 8px 10px;
       }
+      .note {
+        display: block;
+        color: var(--tt-text-muted);
+        font-size: 12px;
+      }
       td.number,
       th.number {
         width: 1%;
@@ -19,21 +24,25 @@ export class TraceLayers extends LitElement {
       }
     `,
   ]
-  static override properties = { layers: { attribute: false }, lines: { attribute: false } }
+  static override properties = { layers: { attribute: false }, lines: { attribute: false }, open: { type: Boolean } }
   /** Self time by layer, in ms. */
   declare layers: { readonly [layer: string]: number }
   declare lines: readonly LayerLine[]
+  /** Whether the trace still runs: only what has ended counts. */
+  declare open: boolean
 
   constructor() {
     super()
     this.layers = {}
     this.lines = []
+    this.open = false
   }
 
   override render() {
-    if (this.lines.length === 0) return html`<h2>Time by layer</h2><p class="empty">No span has ended yet.</p>`
+    const title = html`<h2>Time by layer${this.open ? html` <span class="muted">so far, of spans that ended</span>` : nothing}</h2>`
+    if (this.lines.length === 0) return html`${title}<p class="empty">No span has ended yet.</p>`
     return html`
-      <h2>Time by layer</h2>
+      ${title}
       <tt-trace-layer-bar .layers=${this.layers}></tt-trace-layer-bar>
       <div class="scroll">
         <table aria-label="Self time by layer">
@@ -49,7 +58,7 @@ export class TraceLayers extends LitElement {
             ${this.lines.map(
               ({ layer, self, share, waited, note }) => html`<tr>
                 <td><span class="layer" data-layer=${layer}><bdi>${layer}</bdi></span>${
-                  note === '' ? nothing : html` <span class="muted">${note}</span>`
+                  note === '' ? nothing : html`<span class="note">${note}</span>`
                 }</td>
                 <td class="number">${self}</td>
                 <td class="number">${share}</td>

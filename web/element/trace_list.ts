@@ -3,10 +3,11 @@ import { repeat } from 'lit/directives/repeat.js'
 import { traceRowsAsked, traceRowsListedMax } from '../../src/core/limit.ts'
 import type { Api } from '../api.ts'
 import type { TraceRow } from '../view/answer.ts'
+import { filterNames } from '../view/filter_text.ts'
 import type { LiveView } from '../view/live_view.ts'
 import { ageText, countText, durationText, nothing as noValue, timeText, utcText } from '../view/number_text.ts'
 import { type FilterKey, filterOf, isFiltered, type Place, pathOf, withFilter, withPlace } from '../view/place.ts'
-import { isJudgedBySql, runningSince, type TraceLine, traceLinesOf } from '../view/trace_list_view.ts'
+import { isJudgedBySql, runningSince, shortId, type TraceLine, traceLinesOf } from '../view/trace_list_view.ts'
 import { PagedRead } from './paged_read.ts'
 import { sharedStyle } from './shared_style.ts'
 import { traceListStyle } from './trace_list_style.ts'
@@ -128,8 +129,10 @@ export class TraceList extends LitElement {
       <tr role="row" class=${classes}>
         <td role="cell" class="time" title=${utcText(line.startedUs)}>${timeText(line.startedUs, this.nowUs)}</td>
         <td role="cell" class="name" title=${line.tool === null ? line.name : `${line.tool} (${line.name})`}>
-          <a class="open" href=${pathOf(withPlace(place, { page: 'trace', id: line.id }))}><bdi>${line.tool ?? line.name}</bdi></a
-          >${line.tool === null ? nothing : funnel(place, line.tool)}
+          <div>
+            <a class="open" href=${pathOf(withPlace(place, { page: 'trace', id: line.id }))}><bdi>${line.tool ?? line.name}</bdi></a>
+            ${line.tool === null ? nothing : funnel(place, line.tool)}
+          </div>
         </td>
         <td role="cell" class="outcome">
           ${
@@ -210,8 +213,9 @@ export class TraceList extends LitElement {
 }
 
 function onlyLink(place: Place, key: FilterKey, value: string, text: unknown) {
-  return html`<a class="only" href=${pathOf(withFilter(place, key, value))} aria-label=${`Only ${key.replace('_', ' ')} ${value}`}
-    ><bdi>${text}</bdi></a>`
+  const what = `Only ${filterNames[key].toLowerCase()}`
+  return html`<a class="only" href=${pathOf(withFilter(place, key, value))} title=${`${what} ${value}`}
+    ><span class="visually-hidden">${what} </span><bdi>${text}</bdi></a>`
 }
 
 function funnel(place: Place, tool: string) {
@@ -229,11 +233,6 @@ function whereOf({ running, layers }: TraceLine) {
 function tokensOf({ tokensIn, tokensOut }: TraceLine) {
   if ((tokensIn ?? null) === null && (tokensOut ?? null) === null) return html`<span class="muted">${noValue}</span>`
   return `${countText(tokensIn)} / ${countText(tokensOut)}`
-}
-
-/** The first of an id, which tells sessions apart at a glance. */
-function shortId(id: string): string {
-  return id.length <= 10 ? id : `${id.slice(0, 8)}…`
 }
 
 customElements.define('tt-trace-list', TraceList)

@@ -9,6 +9,9 @@ export const traceListStyle = css`
   .stale {
     opacity: 0.55;
   }
+  .empty a {
+    text-decoration: underline;
+  }
   .foot {
     padding: 10px 12px;
   }
@@ -75,15 +78,21 @@ export const traceListStyle = css`
   a.open:focus-visible {
     outline-offset: -2px;
   }
-  td.name {
-    padding-inline-end: 30px;
+  .name div {
+    display: flex;
+    align-items: center;
+    min-width: 0;
+  }
+  a.open {
+    overflow: hidden;
+    text-overflow: ellipsis;
   }
   a.funnel {
-    position: absolute;
+    position: relative;
     z-index: 1;
     display: inline-flex;
-    padding: 5px;
-    margin: -3px 0 0 2px;
+    flex: none;
+    padding: 6px;
     color: var(--tt-text-muted);
     opacity: 0.55;
   }
@@ -121,7 +130,7 @@ export const traceListStyle = css`
       width: 15%;
     }
   }
-  @media (max-width: 760px) {
+  @media (max-width: 900px) {
     thead {
       position: absolute;
       width: 1px;
@@ -148,7 +157,6 @@ export const traceListStyle = css`
     }
     td.name {
       order: 1;
-      padding-inline-end: 28px;
     }
     td.duration {
       order: 2;

@@ -8,8 +8,13 @@ export class TraceMessages extends LitElement {
   static override styles = [
     sharedStyle,
     css`
+      th,
       td {
-        max-width: 240px;
+        white-space: nowrap;
+      }
+      td:last-child {
+        min-width: 220px;
+        white-space: normal;
         overflow-wrap: anywhere;
       }
     `,

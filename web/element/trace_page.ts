@@ -3,6 +3,7 @@ import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { repeat } from 'lit/directives/repeat.js'
 import type { Api } from '../api.ts'
 import type { TraceDetail } from '../view/answer.ts'
+import { firstLineOf } from '../view/error_view.ts'
 import type { LiveView } from '../view/live_view.ts'
 import { pluralText } from '../view/number_text.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
@@ -39,6 +40,11 @@ export class TracePage extends LitElement {
       .path {
         font-size: 13px;
       }
+      .path a,
+      .empty a {
+        text-decoration: underline;
+      }
+      .top,
       .split {
         display: grid;
         grid-template-columns: minmax(0, 1fr);
@@ -59,6 +65,25 @@ export class TracePage extends LitElement {
         margin: 0;
         padding: 0;
         list-style: none;
+      }
+      .first {
+        display: flex;
+        align-items: baseline;
+        gap: 10px;
+        margin-block-start: 12px;
+        padding-block-start: 10px;
+        border-block-start: 1px solid var(--tt-border);
+      }
+      .first bdi {
+        min-width: 0;
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      @media (min-width: 1000px) {
+        .top {
+          grid-template-columns: minmax(0, 1fr) minmax(0, 1fr);
+        }
       }
       @media (min-width: 1200px) {
         .split.chosen {
@@ -160,14 +185,17 @@ export class TracePage extends LitElement {
     `
   }
 
-  #whole(place: Place, { trace, errors, messages }: TraceDetail) {
+  #whole(place: Place, detail: TraceDetail) {
+    const { trace, errors, messages } = detail
     const { nodes, start } = this.#waterfall
     const chosen = nodes.find(({ id }) => id === this.selected) ?? null
     const failed = new Set(errors.flatMap(({ span_id }) => (span_id === null ? [] : [span_id])))
     const where = this.live?.running.find(({ trace_id }) => trace_id === trace.trace_id)?.layer ?? null
     return html`
-      <div class="card"><tt-trace-head .trace=${trace} .place=${place} .where=${where} .nowUs=${this.nowUs}></tt-trace-head></div>
-      <div class="card"><tt-trace-layers .layers=${trace.layers} .lines=${layerLinesOf(trace, waitsByLayer(nodes))}></tt-trace-layers></div>
+      <div class="top">
+      <div class="card"><tt-trace-head .trace=${trace} .place=${place} .where=${where} .nowUs=${this.nowUs}></tt-trace-head>${this.#firstError(errors)}</div>
+      <div class="card"><tt-trace-layers ?open=${isOpen(detail)} .layers=${trace.layers} .lines=${layerLinesOf(trace, waitsByLayer(nodes))}></tt-trace-layers></div>
+      </div>
       <div class="split ${chosen === null ? '' : 'chosen'}" @tt-span-select=${this.#select}>
         <section class="card" aria-label="Waterfall">
           <h2>Waterfall <span class="muted">${pluralText(trace.span_count, 'span', 'spans')}</span></h2>
@@ -178,7 +206,7 @@ export class TracePage extends LitElement {
       ${
         errors.length === 0
           ? nothing
-          : html`<section class="card"><h2>${pluralText(errors.length, 'error', 'errors')}</h2><ul>${repeat(
+          : html`<section class="card errors"><h2>${pluralText(errors.length, 'error', 'errors')}</h2><ul>${repeat(
               errors,
               ({ error_id }) => error_id,
               (error) =>
@@ -192,6 +220,17 @@ export class TracePage extends LitElement {
               <tt-trace-messages .messages=${messages} .nowUs=${this.nowUs}></tt-trace-messages></section>`
       }
     `
+  }
+
+  /** What went wrong, at first sight. */
+  #firstError(errors: TraceDetail['errors']) {
+    const [error] = errors
+    if (error === undefined) return nothing
+    const scroll = () => this.renderRoot.querySelector('.errors')?.scrollIntoView({ behavior: 'smooth' })
+    return html`<p class="first">
+      <strong class="error cut"><bdi>${error.error_type || 'Error'}</bdi></strong> <bdi>${firstLineOf(error.message)}</bdi>
+      <button class="plain" type="button" @click=${scroll}>See stack trace</button>
+    </p>`
   }
 
   #missing(place: Place) {

@@ -1,7 +1,6 @@
 import { html, LitElement, nothing, type PropertyValues, svg } from 'lit'
-import { repeat } from 'lit/directives/repeat.js'
 import { durationText } from '../view/number_text.ts'
-import { indentOf, lineTextOf, markNames, markTexts, nodeNameOf } from '../view/span_view.ts'
+import { indentOf, markNames, markTexts, nodeNameOf, unseenTextOf } from '../view/span_view.ts'
 import { outcomeViewOf } from '../view/trace_outcome_view.ts'
 import { barOf, rowWindowOf, scrollTopFor, selfBarsOf, type Tick, ticksOf } from '../view/waterfall_axis_view.ts'
 import { moveIn, visibleNodesOf, type Waterfall, type WaterfallNode } from '../view/waterfall_view.ts'
@@ -85,11 +84,7 @@ export class WaterfallTree extends LitElement {
           @click=${this.#onClick}
         >
           <div class="above" role="none"></div>
-          ${repeat(
-            this.#visible.slice(first, end),
-            ({ id }) => id,
-            (node) => this.#line(node, ticks),
-          )}
+          ${this.#visible.slice(first, end).map((node) => this.#line(node, ticks))}
           <div class="below" role="none"></div>
         </div>
       </div>
@@ -132,7 +127,6 @@ export class WaterfallTree extends LitElement {
         aria-setsize=${node.siblings}
         aria-selected=${id === this.selected}
         aria-expanded=${node.descendants === 0 ? nothing : open}
-        aria-label=${lineTextOf(node, failed)}
         title=${name}
       >
         <span class="name">
@@ -149,6 +143,7 @@ export class WaterfallTree extends LitElement {
         </span>
         ${this.#bar(node, ticks)}
         <span class="number">${span === null ? nothing : durationText((node.end - node.start) / 1_000)}</span>
+        <span class="visually-hidden">${unseenTextOf(node, failed)}</span>
       </div>
     `
   }

@@ -52,6 +52,7 @@ export const waterfallStyle = css`
     outline-offset: -2px;
   }
   .line {
+    position: relative;
     height: 28px;
     cursor: pointer;
   }

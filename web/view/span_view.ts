@@ -99,12 +99,10 @@ export function nodeNameOf({ span, descendants }: WaterfallNode): string {
   return waitText(span, span.end_us === null) ?? span.name
 }
 
-/** A line of the waterfall in words, for who does not see it. */
-export function lineTextOf(node: WaterfallNode, failed: boolean): string {
-  if (node.span === null) return nodeNameOf(node)
-  const self = durationText(node.selfUs / 1_000)
-  const words = [nodeNameOf(node), `layer ${node.span.layer}`, durationOf(node), `of it its own ${self}`]
-  return [...words, ...(failed ? ['failed'] : []), ...node.marks.map((mark) => markTexts[mark])].join(', ')
+/** What the drawing of a line shows, in words. */
+export function unseenTextOf({ span, selfUs }: WaterfallNode, failed: boolean): string {
+  if (span === null) return ''
+  return `${failed ? 'failed, ' : ''}layer ${span.layer}, of it its own ${durationText(selfUs / 1_000)}`
 }
 
 /** How far a line is moved in, in px. Deep trees are not moved out of sight. */

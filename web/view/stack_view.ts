@@ -2,10 +2,13 @@ import { stackBytesMax, stackLineCharactersMax } from '../../src/core/limit.ts'
 import { parseStack } from '../../src/core/stack_frame.ts'
 
 /**
- * What a line of a stack trace is: `own` and `library` name code (or quote it, below such a line), `error` names an
+ * What a line of a stack trace is: `own` and `library` name code, `own_code` and `library_code` quote it below, `error` names an
  * exception, `cause` says how the exception below or above it came about, `text` is anything else.
  */
-export type StackLine = { readonly kind: 'own' | 'library' | 'error' | 'cause' | 'text'; readonly text: string }
+export type StackLine = {
+  readonly kind: 'own' | 'library' | 'own_code' | 'library_code' | 'error' | 'cause' | 'text'
+  readonly text: string
+}
 
 const cause = /^(?:\[cause\]|\[errors\]|Caused by|The above exception was|During handling of the above)/i
 const groupMember = /^\+(?:-\+)?-{3,} \d{1,9} -{3,}$/
@@ -39,7 +42,8 @@ function kindOf(line: string, above: StackLine['kind'], indent: number, headed: 
   if (cause.test(body) || groupMember.test(body)) return 'cause'
   if (begins.test(body)) return 'text'
   // Python quotes the code below the line that names it, and underlines it.
-  if ((above === 'own' || above === 'library') && indentOf(line) > indent) return above
+  if (above.startsWith('own') && indentOf(line) > indent) return 'own_code'
+  if (above.startsWith('library') && indentOf(line) > indent) return 'library_code'
   return !headed && (line === body || line.includes('|')) && named.test(body) ? 'error' : 'text'
 }
 
@@ -60,6 +64,6 @@ function indentOf(line: string): number {
 
 /** How many of the lines that name code are the deployment's own, and how many there are in all. */
 export function frameCountsOf(lines: readonly StackLine[]): { readonly own: number; readonly all: number } {
-  const frames = lines.filter(({ kind, text }) => (kind === 'own' || kind === 'library') && isFramed(text))
+  const frames = lines.filter(({ kind }) => kind === 'own' || kind === 'library')
   return { own: frames.filter(({ kind }) => kind === 'own').length, all: frames.length }
 }

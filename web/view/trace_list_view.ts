@@ -213,3 +213,8 @@ function byRunningThenStart(a: TraceLine, b: TraceLine): number {
 function isSeenRunning({ running }: TraceLine): boolean {
   return running !== null && running.layer !== null
 }
+
+/** Both ends of an id: enough to tell sessions apart at a glance. */
+export function shortId(id: string): string {
+  return id.length <= 11 ? id : `${id.slice(0, 5)}…${id.slice(-4)}`
+}

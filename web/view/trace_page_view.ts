@@ -1,3 +1,4 @@
+import type { SessionRule } from '../../src/core/record.ts'
 import type { MessageRow, TraceDetail, TraceRow } from './answer.ts'
 import type { LiveView } from './live_view.ts'
 import { bytesText, countText, durationText, nothing, percentText, timeText } from './number_text.ts'
@@ -39,8 +40,8 @@ export function factsOfTrace(trace: TraceRow, nowUs: number): readonly Fact[] {
     { term: 'Started', text: timeText(trace.started_at_us, nowUs) },
     { term: 'Waited', text: durationText(trace.wait_ms) },
     modelFact(trace),
-    pairFact('Tokens in, out', countText, trace.tokens_in, trace.tokens_out),
-    pairFact('Bytes in, out', bytesText, trace.bytes_in, trace.bytes_out),
+    pairFact('Tokens', countText, trace.tokens_in, trace.tokens_out),
+    pairFact('Bytes', bytesText, trace.bytes_in, trace.bytes_out),
     trace.request_id === null ? null : { term: 'Request id', text: trace.request_id, mono: true },
     { term: 'Service', text: [trace.service, trace.instance].filter((name) => name !== null).join(', ') || nothing },
     { term: 'Environment', text: trace.environment ?? nothing },
@@ -52,7 +53,7 @@ export function factsOfTrace(trace: TraceRow, nowUs: number): readonly Fact[] {
 
 function modelFact({ provider, model }: TraceRow): Fact | null {
   const names = [provider, model].filter((name) => name !== null)
-  return names.length === 0 ? null : { term: 'Provider, model', text: names.join(', ') }
+  return names.length === 0 ? null : { term: 'Provider, model', text: names.join(' / ') }
 }
 
 function pairFact(
@@ -61,7 +62,7 @@ function pairFact(
   first: number | null,
   second: number | null,
 ): Fact | null {
-  return first === null && second === null ? null : { term, text: `${textOf(first)}, ${textOf(second)}` }
+  return first === null && second === null ? null : { term, text: `${textOf(first)} in, ${textOf(second)} out` }
 }
 
 /** One line of the table beside the breakdown. */
@@ -126,4 +127,17 @@ export function waitsByLayer(nodes: readonly WaterfallNode[]): ReadonlyMap<strin
     if (span?.kind === 'wait' && span.end_us !== null) waits.set(span.layer, (waits.get(span.layer) ?? 0) + selfUs)
   }
   return waits
+}
+
+const ruleNames: { readonly [rule in SessionRule]: string } = {
+  continuation: 'its continuation id',
+  conversation: 'its conversation id',
+  explicit: 'a handle that the caller passed',
+  mcp: 'its MCP session id',
+  connection: 'its connection',
+}
+
+/** By what a session was known, in words; a rule that is not known stays as it is. */
+export function sessionRuleText(rule: string | null): string {
+  return ruleNames[rule as SessionRule] ?? rule ?? 'a key'
 }

@@ -61,6 +61,7 @@ export function waterfallOf(spans: readonly SpanRow[], nowUs: number): Waterfall
   const lines = linesOf(ordered, byId, children)
   const head = ordered.find(({ entry }) => entry === true) ?? lines.find(({ span }) => span !== null)?.span ?? null
   const shifts = new Map<string, number>()
+  const shiftOfProcess = new Map<string, number>()
   const nodes: MutableNode[] = []
   for (const line of lines) {
     const { span, parent } = line
@@ -69,9 +70,12 @@ export function waterfallOf(spans: readonly SpanRow[], nowUs: number): Waterfall
       continue
     }
     const above = parent === null || parent === unseenParentId ? undefined : byId.get(parent)
-    const ownShift = above === undefined ? rootShiftOf(span, head) : shiftOf(span, above, nowUs)
+    // What hangs on nothing seen moves as the rest of its process did.
+    const rootShift = (): number => shiftOfProcess.get(span.process) ?? rootShiftOf(span, head)
+    const ownShift = above === undefined ? rootShift() : shiftOf(span, above, nowUs)
     const shift = (above === undefined ? 0 : (shifts.get(above.span_id) ?? 0)) + ownShift
     shifts.set(span.span_id, shift)
+    if (!shiftOfProcess.has(span.process)) shiftOfProcess.set(span.process, shift)
     const shown = moved(intervalOf(span, nowUs), shift)
     const parts = selfPartsOf(span, children.get(span.span_id) ?? [], nowUs)
     nodes.push({
