@@ -16,7 +16,7 @@ import { openHttpServer } from '../src/local/http_server.ts'
 import { migrate } from '../src/local/migrate.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 import { readProjectKeys } from '../src/local/project_key.ts'
-import { createRedis } from '../src/local/redis.ts'
+import { createRedis } from '../src/local/embedded_redis.ts'
 import { redisApp } from '../src/local/redis_rest.ts'
 import { restApp, restSchema } from '../src/local/rest.ts'
 import { createCatalogue } from '../src/local/rest_catalogue.ts'
@@ -37,8 +37,8 @@ export type LiveProject = {
   /** Runs one Redis command. */
   redis(...command: string[]): unknown
   watch(isWatched: boolean): Promise<void>
-  /** An isolate of the ingest function, with memory of its own. */
-  openEdge(pushMs?: number): Edge
+  /** An isolate of the ingest function, with memory of its own, that waits longer for Redis than a busy machine takes. */
+  openEdge(options?: { readonly pushMs?: number; readonly redisMsMax?: number }): Edge
   /** Forgets what was seen and stored in Redis. */
   reset(): void
   close(): Promise<void>
@@ -99,14 +99,14 @@ export async function openLiveProject(): Promise<LiveProject> {
         'insert into telltale.viewers (viewer_id, user_id) values (gen_random_uuid(), gen_random_uuid())',
       )
     },
-    openEdge(pushMs = 250) {
+    openEdge({ pushMs = 250, redisMsMax = 10_000 } = {}) {
       const background = createBackground()
       const log: string[] = []
       const app = ingestApp({
         store: new PostgresStore({ url: server.url, secretKey: keys.secretKey }),
         clock: () => Date.now() * 1_000,
         flushMs: embeddedFlushMs,
-        hot: new UpstashHotStore({ url: `${server.url}/redis`, token: 'token' }),
+        hot: new UpstashHotStore({ url: `${server.url}/redis`, token: 'token', msMax: redisMsMax }),
         channel: new RealtimeChannel({ url: server.url, secretKey: keys.secretKey }),
         pushMs,
         background: background.run,

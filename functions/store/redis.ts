@@ -20,6 +20,8 @@ export type RedisAccess = {
   /** UPSTASH_REDIS_REST_URL; a path is kept. */
   readonly url: string
   readonly token: string
+  /** How long an answer is waited for, in ms; default redisMsMax. */
+  readonly msMax?: number
 }
 
 /** Every key, each of which expires. */
@@ -42,14 +44,14 @@ type Answer = { readonly result: unknown; readonly error: string | null }
 export class UpstashHotStore implements HotStore {
   readonly #redis: Redis
 
-  constructor({ url, token }: RedisAccess) {
+  constructor({ url, token, msMax = redisMsMax }: RedisAccess) {
     this.#redis = new Redis({
       url,
       token,
       // `retry: false` still tries twice, and an XADD that is tried twice is counted twice.
       retry: { retries: 0 },
       // As a function, or an attempt that timed out would answer the reason as if it were Redis's result.
-      signal: () => AbortSignal.timeout(redisMsMax),
+      signal: () => AbortSignal.timeout(msMax),
       // Fetch refuses more than 64 KiB with keepalive, and connections are kept without.
       keepAlive: false,
       // Replies stay text, which is parsed here: ids, numbers and JSON alike would be parsed by guess.
