@@ -1511,7 +1511,7 @@ end
 $function$;
 grant execute on function telltale.live_data(uuid,integer) to authenticated;
 grant execute on function telltale.live_data(uuid,integer) to service_role;
-comment on function telltale.live_data(uuid,integer) is 'LiveData (src/core/live.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
+comment on function telltale.live_data(uuid,integer) is 'LiveData (src/core/live_snapshot.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
 processes heard of in the last day), last_received_at_us, real. `minutes` says how far back the minutes go: a page that has
 them asks for fewer. Notes that the page viewer_id looks, as see() does, where one
 is given and the token names a user. Definer, see the head of this file; the first line refuses non-members with 42501.';

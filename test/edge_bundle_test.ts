@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 
 // What runs on the edge is no Node: a Worker has no built-in modules by default, and neither eval nor new Function.
 
-test.each(['ingest', 'tick'])(
+test.each(['ingest', 'tick', 'live'])(
   'functions/%s bundles for an edge runtime as it is, without Node and without eval',
   async (name) => {
     const { outputFiles, warnings } = await build({
@@ -25,7 +25,7 @@ test.each(['ingest', 'tick'])(
   },
 )
 
-test.each(['ingest', 'tick'])('functions/%s/deno.json names the versions that are tested here', (name) => {
+test.each(['ingest', 'tick', 'live'])('functions/%s/deno.json names the versions that are tested here', (name) => {
   const read = (path: string) => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
   const { dependencies } = read('../package.json') as { dependencies: Record<string, string> }
   const { imports } = read(`../functions/${name}/deno.json`) as { imports: Record<string, string> }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { hotBatchesMax, hotSecondsKept, pushBytesMax } from '../src/core/limit.ts'
-import type { Push } from '../src/core/live.ts'
+import type { Push } from '../src/core/live_snapshot.ts'
 import { compareIds } from '../src/core/live_state.ts'
 import { eventually } from './ingest_fixture.ts'
 import { batchNow, type Edge, type LiveProject, openLiveProject, type RedisFault } from './live_project_fixture.ts'

@@ -12,7 +12,7 @@ import { openHttpServer } from '../src/local/http_server.ts'
 import { migrate } from '../src/local/migrate.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 import { type ProjectKeys, readProjectKeys } from '../src/local/project_key.ts'
-import { createRealtime, type Realtime, type RealtimeOptions } from '../src/local/realtime.ts'
+import { createRealtime, type Realtime, type RealtimeOptions } from '../src/local/embedded_realtime.ts'
 import { signToken } from './rest_fixture.ts'
 
 /** A project with Realtime and the policies of `contractSql`; embedded, or the hosted one of the environment. */

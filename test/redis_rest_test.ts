@@ -7,7 +7,7 @@ import {
   redisReplyBytesMax,
   redisSweepMs,
 } from '../src/core/limit.ts'
-import { createRedis } from '../src/local/redis.ts'
+import { createRedis } from '../src/local/embedded_redis.ts'
 import { redisApp } from '../src/local/redis_rest.ts'
 import { openEmbeddedRedis, openRealRedis, type RedisRest } from './redis_rest_fixture.ts'
 import { noRedisReason } from './redis_server_fixture.ts'
@@ -258,7 +258,7 @@ describe('createRedis()', () => {
   })
 
   test('lets its process end, closed or not', () => {
-    const script = `import { createRedis } from ${JSON.stringify(new URL('../src/local/redis.ts', import.meta.url).href)}
+    const script = `import { createRedis } from ${JSON.stringify(new URL('../src/local/embedded_redis.ts', import.meta.url).href)}
       createRedis().call(['SET', 'a', 'x', 'PX', '100000'])`
     const { status, signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
       timeout: 10_000,

@@ -1,5 +1,5 @@
 import { hotEndedMax, hotErrorsMax, interruptedSecondsMin, liveProcessesMax } from '../../src/core/limit.ts'
-import type { LiveData, LiveSnapshot, ProcessRunning } from '../../src/core/live.ts'
+import type { LiveData, LiveSnapshot, ProcessRunning } from '../../src/core/live_snapshot.ts'
 import { type HotView, secondsOf } from '../../src/core/live_state.ts'
 import type { LiveCaller, ReadLiveData } from '../store/caller_port.ts'
 import type { HotStore } from '../store/port.ts'

@@ -1,7 +1,7 @@
 import { PostgrestClient } from '@supabase/postgrest-js'
 import { isObject } from '../../src/core/json_object.ts'
 import { storeSlackMs, turnMsMax } from '../../src/core/limit.ts'
-import type { LiveData } from '../../src/core/live.ts'
+import type { LiveData } from '../../src/core/live_snapshot.ts'
 import { CallerError, type LiveCaller } from './caller_port.ts'
 
 export type CallerAccess = {

@@ -1,4 +1,4 @@
-import type { LiveData } from '../../src/core/live.ts'
+import type { LiveData } from '../../src/core/live_snapshot.ts'
 
 /** Who asks for live data, in the words of the request: Postgres is asked with the caller's own key and token. */
 export type LiveCaller = {

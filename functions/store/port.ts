@@ -1,4 +1,4 @@
-import type { HotBatch, Push } from '../../src/core/live.ts'
+import type { HotBatch, Push } from '../../src/core/live_snapshot.ts'
 import type { HotEntry, HotView, LiveState } from '../../src/core/live_state.ts'
 import type { Accepted, Gauge, Message, ProcessInfo, Rejection, RunningCall, Source } from '../../src/core/record.ts'
 import type { TraceRow } from '../../src/core/trace.ts'

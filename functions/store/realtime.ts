@@ -1,5 +1,5 @@
 import { broadcastMsMax } from '../../src/core/limit.ts'
-import type { Push } from '../../src/core/live.ts'
+import type { Push } from '../../src/core/live_snapshot.ts'
 import { type PushChannel, StoreError } from './port.ts'
 import { secretHeaders } from './secret_header.ts'
 

@@ -10,7 +10,7 @@ import {
   redisMsMax,
   snapshotBatchesMax,
 } from '../../src/core/limit.ts'
-import type { HotBatch } from '../../src/core/live.ts'
+import type { HotBatch } from '../../src/core/live_snapshot.ts'
 import type { HotEntry, HotView, LiveState } from '../../src/core/live_state.ts'
 import type { Window } from '../../src/core/window.ts'
 import { isStreamId, parseHotBatch, parseLiveState, parseWindow } from '../../src/wire/parse_hot.ts'

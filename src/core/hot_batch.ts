@@ -13,7 +13,7 @@ import {
   interruptedSecondsMin,
   liveSecondsShown,
 } from './limit.ts'
-import type { EndedTrace, HotBatch, LiveError, ProcessRunning } from './live.ts'
+import type { EndedTrace, HotBatch, LiveError, ProcessRunning } from './live_snapshot.ts'
 import type { Batch } from './record.ts'
 import { assert } from './result.ts'
 import type { StoredSpan, TraceRow } from './trace.ts'

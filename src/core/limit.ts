@@ -202,7 +202,7 @@ export const liveQuietMs = 4_000
 export const liveBeatMs = 15_000
 export const sleepMsMin = 30_000
 export const liveRetryMsMin = 500
-export const liveRetryMsMax = 15_000
+export const liveRetryMsMax = 8_000
 export const snapshotMsMax = 10_000
 
 // The embedded Realtime. A message as in Supabase's free plan, so that what passes here passes there.

@@ -1,7 +1,7 @@
 import { minuteOf, staleOf } from './hot_batch.ts'
 import { jsonBytesOf } from './json_size.ts'
 import { liveStateBytesMax } from './limit.ts'
-import type { ProcessRunning, Push } from './live.ts'
+import type { ProcessRunning, Push } from './live_snapshot.ts'
 import type { LiveState } from './live_state.ts'
 import type { Series, Window } from './window.ts'
 

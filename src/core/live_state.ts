@@ -8,8 +8,8 @@ import {
   liveSecondsShown,
   snapshotBatchesMax,
 } from './limit.ts'
-import type { EndedTrace, HotBatch, LiveError, ProcessRunning, Push } from './live.ts'
 import { stateWithin } from './live_size.ts'
+import type { EndedTrace, HotBatch, LiveError, ProcessRunning, Push } from './live_snapshot.ts'
 import { type Cell, mergeCells, type Series, type Window } from './window.ts'
 
 // The stream of recent batches folded into what is pushed. The stream's own ids are the clock: an entry's windows are

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { redisBodyBytesMax, redisCommandsMax, redisReplyBytesMax } from '../core/limit.ts'
-import { isFailure, type Redis } from './redis.ts'
+import { isFailure, type Redis } from './embedded_redis.ts'
 import { bytesOf, bytesOfSegment, commandOf, jsonOfReply, parseRequest, sizeOfReply } from './redis_encoding.ts'
 import type { Failure, Reply } from './redis_reply.ts'
 

@@ -1,4 +1,4 @@
--- What a page of the live view opens with, beside what is hot: LiveData in src/core/live.ts, whose keys these are. Every
+-- What a page of the live view opens with, beside what is hot: LiveData in src/core/live_snapshot.ts, whose keys these are. Every
 -- list is bounded. What reads partitions is in plpgsql, which plans once a session: planning costs more than the reading.
 -- Definer behind a first line that refuses non-members, as the readers of traces.
 
@@ -271,7 +271,7 @@ begin
 end
 $$;
 comment on function telltale.live_data(uuid, integer) is
-  'LiveData (src/core/live.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
+  'LiveData (src/core/live_snapshot.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
 processes heard of in the last day), last_received_at_us, real. `minutes` says how far back the minutes go: a page that has
 them asks for fewer. Notes that the page viewer_id looks, as see() does, where one
 is given and the token names a user. Definer, see the head of this file; the first line refuses non-members with 42501.';

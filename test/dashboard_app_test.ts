@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { dashboardApp } from '../src/local/dashboard.ts'
+import { dashboardApp } from '../src/local/dashboard_app.ts'
 
 const dirs: string[] = []
 afterEach(() => {
