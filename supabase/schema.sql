@@ -2802,7 +2802,7 @@ begin
   least_s := case when telltale.day_of(telltale.us_of(asked.since)) < telltale.today() - 30 then 3600 else 60 end;
   if step is null then
     select s into step from unnest(array[60, 300, 900, 3600, 14400, 86400]) as s
-    where s >= least_s and extract(epoch from asked.till - asked.since) + 2 * s - 120 <= 120 * s or s = 86400
+    where s >= least_s and extract(epoch from asked.till - asked.since) + 2 * (s - 60) <= 120 * s or s = 86400
     order by s limit 1;
   end if;
   if step not between least_s and 31622400 or step % least_s <> 0 then
