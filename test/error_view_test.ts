@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
-import type { LiveError } from '../src/core/live.ts'
+import type { LiveError } from '../src/core/live_snapshot.ts'
 import type { ErrorGroup, ErrorRow } from '../web/view/answer.ts'
 import { errorLinesOf, firstLineOf, occurrencesOf } from '../web/view/error_view.ts'
 import { placeOf } from '../web/view/place.ts'
 import { fixtureBaseUs } from './span_fixture.ts'
 
 const none: ReadonlySet<string> = new Set()
+const never = Number.POSITIVE_INFINITY
 const everywhere = placeAt('')
 
 function placeAt(query: string) {
@@ -48,7 +49,7 @@ function groupFrom(fingerprint: string, count: number, lastN: number): ErrorGrou
 test('errorLinesOf() adds live errors to their group, on top and marked, and counts none twice', () => {
   const groups = [groupFrom('v1:b', 3, 5), groupFrom('v1:a', 7, 1)]
   const live = [errorFrom(9), errorFrom(8, { service: 'shim' }), errorFrom(1)]
-  const lines = errorLinesOf(groups, live, everywhere, new Set(['e1']), new Set(['e8', 'e9']))
+  const lines = errorLinesOf(groups, live, everywhere, new Set(['e1']), fixtureBaseUs + 8e6)
   expect(lines.map(({ fingerprint, count, fresh }) => [fingerprint, count, fresh])).toEqual([
     ['v1:a', 9, 2],
     ['v1:b', 3, 0],
@@ -57,23 +58,28 @@ test('errorLinesOf() adds live errors to their group, on top and marked, and cou
 })
 
 test('errorLinesOf() makes a line of a group that SQL has not told of', () => {
-  const lines = errorLinesOf([], [errorFrom(2), errorFrom(1)], everywhere, none, none)
+  const lines = errorLinesOf([], [errorFrom(2), errorFrom(1)], everywhere, none, never)
   expect(lines).toHaveLength(1)
   expect(lines[0]).toMatchObject({ count: 2, firstUs: fixtureBaseUs + 1e6, lastUs: fixtureBaseUs + 2e6 })
 })
 
 test('errorLinesOf() makes no line of an error that SQL knew and left out', () => {
-  expect(errorLinesOf([], [errorFrom(1)], everywhere, new Set(['e1']), none)).toEqual([])
+  expect(errorLinesOf([], [errorFrom(1)], everywhere, new Set(['e1']), never)).toEqual([])
 })
 
 test.each(['?service=other', '?environment=demo', '?text=boom', '?from=1&to=2'])(
   'errorLinesOf() makes no line of a live error outside of %s',
-  (query) => expect(errorLinesOf([], [errorFrom(1)], placeAt(query), none, none)).toEqual([]),
+  (query) => expect(errorLinesOf([], [errorFrom(1)], placeAt(query), none, never)).toEqual([]),
 )
 
+test('errorLinesOf() takes what is no later than the last that SQL saw for counted', () => {
+  const [line] = errorLinesOf([groupFrom('v1:a', 1, 5)], [errorFrom(2), errorFrom(5)], everywhere, none, never)
+  expect(line).toMatchObject({ count: 1 })
+})
+
 test('errorLinesOf() lets an older live error leave the last message alone', () => {
-  const [line] = errorLinesOf([groupFrom('v1:a', 1, 5)], [errorFrom(2)], everywhere, none, none)
-  expect(line).toMatchObject({ message: 'stored', count: 2 })
+  const [line] = errorLinesOf([groupFrom('v1:a', 1, 5)], [errorFrom(2)], everywhere, none, never)
+  expect(line).toMatchObject({ message: 'stored', count: 1 })
 })
 
 test('occurrencesOf() lists each error once, the newest first, the whole one before the live one', () => {

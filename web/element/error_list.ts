@@ -108,10 +108,11 @@ export class ErrorList extends LitElement {
   declare place: Place | null
   declare live: LiveView | null
   #lines: readonly ErrorLine[] = []
-  /** Live errors that SQL has counted, and those that were there when the page was opened. */
+  /** When the page was opened, by this machine's clock. */
+  readonly #openedMs = Date.now()
+  /** Live errors that SQL has counted. */
   #counted = noIds
   #asked = noIds
-  #opening: ReadonlySet<string> | null = null
   readonly #read = new PagedRead<ErrorGroup>(this, {
     key: () => (this.api === null || this.place === null ? null : pathOf(this.place)),
     read: async (cursor) => {
@@ -138,11 +139,9 @@ export class ErrorList extends LitElement {
   override willUpdate(changed: PropertyValues<this>): void {
     const { place, live } = this
     if (place === null) return
-    if (live !== null) this.#opening ??= this.#liveIds()
-    const opening = this.#opening ?? noIds
     const errors = live?.errors ?? []
-    const fresh = new Set(errors.map(({ error_id }) => error_id).filter((id) => !opening.has(id)))
-    this.#lines = errorLinesOf(this.#read.page?.rows ?? [], errors, place, this.#counted, fresh)
+    const openedUs = this.#openedMs * 1_000 + (live?.skew_us ?? 0)
+    this.#lines = errorLinesOf(this.#read.page?.rows ?? [], errors, place, this.#counted, openedUs)
     if (changed.has('live') && errors.some(({ error_id }) => !this.#counted.has(error_id)))
       this.#read.soon(refreshGapMs)
   }

@@ -1,5 +1,5 @@
 import { errorRowsListedMax } from '../../src/core/limit.ts'
-import type { LiveError } from '../../src/core/live.ts'
+import type { LiveError } from '../../src/core/live_snapshot.ts'
 import type { ErrorGroup, ErrorRow } from './answer.ts'
 import { bytesText, durationText } from './number_text.ts'
 import type { Place } from './place.ts'
@@ -30,31 +30,34 @@ export type Occurrence = Omit<LiveError, 'service' | 'environment'> &
   }
 
 /**
- * All groups, the last seen first. A live error is added to the count of its group unless it is among `counted`: those
- * that were known before SQL was asked, whose batches were therefore stored. `fresh` are those that came since the page
- * was opened. A group that SQL has not told of yet is a line too.
+ * All groups, the last seen first. A live error is added to the count of its group unless SQL counted it: because it is
+ * among `counted`, those that were known before SQL was asked, or because SQL saw one of its group that is as late. Those
+ * since `openedUs`, when the page was opened, are fresh. A group that SQL has not told of yet is a line too.
  */
 export function errorLinesOf(
   groups: readonly ErrorGroup[],
   live: readonly LiveError[],
   place: Place,
   counted: ReadonlySet<string>,
-  fresh: ReadonlySet<string>,
+  openedUs: number,
 ): readonly ErrorLine[] {
   const lines = new Map<string, ErrorLine>()
   for (const group of groups) lines.set(group.fingerprint, lineOfGroup(group))
+  const seenUs = new Map([...lines.values()].map(({ fingerprint, lastUs }) => [fingerprint, lastUs]))
   for (const error of [...live].sort((a, b) => a.at_us - b.at_us)) {
     const known = lines.get(error.fingerprint)
     if (known === undefined && (counted.has(error.error_id) || !isShown(error, place))) continue
     if (!isOfPlace(error, place)) continue
     const line = known ?? lineOfError(error)
     const latest = error.at_us >= line.lastUs
+    // SQL's instants are read to the ms.
+    const isCounted = counted.has(error.error_id) || error.at_us < (seenUs.get(error.fingerprint) ?? 0) + 1_000
     lines.set(error.fingerprint, {
       ...line,
       ...(latest ? { message: error.message, errorType: error.error_type, culprit: error.culprit } : {}),
       ...(latest ? { traceId: error.trace_id, lastUs: error.at_us } : {}),
-      count: line.count + (counted.has(error.error_id) ? 0 : 1),
-      fresh: line.fresh + (fresh.has(error.error_id) ? 1 : 0),
+      count: line.count + (isCounted ? 0 : 1),
+      fresh: line.fresh + (error.at_us >= openedUs ? 1 : 0),
       services: line.services.includes(error.service) ? line.services : [...line.services, error.service],
     })
   }
