@@ -1,9 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
 import { ingestApp } from './route/ingest.ts'
+import { liveApp } from './route/live.ts'
 import { pageConfigOf } from './route/page_config.ts'
 import { cacheControlOf, pageHeaders } from './route/page_headers.ts'
+import { problem } from './route/problem.ts'
 import { tickApp } from './route/tick.ts'
+import { readLiveData } from './store/caller.ts'
 import { readEdgeEnv } from './store/edge_env.ts'
 import { PostgresStore } from './store/postgres.ts'
 import { RealtimeChannel } from './store/realtime.ts'
@@ -25,7 +28,7 @@ const built = new WeakMap<Bindings, Apps>()
 /** On Cloudflare one Worker is all: the functions, the dashboard's files, and the cron that ticks. */
 export default {
   fetch(request: Request, bindings: Bindings, lifetime: Lifetime): Promise<Response> {
-    const answer = lifetimes.run(lifetime, async () => appsOf(bindings).fetch(request)).catch(failure)
+    const answer = lifetimes.run(lifetime, async () => appsOf(bindings).fetch(request))
     // A caller who hangs up must not end what others wait for: a key being read, a place among those in flight. And a
     // body that was refused unread must be given up, or its sender may lose the connection before the answer.
     lifetime.waitUntil(answer.finally(() => (request.body?.locked ? undefined : request.body?.cancel())))
@@ -66,19 +69,17 @@ function buildApps(bindings: Bindings): Apps {
     background,
   })
 
+  const lives = liveApp({ hot, readData: (caller) => readLiveData({ url: env.url }, caller), clock })
+
   const app = new Hono()
-  for (const [name, functionApp] of Object.entries({ ingest: ingests, tick: ticks })) {
+  for (const [name, functionApp] of Object.entries({ ingest: ingests, tick: ticks, live: lives })) {
     app.mount(`${prefix}/${name}`, (request: Request) => functionApp.fetch(request), {
       replaceRequest: (request) => new Request(request.url.replace(prefix, ''), request),
     })
   }
   const page = { supabaseUrl: env.url, publishableKey: setting('SUPABASE_PUBLISHABLE_KEY') ?? '' }
   app.route('/', pageApp(bindings.ASSETS, page))
-  app.notFound((context) => {
-    const detail = `Cannot find ${context.req.path}: nothing is served there`
-    const problem = { type: 'about:blank', title: 'Not Found', status: 404, detail }
-    return context.json(problem, 404, { 'Content-Type': 'application/problem+json' })
-  })
+  app.notFound((context) => problem(context, 404, `Cannot find ${context.req.path}: nothing is served there`))
   return { tick, fetch: (request) => app.fetch(request) }
 }
 
@@ -92,7 +93,10 @@ function pageApp(assets: Assets, config: { readonly supabaseUrl: string; readonl
     context.header('Cache-Control', cacheControlOf(context.req.path, context.res.status))
   })
   app.get('/config.json', (context) => context.json(pageConfigOf(config)))
-  app.all(`${prefix}/*`, (context) => context.notFound())
+  // What other places have beside the page: the page in its stead would puzzle every client.
+  for (const service of ['functions', 'rest', 'auth', 'realtime']) {
+    app.all(`/${service}/*`, (context) => context.notFound())
+  }
   app.all('*', async (context) => {
     const file = await assets.fetch(context.req.raw)
     // In place of a file of an earlier build the page would be taken for a script.
@@ -101,19 +105,4 @@ function pageApp(assets: Assets, config: { readonly supabaseUrl: string; readonl
     return new Response(file.body, file)
   })
   return app
-}
-
-/** Without its settings nothing can be served; which one is missing is for the operator's log alone. */
-function failure(error: unknown): Response {
-  console.error(error instanceof Error ? error.message : 'Cannot answer: the edge failed')
-  const problem = {
-    type: 'about:blank',
-    title: 'Internal error',
-    status: 500,
-    detail: 'Cannot answer: the edge failed',
-  }
-  return new Response(JSON.stringify(problem), {
-    status: 500,
-    headers: { 'Content-Type': 'application/problem+json' },
-  })
 }

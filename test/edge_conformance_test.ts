@@ -1,146 +1,37 @@
+import { randomUUID } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
-import { PostgrestClient } from '@supabase/postgrest-js'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ingestApp } from '../functions/route/ingest.ts'
-import { tickApp } from '../functions/route/tick.ts'
-import { PostgresStore } from '../functions/store/postgres.ts'
-import { batchBytesMax, embeddedFlushMs, pushMsMin, retryAfterSeconds } from '../src/core/limit.ts'
-import { openHttpServer } from '../src/local/http_server.ts'
+import { batchBytesMax, retryAfterSeconds } from '../src/core/limit.ts'
+import type { Push } from '../src/core/live_snapshot.ts'
 import { createIngestKey } from '../src/local/ingest_key.ts'
-import { startStack } from '../src/local/stack.ts'
-import {
-  buildWorker,
-  checkEntry,
-  createEdgeDir,
-  type EdgeRuntime,
-  type FunctionName,
-  functionNames,
-  noDenoReason,
-  noWorkerdReason,
-  type Settings,
-  startDeno,
-  startWorkerd,
-} from './edge_runtime_fixture.ts'
+import { type Ask, seenOf, send } from './edge_ask_fixture.ts'
+import { absent, type EdgeProject, runtimeNames, startEdgeProject } from './edge_project_fixture.ts'
+import { checkEntry, type EdgeRuntime, functionNames } from './edge_runtime_fixture.ts'
 import { eventually } from './ingest_fixture.ts'
-import { createDataDir, liveBatch } from './stack_fixture.ts'
-import { openStoreGate, type StoreGate } from './store_gate_fixture.ts'
+import { liveBatch } from './stack_fixture.ts'
 
 // The functions are the same everywhere or they are not the functions: one list of requests, sent to Node as the
 // embedded stack has it, to Deno as Supabase has it, and to workerd as Cloudflare has it, over one and the same project.
 
-const absent = { node: null, deno: noDenoReason(), workerd: noWorkerdReason() }
-type RuntimeName = keyof typeof absent
-const runtimeNames = Object.keys(absent) as RuntimeName[]
-const { dir, remove } = createEdgeDir()
-const cleanups: (() => unknown)[] = [remove]
-const runtimes: { [name in RuntimeName]?: EdgeRuntime } = {}
-let env: Settings
-let gate: StoreGate
-let build: Awaited<ReturnType<typeof buildWorker>>
-let worker: Awaited<ReturnType<typeof startWorkerd>>
+let project: EdgeProject
 let revokedKey: string
+let viewer: Awaited<ReturnType<EdgeProject['signIn']>>
+let stranger: Record<string, string>
 
 beforeAll(async () => {
-  const data = createDataDir()
-  cleanups.push(data.remove)
-  const building = buildWorker(dir)
-  const stack = await startStack({ dataDir: data.dir, port: 0 })
-  cleanups.push(stack.close)
-  env = stack.env
-  gate = await openStoreGate(stack.url)
-  cleanups.push(gate.close)
-  const settings = settingsOf(env, gate.url)
-  runtimes.node = nodeRuntime(stack.url)
-  if (absent.deno === null) runtimes.deno = await started(startDeno(settings, dir))
-  build = await building
-  if (absent.workerd === null && build.code === 0) {
-    worker = await startWorkerd(settings, { dir, outDir: build.outDir })
-    runtimes.workerd = await started(Promise.resolve(worker))
-  }
-  revokedKey = await createKey()
-  await rpc('revoke_key', { key_id: revokedKey.slice(3, 15) })
+  project = await startEdgeProject()
+  revokedKey = await project.createKey()
+  await project.revokeKey(revokedKey)
+  viewer = await project.signIn('viewer')
+  stranger = (await project.signIn('stranger')).headers
 }, 120_000)
 
 afterAll(async () => {
-  for (let next = cleanups.pop(); next !== undefined; next = cleanups.pop()) await next()
+  await viewer?.client.removeAllChannels()
+  await project?.close()
 })
 
-async function started(starting: Promise<EdgeRuntime>): Promise<EdgeRuntime> {
-  const runtime = await starting
-  cleanups.push(runtime.close)
-  return runtime
-}
-
-function nodeRuntime(url: string): EdgeRuntime {
-  return { name: 'node', addressOf: (name) => `${url}/functions/v1/${name}`, printed: () => '', close: async () => {} }
-}
-
-/** The stack's own settings, with every store behind the gate. */
-function settingsOf(stackEnv: Settings, gateUrl: string): Settings {
-  const names = ['SUPABASE_PUBLISHABLE_KEY', 'SUPABASE_SECRET_KEY', 'UPSTASH_REDIS_REST_TOKEN']
-  return {
-    ...Object.fromEntries(names.map((name) => [name, stackEnv[name] ?? ''])),
-    SUPABASE_URL: gateUrl,
-    UPSTASH_REDIS_REST_URL: `${gateUrl}/redis`,
-    TELLTALE_FLUSH_MS: String(embeddedFlushMs),
-    TELLTALE_PUSH_MS: String(pushMsMin),
-  }
-}
-
-async function rpc(name: string, args: Record<string, unknown>): Promise<unknown> {
-  const headers = { apikey: env.SUPABASE_SECRET_KEY ?? '' }
-  const client = new PostgrestClient(`${env.SUPABASE_URL}/rest/v1`, { headers, schema: 'telltale' })
-  const { data, error } = await client.rpc(name, args)
-  expect(error).toBeNull()
-  return data
-}
-
-async function createKey(): Promise<string> {
-  const { id, text, hash } = createIngestKey()
-  await rpc('create_key', { key_id: id, key_hash: hash, name: 'conformance' })
-  return text
-}
-
-type Ask = {
-  readonly name: FunctionName
-  readonly path?: string
-  readonly method?: string
-  readonly headers?: Record<string, string>
-  readonly body?: BodyInit
-  readonly signal?: AbortSignal
-}
-
-async function send(runtime: EdgeRuntime, { name, path = '', method = 'POST', ...init }: Ask): Promise<Response> {
-  const signal = init.signal ?? AbortSignal.timeout(15_000)
-  const attempt = () => fetch(`${runtime.addressOf(name)}${path}`, { method, ...init, signal })
-  // The connection on which a body was refused may close under the next request; a reporter tries again too.
-  return await attempt().catch((error: unknown) => (signal.aborted ? Promise.reject(error) : attempt()))
-}
-
-const toldHeaders = ['content-type', 'retry-after', 'allow', 'www-authenticate', 'accept', 'accept-encoding']
-
-/** What a caller can tell one answer from another by: ids and times apart. */
-async function seenOf(answer: Response) {
-  const text = await answer.text()
-  return {
-    status: answer.status,
-    headers: Object.fromEntries(toldHeaders.map((name) => [name, answer.headers.get(name)])),
-    hasRequestId: /^[\w-]{36}$/.test(answer.headers.get('x-request-id') ?? ''),
-    body: answer.ok ? shapeOf(JSON.parse(text)) : { ...JSON.parse(text), request_id: 'any' },
-  }
-}
-
-function shapeOf(value: unknown): unknown {
-  if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf)
-  if (typeof value !== 'object' || value === null) return value === null ? 'null' : typeof value
-  return Object.fromEntries(
-    Object.entries(value)
-      .map(([key, field]) => [key, shapeOf(field)] as const)
-      .sort(([a], [b]) => (a < b ? -1 : 1)),
-  )
-}
-
-function batchAsk(changes: Partial<Ask> = {}, key = env.TELLTALE_INGEST_KEY): Ask {
+function batchAsk(changes: Partial<Ask> = {}, key = project.env.TELLTALE_INGEST_KEY): Ask {
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...changes.headers }
   return { name: 'ingest', body: liveBatch().body, ...changes, headers }
 }
@@ -172,7 +63,19 @@ const asks: [string, number, () => Ask][] = [
   ['a tick without a key', 401, () => ({ name: 'tick' })],
   ['a tick with a wrong key', 401, () => ({ name: 'tick', headers: { apikey: 'sb_secret_wrong' } })],
   ['a tick by another method', 405, () => ({ name: 'tick', method: 'GET' })],
+  ['live data to a member', 200, () => liveAsk(viewer.headers)],
+  ['live data to a member who looks', 200, () => liveAsk(viewer.headers, `?viewer=${randomUUID()}&minutes=5`)],
+  ['live data asked for by POST', 200, () => ({ ...liveAsk(viewer.headers), method: 'POST' })],
+  ['live data with a viewer that is none', 400, () => liveAsk(viewer.headers, '?viewer=me')],
+  ['live data without a token', 401, () => liveAsk({ apikey: viewer.headers.apikey ?? '' })],
+  ['live data with a wrong token', 401, () => liveAsk({ ...viewer.headers, authorization: 'Bearer e30.e30.e30' })],
+  ['live data to a stranger', 403, () => liveAsk(stranger)],
+  ['live data by another method', 405, () => ({ name: 'live', method: 'PUT' })],
 ]
+
+function liveAsk(headers: Record<string, string>, path = ''): Ask {
+  return { name: 'live', method: 'GET', path, headers }
+}
 
 function withBadRecord(body: string): string {
   const batch = JSON.parse(body) as { records: unknown[] }
@@ -186,22 +89,32 @@ function bombAsk(): Ask {
 const seenByNode = new Map<string, unknown>()
 
 async function seenByNodeOf(title: string, ask: () => Ask): Promise<unknown> {
-  const seen = seenByNode.get(title) ?? (await seenOf(await send(runtimeOf('node'), ask())))
+  const seen = seenByNode.get(title) ?? (await seenOf(await send(project.runtimeOf('node'), ask())))
   seenByNode.set(title, seen)
   return seen
 }
 
-function runtimeOf(name: RuntimeName): EdgeRuntime {
-  const runtime = runtimes[name]
-  if (runtime === undefined) throw new Error(`Cannot ask ${name}: it did not start: ${build.printed}`)
-  return runtime
+const pushes: Push[] = []
+let watching: Promise<void> | null = null
+
+/** Resolves when the viewer hears what is pushed. */
+function watch(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    viewer.client
+      .channel('telltale:live', { config: { private: true } })
+      .on('broadcast', { event: 'live' }, ({ payload }) => pushes.push(payload as Push))
+      .subscribe((status, error) => {
+        if (status === 'SUBSCRIBED') resolve()
+        else reject(error ?? new Error(`Cannot watch: the channel says ${status}`))
+      })
+  })
 }
 
 describe.each(runtimeNames)('%s', (name) => {
   const here = test.skipIf(absent[name] !== null)
 
   here.each(asks)('answers %s with %i, as Node does', async (title, status, ask) => {
-    const runtime = runtimeOf(name)
+    const runtime = project.runtimeOf(name)
     const seen = await seenOf(await send(runtime, ask()))
     expect(seen.status, runtime.printed()).toBe(status)
     expect(seen).toEqual(await seenByNodeOf(title, ask))
@@ -211,15 +124,15 @@ describe.each(runtimeNames)('%s', (name) => {
     const ask = batchAsk()
     const answers = []
     const others = runtimeNames.filter((other) => other !== name && absent[other] === null)
-    for (const next of [name, ...others, name]) answers.push(await (await send(runtimeOf(next), ask)).json())
+    for (const next of [name, ...others, name]) answers.push(await (await send(project.runtimeOf(next), ask)).json())
     const [first, ...later] = answers
     expect(first).toMatchObject({ status: 'stored', accepted: { span: 2 } })
     for (const answer of later) expect(answer).toEqual({ ...first, status: 'repeated' })
   })
 
   here('runs a tick for who has the key, and says what it did', async () => {
-    const runtime = runtimeOf(name)
-    const key = env.SUPABASE_SECRET_KEY ?? ''
+    const runtime = project.runtimeOf(name)
+    const key = project.env.SUPABASE_SECRET_KEY ?? ''
     for (const headers of [{ apikey: key }, { authorization: `Bearer ${key}` }]) {
       // The stack's own cron may have the lease at this moment.
       await expect
@@ -227,22 +140,50 @@ describe.each(runtimeNames)('%s', (name) => {
         .toMatchObject({ claimed: true, steps: { compact_minutes: { failed: null }, prune: { more: false } } })
     }
   })
+
+  here('lets a page of another origin ask for live data', async () => {
+    const headers = {
+      origin: 'http://127.0.0.1:5173',
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'apikey,authorization,content-type',
+    }
+    const answer = await send(project.runtimeOf(name), { name: 'live', method: 'OPTIONS', headers })
+    expect(answer.status).toBe(204)
+    const allowed = (what: string) => answer.headers.get(`access-control-allow-${what}`)?.toLowerCase()
+    expect(['*', headers.origin]).toContain(allowed('origin'))
+    expect(allowed('methods')).toContain('post')
+    for (const asked of headers['access-control-request-headers'].split(','))
+      expect(allowed('headers')).toContain(asked)
+  })
+
+  here('pushes what it took to a page that watches', async () => {
+    const runtime = project.runtimeOf(name)
+    watching ??= watch()
+    await watching
+    await send(runtime, liveAsk(viewer.headers, `?viewer=${randomUUID()}`))
+    const { traceId, body } = liveBatch()
+    expect(await (await send(runtime, batchAsk({ body }))).json()).toMatchObject({ status: 'stored', watched: true })
+    await expect
+      .poll(() => pushes.flatMap(({ ended }) => ended.map((trace) => trace.trace_id)), { timeout: 10_000 })
+      .toContain(traceId)
+    expect(runtime.printed()).not.toContain('push')
+  })
 })
 
-describe.each(runtimeNames)('%s without its stores', (name) => {
+describe.each(runtimeNames)('%s before its stores', (name) => {
   const here = test.skipIf(absent[name] !== null)
   let runtime: EdgeRuntime
 
   beforeAll(async () => {
-    runtime = name === 'node' ? await startGated() : runtimeOf(name)
+    runtime = await project.gatedOf(name)
   })
 
   here('asks to come back later, and takes the batch then', async () => {
-    const ask = batchAsk({}, await createKey())
-    gate.shut()
+    const ask = batchAsk({}, await project.createKey())
+    project.gate.shut()
     const away = await send(runtime, ask)
-    const tick = await send(runtime, { name: 'tick', headers: { apikey: env.SUPABASE_SECRET_KEY ?? '' } })
-    gate.open()
+    const tick = await send(runtime, { name: 'tick', headers: { apikey: project.env.SUPABASE_SECRET_KEY ?? '' } })
+    project.gate.open()
     for (const answer of [away, tick]) {
       expect(answer.headers.get('retry-after')).toBe(String(retryAfterSeconds))
       expect(await seenOf(answer)).toMatchObject({ status: 503, body: { title: 'Unavailable', status: 503 } })
@@ -250,58 +191,106 @@ describe.each(runtimeNames)('%s without its stores', (name) => {
     expect(await (await send(runtime, ask)).json()).toMatchObject({ status: 'stored' })
   })
 
+  here('remembers a key, and asks for it once', async () => {
+    const key = await project.createKey()
+    const before = project.gate.calls.length
+    for (let sent = 0; sent < 3; sent += 1) expect((await send(runtime, batchAsk({}, key))).status).toBe(200)
+    const calls = project.gate.calls.slice(before)
+    expect(calls.filter((path) => path.endsWith('/rpc/read_key'))).toHaveLength(1)
+    expect(calls.filter((path) => path.endsWith('/rpc/ingest_batch'))).toHaveLength(3)
+  })
+
   here('lets nobody wait for a caller who hung up', async () => {
-    const key = await createKey()
-    const before = gate.calls.length
-    gate.hold('/rpc/read_key')
+    const key = await project.createKey()
+    const before = project.gate.calls.length
+    project.gate.hold('/rpc/read_key')
     const leaving = new AbortController()
     const left = send(runtime, { ...batchAsk({}, key), signal: leaving.signal }).catch(() => 'left')
-    await eventually(() => gate.calls.slice(before).some((path) => path.endsWith('/rpc/read_key')))
+    await eventually(() => project.gate.calls.slice(before).some((path) => path.endsWith('/rpc/read_key')))
     leaving.abort()
     expect(await left).toBe('left')
     const second = send(runtime, batchAsk({}, key))
     await new Promise((resolve) => setTimeout(resolve, 200))
-    gate.open()
+    project.gate.open()
     expect((await second).status).toBe(200)
     expect((await send(runtime, batchAsk({}, key))).status).toBe(200)
   })
 })
 
-/** The routes on Node as the stack builds them, but over the gate. */
-async function startGated(): Promise<EdgeRuntime> {
-  const store = new PostgresStore({ url: gate.url, secretKey: env.SUPABASE_SECRET_KEY ?? '' })
-  const clock = () => Date.now() * 1_000
-  const apps = {
-    ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs }),
-    tick: tickApp({ store, clock, secret: env.SUPABASE_SECRET_KEY ?? '' }),
-  }
-  const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, (request) =>
-    apps[new URL(request.url).pathname.startsWith('/tick') ? 'tick' : 'ingest'].fetch(request),
-  )
-  cleanups.push(server.close)
-  return { name: 'node', addressOf: (name) => `${server.url}/${name}`, printed: () => '', close: server.close }
-}
-
 describe('Deno', () => {
   const here = test.skipIf(absent.deno !== null)
 
-  here.each([...functionNames])('finds the types of functions/%s right', async (name) => {
-    const { code, printed } = await checkEntry(name, dir)
-    expect(code, printed).toBe(0)
-  })
+  here.each([...functionNames])(
+    'finds the types of functions/%s right',
+    async (name) => {
+      const { code, printed } = await checkEntry(name, project.dir)
+      expect(code, printed).toBe(0)
+    },
+    120_000,
+  )
 })
 
 describe('the Worker', () => {
   const here = test.skipIf(absent.workerd !== null)
 
   test('is built for `wrangler deploy` without a login', () => {
-    expect(build.code, build.printed).toBe(0)
-    expect(build.printed).toContain('env.ASSETS')
+    expect(project.build.code, project.build.printed).toBe(0)
+    expect(project.build.printed).toContain('env.ASSETS')
   })
 
   here('ticks when the cron says so', async () => {
-    const before = gate.calls.length
-    expect(await worker.tickByCron(), worker.printed()).toBe('ok')
-    expect(gate.calls.slice(before)).toContain('/rest/v1/rpc/claim_tick')
+    const before = project.gate.calls.length
+    expect(await project.worker?.tickByCron(), project.worker?.printed()).toBe('ok')
+    expect(project.gate.calls.slice(before)).toContain('/rest/v1/rpc/claim_tick')
+  })
+
+  here.each([
+    ['the page', '/', 200],
+    ['the page at its own paths', '/errors/v1:0a', 200],
+    ['what the page must know first', '/config.json', 200],
+    ['the script of the page', 'script', 200],
+    ['the script of an earlier page', '/assets/gone-0a1b2c3d.js', 404],
+  ])('shows %s under the same policy as the stack', async (_, place, status) => {
+    const [there, here] = [project.env.TELLTALE_URL ?? '', project.worker?.url ?? '']
+    const read = async (url: string) => {
+      const script = /\/assets\/[\w-]+\.js/.exec(await (await fetch(url)).text())?.[0] ?? ''
+      return await fetch(new URL(place === 'script' ? script : place, url))
+    }
+    const [expected, answer] = [await read(there), await read(here)]
+    expect([expected.status, answer.status]).toEqual([status, status])
+    expect(pageTold(answer)).toEqual(pageTold(expected))
+    const isAsset = place === 'script'
+    expect(answer.headers.get('cache-control')).toBe(isAsset ? 'public, max-age=31536000, immutable' : 'no-cache')
+    if (answer.ok) expect(typeOf(answer)).toBe(typeOf(expected))
+    const policy = answer.headers.get('content-security-policy') ?? ''
+    expect(policy).toContain("script-src 'self'; style-src 'self'")
+    expect(policy).toContain(`connect-src 'self' ${project.gate.url} ${project.gate.url.replace('http', 'ws')};`)
+  })
+
+  here('answers no page where a service is asked for', async () => {
+    const answer = await fetch(`${project.worker?.url}/functions/v1/none`)
+    expect([answer.status, typeOf(answer)]).toEqual([404, 'application/problem+json'])
+  })
+
+  here('tells the page where its project is', async () => {
+    const answer = await fetch(`${project.worker?.url}/config.json`)
+    const { SUPABASE_PUBLISHABLE_KEY: key } = project.env
+    expect(await answer.json()).toEqual({ supabase_url: project.gate.url, publishable_key: key })
   })
 })
+
+const pageHeaderNames = [
+  'cache-control',
+  'x-content-type-options',
+  'referrer-policy',
+  'permissions-policy',
+  'cross-origin-opener-policy',
+]
+
+function pageTold(answer: Response) {
+  return Object.fromEntries(pageHeaderNames.map((name) => [name, answer.headers.get(name)]))
+}
+
+function typeOf(answer: Response): string | undefined {
+  return answer.headers.get('content-type')?.split(';')[0]
+}

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import type { TestHarness } from 'wrangler'
 import { buildDashboard } from '../src/local/dashboard_build.ts'
 
 /** The functions, each with a Deno entry in a folder of its name. */
-export const functionNames = ['ingest', 'tick'] as const
+export const functionNames = ['ingest', 'tick', 'live'] as const
 export type FunctionName = (typeof functionNames)[number]
 
 /** One place where the functions run, as its callers see it. */
@@ -152,9 +152,13 @@ export async function startWorkerd(
 ): Promise<EdgeRuntime & { readonly url: string; tickByCron(): Promise<string> }> {
   Object.assign(process.env, quietEnv(dir), { WRANGLER_LOG: 'none' })
   const { createTestHarness } = await import('wrangler')
+  // Beside copies of its files: a dashboard that is built meanwhile takes the place of the one that was uploaded.
+  const place = join(dir, 'deployed')
+  for (const name of ['wrangler.toml', 'dist/web']) cpSync(join(root, name), join(place, name), { recursive: true })
+  symlinkSync(join(root, 'functions'), join(place, 'functions'), 'junction')
   const harness: TestHarness = createTestHarness({
-    root: dir,
-    workers: [{ configPath: join(root, 'wrangler.toml'), prebuiltWorkerDir: outDir, secrets: { ...settings } }],
+    root: place,
+    workers: [{ configPath: join(place, 'wrangler.toml'), prebuiltWorkerDir: outDir, secrets: { ...settings } }],
   })
   const { url } = await harness.listen()
   return {
