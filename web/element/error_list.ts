@@ -98,6 +98,9 @@ export class ErrorList extends LitElement {
         font-size: 12.5px;
         overflow-wrap: anywhere;
       }
+      .facts a {
+        position: relative;
+      }
       tt-read-state {
         padding: 0 14px;
       }
@@ -188,6 +191,11 @@ export class ErrorList extends LitElement {
           ${line.culprit === null ? nothing : html`<span class="mono">at <bdi>${line.culprit}</bdi></span>`}
           <span title=${utcText(line.firstUs)}>first seen ${agoText(nowUs - line.firstUs)}</span>
           <span>in <bdi>${line.services.join(', ')}</bdi></span>
+          ${
+            line.traceId === null
+              ? nothing
+              : html`<a href=${pathOf(withPlace(place, { page: 'trace', id: line.traceId }))}>Latest trace</a>`
+          }
         </span>
       </li>
     `
