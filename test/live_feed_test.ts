@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { liveBeatMs, liveFreshMsMax, liveRetryMsMax } from '../src/core/limit.ts'
-import type { LiveSnapshot } from '../src/core/live.ts'
+import type { LiveSnapshot } from '../src/core/live_snapshot.ts'
 import { ApiError, type ChannelListener } from '../web/api.ts'
 import { LiveFeed, type LiveSource } from '../web/live_feed.ts'
 import type { LiveView } from '../web/view/live_view.ts'
@@ -77,7 +77,7 @@ test('LiveFeed is live once it has a snapshot and the channel, and not with eith
   feed.show(true)
   expect(status()).toBe('connecting')
   await pass(0)
-  expect(status()).not.toBe('live')
+  expect(status()).toBe('connecting')
   servers.channel.onUp()
   expect(status()).toBe('live')
 })
@@ -123,6 +123,7 @@ test('LiveFeed stays live through silence by asking, and beats while it is pushe
 
 test('LiveFeed joins anew when the channel goes down, slower each time, and asks for what it missed', async () => {
   await goLive()
+  servers.answer = () => Promise.reject(new ApiError('away', 503))
   const times: number[] = []
   for (let i = 0; i < 8; i += 1) {
     const count = servers.joined.length
@@ -135,6 +136,7 @@ test('LiveFeed joins anew when the channel goes down, slower each time, and asks
   expect(times[0]).toBeLessThanOrEqual(1_000)
   expect(times.at(-1)).toBeGreaterThan(times[0] as number)
   expect(Math.max(...times)).toBeLessThanOrEqual(liveRetryMsMax + 1_000)
+  servers.answer = async () => snapshotOf({ rev: `${Date.now()}-0`, at_us: Date.now() * 1_000 })
   servers.push(7)
   const { asked } = servers
   await pass(2_500)
@@ -142,6 +144,22 @@ test('LiveFeed joins anew when the channel goes down, slower each time, and asks
   await pass(0)
   expect(servers.asked).toBeGreaterThan(asked)
   expect(status()).toBe('live')
+})
+
+test('LiveFeed joins at once when a snapshot shows that the servers are back', async () => {
+  await goLive()
+  servers.answer = () => Promise.reject(new ApiError('away', 503))
+  for (let i = 0; i < 6; i += 1) {
+    servers.channel.onDown('CHANNEL_ERROR')
+    await pass(liveRetryMsMax + 1_000)
+  }
+  servers.channel.onDown('CHANNEL_ERROR')
+  const { asked, joined } = servers
+  const count = joined.length
+  servers.answer = async () => snapshotOf({ rev: `${Date.now()}-0`, at_us: Date.now() * 1_000 })
+  while (servers.asked === asked) await pass(100)
+  await pass(1_000)
+  expect(servers.joined.length).toBe(count + 1)
 })
 
 test('LiveFeed ignores what an ended subscription still says', async () => {

@@ -19,13 +19,13 @@ import { cellOf } from './live_view_fixture.ts'
 const palette: Palette = {
   text: '#000001',
   grid: '#000002',
-  surface: '#000003',
   throughput: '#000004',
   fill: '#00000520',
   error: '#000006',
   p50: '#000007',
   p95: '#000008',
   p99: '#000009',
+  font: 'serif',
 }
 const minuteUs = 60e6
 const fromUs = 30_000_000 * minuteUs

@@ -1,5 +1,5 @@
 import { type AuthError, createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js'
-import type { LiveSnapshot, Push } from '../src/core/live.ts'
+import type { LiveSnapshot, Push } from '../src/core/live_snapshot.ts'
 import type {
   ErrorGroup,
   ErrorRow,
@@ -81,8 +81,8 @@ export async function openApi(): Promise<Api> {
 
   const rpc = async (name: string, args: Record<string, unknown>): Promise<unknown> => {
     const answer = await client.rpc(name, args).abortSignal(AbortSignal.timeout(requestMsMax))
-    if (answer.error !== null) throw new ApiError(answer.error.message, answer.status)
-    return answer.data
+    if (answer.error === null) return answer.data
+    throw new ApiError(problemOf(name, answer.status, answer.error), answer.status)
   }
   const list = async (name: string, filter: ReadFilter, cursor: string | null, n: number): Promise<unknown> =>
     asPage(name, await rpc(name, { filter, cursor, n }))
@@ -108,8 +108,9 @@ export async function openApi(): Promise<Api> {
     signIn: async (email, password) =>
       refusalOf((await client.auth.signInWithPassword({ email, password })).error, 'password'),
     signOut: async () => {
-      await client.removeAllChannels()
+      // The session goes first, and from here at once: what follows may have to wait for the network.
       await client.auth.signOut({ scope: 'local' })
+      await client.removeAllChannels()
     },
     onSignedOut: (listener) => {
       client.auth.onAuthStateChange((event) => {
@@ -199,6 +200,13 @@ function subscribe(client: SupabaseClient, { onUp, onPush, onDown }: ChannelList
     over = true
     if (channel !== null) await client.removeChannel(channel)
   }
+}
+
+/** What went wrong: the database says it of what was asked, nobody says it of a service that is away. */
+function problemOf(name: string, status: number, error: { readonly message: string; readonly hint?: string }): string {
+  if (status === 0) return `Cannot read ${name}: no answer`
+  if (status >= 500 || error.message === '') return `Cannot read ${name}: the answer is ${status}`
+  return error.hint ? `${error.message}. ${error.hint}` : error.message
 }
 
 function asPage(name: string, value: unknown): Page<unknown> {

@@ -47,6 +47,7 @@ export class LiveFeed {
   #skewUs = 0
   #visible = false
   #stopped = false
+  // Whether the channel was ever up, or went down: after that, being without it is no beginning any more.
   #seen = false
   #freshAt = Number.NEGATIVE_INFINITY
   #tickedAt: number
@@ -151,9 +152,10 @@ export class LiveFeed {
       this.#state = withSnapshot(this.#state, snapshot)
       this.#freshAt = this.#clock()
       this.#skewUs = snapshot.at_us - this.#freshAt * 1_000
-      this.#seen = true
       this.#failures = 0
       this.#refusals = 0
+      // What answers again may be joined again, without waiting out the rest of the pause.
+      if (this.#rejoinAt < Number.POSITIVE_INFINITY) this.#rejoinAt = this.#freshAt
       this.#tell()
     } catch (error) {
       this.#failures += 1
@@ -192,6 +194,7 @@ export class LiveFeed {
     return {
       onUp: whileItsTurn<void>(() => {
         this.#up = true
+        this.#seen = true
         this.#tries = 0
         if (this.#clock() - this.#askedAt > overlapMs) void this.#ask()
       }),
@@ -206,6 +209,7 @@ export class LiveFeed {
         this.#rejoinAt = this.#clock() + backoffMs(this.#tries, this.#chance())
         this.#tries += 1
         this.#up = false
+        this.#seen = true
       }),
     }
   }

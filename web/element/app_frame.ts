@@ -94,12 +94,15 @@ export class AppFrame extends LitElement {
     const { environments, services } = knownSourcesOf(this.live)
     return html`
       <tt-page-header .place=${this.place} .live=${this.live} @tt-sign-out=${() => void this.#signOut()}></tt-page-header>
-      ${
-        hasRange
-          ? html`<tt-range-bar .place=${this.place} .environments=${environments} .services=${services}></tt-range-bar>`
-          : nothing
-      }
-      <main id="main" tabindex="-1">${this.#page()}</main>
+      <main tabindex="-1">
+        ${
+          hasRange
+            ? html`<h1 class="visually-hidden">${pageTitle(this.place)}</h1>
+                <tt-range-bar .place=${this.place} .environments=${environments} .services=${services}></tt-range-bar>`
+            : nothing
+        }
+        ${this.#page()}
+      </main>
     `
   }
 

@@ -5,21 +5,14 @@ export const frameStyle = css`
   :host {
     min-height: 100vh;
   }
-  main,
-  tt-range-bar {
+  main {
     max-width: 1680px;
     margin: 0 auto;
-    padding: 0 20px;
-  }
-  tt-range-bar {
-    padding-block: 12px;
-  }
-  main {
-    padding-bottom: 32px;
+    padding: 12px 20px 32px;
     outline: none;
   }
-  tt-page-header + main {
-    padding-top: 16px;
+  tt-range-bar {
+    margin-block-end: 12px;
   }
   .notice {
     max-width: 520px;
@@ -33,8 +26,7 @@ export const frameStyle = css`
     justify-items: center;
   }
   @media (max-width: 640px) {
-    main,
-    tt-range-bar {
+    main {
       padding-inline: 12px;
     }
   }

@@ -99,13 +99,13 @@ function paletteOf(style: CSSStyleDeclaration): Palette {
   return {
     text: read('--tt-text-muted'),
     grid: read('--tt-border'),
-    surface: read('--tt-surface'),
     throughput: read('--tt-accent'),
     fill: read('--tt-fill'),
     error: read('--tt-error'),
     p50: read('--tt-p50'),
     p95: read('--tt-p95'),
     p99: read('--tt-p99'),
+    font: read('--tt-font'),
   }
 }
 

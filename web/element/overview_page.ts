@@ -34,9 +34,10 @@ import { lastMinuteOf, latencyChart, secondsSeries, throughputChart, withLiveMin
 import { overviewStyle } from './overview_style.ts'
 import { sharedStyle } from './shared_style.ts'
 import './first_run.ts'
+import type { LineChart } from './line_chart.ts'
 import './line_chart.ts'
 import './recent_errors.ts'
-import './running_list.ts'
+import './running_requests.ts'
 import './stat_tile.ts'
 import './stats_table.ts'
 
@@ -123,11 +124,9 @@ export class OverviewPage extends LitElement {
         ? html`<p class="empty" role="status">Loading the overview…</p>`
         : html`<div class="card empty" role="alert">${this.#problem(failed)}</div>`
     }
-    if (shown.overview.health.status === 'empty')
-      return html`<h1 class="visually-hidden">Overview</h1><tt-first-run></tt-first-run>`
+    if (shown.overview.health.status === 'empty') return html`<tt-first-run></tt-first-run>`
     const stale = shown.path !== pathOf(place)
     return html`
-      <h1 class="visually-hidden">Overview</h1>
       ${live !== null && !live.real ? html`<tt-first-run demo></tt-first-run>` : nothing}
       ${failed === null ? nothing : html`<div class="card problem" role="alert">${this.#problem(failed)}</div>`}
       <div class="page" aria-busy=${stale} ?data-stale=${stale}>
@@ -156,7 +155,7 @@ export class OverviewPage extends LitElement {
   }
 
   #tiles(place: Place, { overview }: Loaded, live: LiveView | null) {
-    const minute = this.#showsSeconds(place, live) ? lastMinuteOf(live.seconds, live.at_us) : null
+    const minute = this.#showsSeconds(place, live) && live.live ? lastMinuteOf(live.seconds, live.at_us) : null
     return html`
       <section class="tiles" aria-label="Key numbers">
         ${tilesOf(overview, minute).map((tile) => html`<tt-stat-tile .tile=${tile} against=${beforeText(place)}></tt-stat-tile>`)}
@@ -169,23 +168,18 @@ export class OverviewPage extends LitElement {
     const now = this.now_us
     const whole = seconds === null ? series : withLiveMinute(series, seconds, now)
     const last = seconds === null ? null : secondsSeries(seconds, live?.at_us ?? now)
+    const chart = (title: string, draw: LineChart['chart']) => html`
+      <section class="card chart">
+        <h2>${title}</h2>
+        <tt-line-chart .chart=${draw}></tt-line-chart>
+      </section>
+    `
     return html`
-      <section class="card chart">
-        <h2>Throughput and errors</h2>
-        <tt-line-chart .chart=${(palette: Parameters<typeof throughputChart>[1]) => throughputChart(whole, palette, now)}></tt-line-chart>
-      </section>
-      <section class="card chart">
-        <h2>Latency</h2>
-        <tt-line-chart .chart=${(palette: Parameters<typeof latencyChart>[1]) => latencyChart(whole, palette)}></tt-line-chart>
-      </section>
-      <section class="card chart">
-        <h2>Last minute, by the second</h2>
-        ${
-          last === null
-            ? html`<p class="empty">${this.#whyNoSeconds(place, live)}</p>`
-            : html`<tt-line-chart .chart=${(palette: Parameters<typeof throughputChart>[1]) => throughputChart(last, palette, now)}></tt-line-chart>`
-        }
-      </section>
+      <div class="charts">
+        ${chart('Throughput and errors', (palette) => throughputChart(whole, palette, now))}
+        ${chart('Latency', (palette) => latencyChart(whole, palette))}
+        ${last === null ? nothing : chart(live?.live ? 'Last minute, by the second' : 'By the second, as last heard', (palette) => throughputChart(last, palette, now))}
+      </div>
     `
   }
 
@@ -228,12 +222,6 @@ export class OverviewPage extends LitElement {
   #problem(error: unknown) {
     const text = error instanceof Error ? error.message : String(error)
     return html`<p>${text}</p><button type="button" @click=${() => this.#again()}>Try again</button>`
-  }
-
-  #whyNoSeconds(place: Place, live: LiveView | null): string {
-    if (live === null) return 'Waiting for the first snapshot…'
-    if (isFiltered(place)) return 'Seconds are counted without a filter.'
-    return live.degraded ? 'The store of recent seconds does not answer.' : 'This time does not end now.'
   }
 
   /** Whether the live windows, which know no filter, say what this place shows. */

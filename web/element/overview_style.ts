@@ -8,14 +8,19 @@ export const overviewStyle = css`
     gap: var(--tt-gap);
   }
   .page[data-stale] {
-    opacity: 0.6;
+    opacity: 0.75;
   }
   .page > * {
     grid-column: span 6;
     min-width: 0;
   }
+  .charts {
+    display: grid;
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr));
+    gap: var(--tt-gap);
+  }
   .chart {
-    grid-column: span 2;
+    min-width: 0;
   }
   .half {
     grid-column: span 3;
@@ -73,13 +78,7 @@ export const overviewStyle = css`
     align-content: start;
     gap: var(--tt-gap);
   }
-  @media (max-width: 1100px) {
-    .chart {
-      grid-column: span 3;
-    }
-  }
   @media (max-width: 800px) {
-    .chart,
     .half {
       grid-column: span 6;
     }

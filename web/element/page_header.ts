@@ -156,7 +156,7 @@ export class PageHeader extends LitElement {
     const failed = live === null ? 0 : errorsLastHour(live)
     return html`
       <header>
-        <a class="skip" href="#main" @click=${this.#skip}>Skip to the page</a>
+        <button type="button" class="skip" @click=${this.#skip}>Skip to the page</button>
         <a class="name" href=${this.#to(place, 'overview')}>
           <svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7"></rect><path d="M5 18h5l3-9 5 15 3-8h6"></path></svg>
           Telltale
@@ -191,8 +191,7 @@ export class PageHeader extends LitElement {
     return pathOf(withPlace(place, { page, id: null }))
   }
 
-  #skip(event: Event): void {
-    event.preventDefault()
+  #skip(): void {
     const frame = this.getRootNode() as ShadowRoot
     frame.querySelector<HTMLElement>('main')?.focus()
   }

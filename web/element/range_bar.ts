@@ -99,6 +99,19 @@ export class RangeBar extends LitElement {
         text-overflow: ellipsis;
       }
       @media (max-width: 640px) {
+        :host {
+          position: relative;
+        }
+        details {
+          position: static;
+        }
+        details form {
+          inset-block-start: auto;
+          inset-inline: 0;
+          width: auto;
+          max-width: none;
+          margin-block-start: 4px;
+        }
         div.ranges {
           display: none;
         }

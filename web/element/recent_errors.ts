@@ -26,6 +26,9 @@ export class RecentErrors extends LitElement {
       li:last-child {
         border-bottom: 0;
       }
+      .number a {
+        text-decoration: underline;
+      }
       .message {
         grid-column: 1 / -1;
       }

@@ -198,7 +198,7 @@ export function errorsLastHour({ minutes, seconds, at_us, degraded }: LiveView):
 export const runningShownMax = 12
 
 /** How many errors it lists. */
-export const errorsShownMax = 8
+export const errorsShownMax = 6
 
 /** What is known of the last reading: when, at which revision of the live view, and what it was of. */
 export type Reading = {

@@ -10,7 +10,6 @@ import { durationText, percentText, rateText, timeText } from './number_text.ts'
 export type Palette = {
   readonly text: string
   readonly grid: string
-  readonly surface: string
   readonly throughput: string
   /** What is under the throughput: nearly transparent. */
   readonly fill: string
@@ -18,6 +17,8 @@ export type Palette = {
   readonly p50: string
   readonly p95: string
   readonly p99: string
+  /** Font family. */
+  readonly font: string
 }
 
 export type SeriesChart = {
@@ -174,7 +175,7 @@ function configOf(
 ): ChartConfiguration<'line', Dot[]> {
   const from = series.from_us / 1_000
   const to = series.to_us / 1_000
-  const axis = { color: palette.text, font: { size: 11 } }
+  const axis = { color: palette.text, font: { size: 11, family: palette.font } }
   return {
     type: 'line',
     data: { datasets: lines.map((line) => datasetOf(line)) },
@@ -207,7 +208,13 @@ function configOf(
       plugins: {
         legend: {
           align: 'start',
-          labels: { color: palette.text, boxWidth: 10, boxHeight: 2, font: { size: 12 }, padding: 10 },
+          labels: {
+            color: palette.text,
+            boxWidth: 10,
+            boxHeight: 2,
+            font: { size: 12, family: palette.font },
+            padding: 10,
+          },
         },
         tooltip: {
           callbacks: {
