@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { EndedTrace } from '../src/core/live.ts'
+import type { EndedTrace } from '../src/core/live_snapshot.ts'
 import { outcomes } from '../src/core/outcome.ts'
 import type { SpanRow, TraceRow } from '../web/view/answer.ts'
 import type { RunningTrace } from '../web/view/live_view.ts'

@@ -1,5 +1,5 @@
 import { css, html, LitElement, nothing } from 'lit'
-import type { LiveError } from '../../src/core/live.ts'
+import type { LiveError } from '../../src/core/live_snapshot.ts'
 import { agoText, utcText } from '../view/number_text.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
 import { sharedStyle } from './shared_style.ts'

@@ -1,5 +1,5 @@
 import { traceRowsListedMax } from '../../src/core/limit.ts'
-import type { EndedTrace } from '../../src/core/live.ts'
+import type { EndedTrace } from '../../src/core/live_snapshot.ts'
 import { isFailure, type Outcome } from '../../src/core/outcome.ts'
 import type { Breakdown } from '../../src/core/trace.ts'
 import type { TraceRow } from './answer.ts'
