@@ -137,12 +137,30 @@ export class RangeBar extends LitElement {
   declare services: readonly string[]
   declare key: FilterKey
 
+  /** Only what is pressed stays open. */
+  readonly #closeOthers = (event: Event): void => {
+    const pressed = event.composedPath()
+    for (const details of this.renderRoot.querySelectorAll('details')) {
+      if (!pressed.includes(details)) details.open = false
+    }
+  }
+
   constructor() {
     super()
     this.place = null
     this.environments = []
     this.services = []
     this.key = 'environment'
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback()
+    document.addEventListener('pointerdown', this.#closeOthers)
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback()
+    document.removeEventListener('pointerdown', this.#closeOthers)
   }
 
   override render() {

@@ -1,0 +1,149 @@
+import { expect, test } from 'vitest'
+import { layers } from '../src/core/layer.ts'
+import type { GapRow, KeyStats, Stats } from '../web/view/answer.ts'
+import { emptyLive, type LiveView, liveViewOf, withPush, withSnapshot } from '../web/view/live_view.ts'
+import {
+  badgeOf,
+  callRowsOf,
+  errorsLastHour,
+  filterValueOf,
+  freshnessText,
+  gapText,
+  layerRowsOf,
+  type Reading,
+  refreshIsDue,
+  runningIn,
+  tilesOf,
+  unjudgedKeys,
+} from '../web/view/overview_view.ts'
+import { placeOf } from '../web/view/place.ts'
+import { callOf, cellOf, processOf, pushOf, snapshotOf } from './live_view_fixture.ts'
+
+const atUs = 1_800_000_000_000_000
+const plain = (text: string): string => text.replaceAll('\u00a0', ' ')
+const placeAt = (path: string) => placeOf(new URL(path, 'http://127.0.0.1'))
+
+function statsOf(count: number, ms: number, errors = 0): Stats {
+  const rates = { error_rate: count === 0 ? null : errors / count, per_second: count / 3_600 }
+  const latency = count === 0 ? null : ms
+  const sums = { bytes_in: 0, bytes_out: 0, tokens_in: 0, tokens_out: 0 }
+  return { count, errors, ...rates, mean_ms: latency, p50_ms: latency, p95_ms: latency, p99_ms: latency, ...sums }
+}
+const keyed = (key: string, stats = statsOf(1, 1)): KeyStats => ({ key, ...stats })
+const liveOf = (rev: string | null, fields: Partial<LiveView> = {}): LiveView => ({
+  ...liveViewOf(withSnapshot(emptyLive, snapshotOf({ rev, at_us: atUs })), 'live'),
+  ...fields,
+})
+
+test('tilesOf() calls more errors and more time worse, and more requests neither', () => {
+  const tiles = tilesOf({ total: statsOf(7_200, 20, 720), before: statsOf(3_600, 10, 36) }, null)
+  expect(tiles.map(({ value, change, tone }) => [value, change, tone].map(plain))).toEqual([
+    ['2 req/s', '+100 %', 'neutral'],
+    ['10 %', '×10', 'worse'],
+    ['20 ms', '+100 %', 'worse'],
+    ['20 ms', '+100 %', 'worse'],
+    ['20 ms', '+100 %', 'worse'],
+  ])
+  expect(tilesOf({ total: statsOf(9, 10), before: statsOf(9, 20) }, null)[2]?.tone).toBe('better')
+  expect(tilesOf({ total: statsOf(9, 102), before: statsOf(9, 100) }, null)[2]?.tone).toBe('neutral')
+})
+
+test('tilesOf() of nothing compares nothing', () => {
+  const tiles = tilesOf({ total: statsOf(0, 0), before: statsOf(0, 0) }, null)
+  expect(tiles.map(({ value, change, now }) => [value, change, now].map(plain))).toEqual([
+    ['0 req/s', '', ''],
+    ...Array.from({ length: 4 }, () => ['–', '', '']),
+  ])
+})
+
+test('layerRowsOf() goes from the outermost layer in, with the share of the time of all requests', () => {
+  const total = statsOf(10, 100)
+  const rows = layerRowsOf({
+    total,
+    layers: [
+      ...['cache', ...layers].toReversed().map((key) => keyed(key, statsOf(10, 50))),
+      keyed('api', statsOf(30, 90)),
+    ],
+  })
+  expect(rows.map(({ key }) => key)).toEqual([...layers.slice(0, 5), 'api', 'storage', 'cache'])
+  expect(rows[0]?.share).toBe(0.5)
+  expect(rows.find(({ p50 }) => plain(p50) === '90 ms')?.share).toBe(1)
+  expect(layerRowsOf({ total: statsOf(0, 0), layers: [keyed('tool')] })[0]?.share).toBe(null)
+})
+
+test('callRowsOf() counts up, and only what a filter can name leads somewhere', () => {
+  const rows = callRowsOf(['unknown', '6+', '2', '1'].map((key) => keyed(key)))
+  expect(rows.map(({ name }) => name)).toEqual(['Call 1', 'Call 2', 'Call 6 and later', 'Not known'])
+  expect(rows.map(({ key }) => filterValueOf('call_number', key))).toEqual(['1', '2', null, null])
+  expect([filterValueOf('tool', 'chat'), filterValueOf('tool', 'other')]).toEqual(['chat', null])
+})
+
+test('badgeOf() calls live only what is live', () => {
+  for (const status of ['connecting', 'degraded', 'reconnecting', 'paused'] as const) {
+    expect(badgeOf(status).text).not.toBe('Live')
+    expect(badgeOf(status).tone).not.toBe('ok')
+  }
+  expect(badgeOf('live')).toMatchObject({ text: 'Live', tone: 'ok' })
+})
+
+test('gapText() says what is missing, of whom', () => {
+  const gap: GapRow = {
+    process: '0193c2f1-0000-7000-8000-000000000000',
+    service: 'daemon',
+    environment: 'production',
+    instance: 'a',
+    last_seen_at: '2026-11-23T00:00:00Z',
+    recorded: 10,
+    stored: 7,
+    rejected: 1,
+    dropped: { full: 2 },
+    missing: 3,
+    gaps: [[4, 6]],
+  }
+  expect(plain(gapText(gap))).toBe(
+    '3 batches missing, 2 records dropped (full), 1 record refused from process 0193c2f1 (daemon, production)',
+  )
+})
+
+test('freshnessText() says how old the data is, and how late it comes', () => {
+  expect(freshnessText(liveOf('1-0'), atUs)).toBe('Nothing received yet')
+  const live = liveOf('1-0', { last_received_at_us: atUs - 5e6, ingest_lag_ms: { p50: 12, max: 900 } })
+  expect(plain(freshnessText(live, atUs))).toBe(
+    'Last data 5 s ago, stored within 12 ms (worst of the last minute 900 ms)',
+  )
+})
+
+test('runningIn() narrows by what running requests say, and unjudgedKeys() names the rest', () => {
+  const running = [callOf(1, atUs), callOf(2, atUs, { layer: 'api', tool: 'debug' })]
+  const { running: all } = liveViewOf(
+    withPush(emptyLive, pushOf({ rev: '1-0', at_us: atUs, running: [processOf('a', 1, atUs, running)] })),
+    'live',
+  )
+  const names = (path: string): string[] => runningIn(placeAt(path), all).map(({ name }) => name)
+  expect(names('/')).toEqual(['call 1', 'call 2'])
+  expect(names('/?tool=debug&layer=api&environment=production')).toEqual(['call 2'])
+  expect(names('/?service=other')).toEqual([])
+  expect(unjudgedKeys(placeAt('/?tool=debug&model=kimi-k2&outcome=failed'))).toEqual(['model', 'outcome'])
+})
+
+test('errorsLastHour() counts a failed request once, whether a minute or a second tells of it', () => {
+  const second = atUs / 1e6
+  const minute = Math.floor(second / 60) * 60
+  const minutes = [minute - 120, minute - 60, minute].map((each) => ({ minute: each, series: { all: cellOf(10) } }))
+  const seconds = [minute - 60, minute, minute + 1].map((each) => ({ second: each, series: { all: cellOf(20) } }))
+  const live = liveOf('1-0', { minutes, seconds, at_us: (minute + 30) * 1e6 })
+  expect(errorsLastHour(live)).toBe(1 + 1 + 2 + 2)
+  expect(errorsLastHour({ ...live, degraded: true, seconds: [] })).toBe(3)
+})
+
+test('refreshIsDue() reads again soon after news, and seldom without', () => {
+  const reading: Reading = { at_ms: 0, rev: '1-0', overview: { from_us: 0, to_us: 3_600e6, source: 'parts' } }
+  expect(refreshIsDue(reading, liveOf('2-0'), 4_999)).toBe(false)
+  expect(refreshIsDue(reading, liveOf('2-0'), 5_000)).toBe(true)
+  expect(refreshIsDue(reading, liveOf('1-0'), 29_999)).toBe(false)
+  expect(refreshIsDue(reading, liveOf('1-0'), 30_000)).toBe(true)
+  expect(refreshIsDue({ ...reading, overview: { ...reading.overview, to_us: 86_400e6 } }, liveOf('2-0'), 14_000)).toBe(
+    false,
+  )
+  expect(refreshIsDue(reading, liveOf(null, { degraded: true }), 5_000)).toBe(true)
+})
