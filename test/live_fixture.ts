@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { histogramOf } from '../src/core/histogram.ts'
-import type { HotBatch } from '../src/core/live.ts'
+import type { HotBatch } from '../src/core/live_snapshot.ts'
 import type { HotEntry } from '../src/core/live_state.ts'
 import type { Cell, Window } from '../src/core/window.ts'
 import { fixtureBaseUs, fixtureProcesses } from './span_fixture.ts'

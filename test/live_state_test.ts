@@ -11,8 +11,8 @@ import {
   pushBytesMax,
   snapshotBatchesMax,
 } from '../src/core/limit.ts'
-import type { Push } from '../src/core/live.ts'
 import { pushWithin } from '../src/core/live_size.ts'
+import type { Push } from '../src/core/live_snapshot.ts'
 import {
   compareIds,
   type HotEntry,

@@ -1,5 +1,5 @@
 import { isObject } from '../core/json_object.ts'
-import type { HotBatch } from '../core/live.ts'
+import type { HotBatch } from '../core/live_snapshot.ts'
 import type { LiveState } from '../core/live_state.ts'
 import type { Window } from '../core/window.ts'
 
