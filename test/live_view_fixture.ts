@@ -1,4 +1,4 @@
-import type { EndedTrace, LiveError, LiveSnapshot, ProcessRunning, Push } from '../src/core/live.ts'
+import type { EndedTrace, LiveError, LiveSnapshot, ProcessRunning, Push } from '../src/core/live_snapshot.ts'
 import type { RunningCall } from '../src/core/record.ts'
 import type { Cell } from '../src/core/window.ts'
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { interruptedSecondsMin, liveEndedMax, liveSecondsKept } from '../src/core/limit.ts'
-import type { EndedTrace, LiveSnapshot, ProcessRunning, Push } from '../src/core/live.ts'
+import type { EndedTrace, LiveSnapshot, ProcessRunning, Push } from '../src/core/live_snapshot.ts'
 import {
   compareRevs,
   emptyLive,

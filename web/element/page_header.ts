@@ -6,7 +6,7 @@ import { type Page, type Place, pathOf, withPlace } from '../view/place.ts'
 import { sharedStyle } from './shared_style.ts'
 
 /** Somebody wants to be signed out. */
-export class SignOutEvent extends Event {
+class SignOutEvent extends Event {
   static readonly type = 'tt-sign-out'
   constructor() {
     super(SignOutEvent.type, { bubbles: true, composed: true })

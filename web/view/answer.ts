@@ -25,8 +25,7 @@ export type Stats = {
 
 export type KeyStats = Stats & { readonly key: string }
 
-export const healthStatuses = ['ok', 'degraded', 'failing', 'silent', 'empty'] as const
-export type HealthStatus = (typeof healthStatuses)[number]
+export type HealthStatus = 'ok' | 'degraded' | 'failing' | 'silent' | 'empty'
 
 /** `telltale.overview(filter)`. */
 export type Overview = {

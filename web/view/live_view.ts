@@ -16,7 +16,7 @@ import type {
   ProcessRunning,
   Push,
   RecentBatch,
-} from '../../src/core/live.ts'
+} from '../../src/core/live_snapshot.ts'
 import type { RunningCall } from '../../src/core/record.ts'
 import type { Window } from '../../src/core/window.ts'
 
@@ -152,7 +152,7 @@ export function liveViewOf(state: LiveState, status: LiveStatus, skew_us = 0): L
  * One entry a trace, the one that started latest; the oldest start first. What it does not say, of its tool and session, is
  * taken from the other entries of the trace: an API call knows neither, the request that it is part of knows both.
  */
-export function runningOf(processes: readonly ProcessRunning[]): RunningTrace[] {
+function runningOf(processes: readonly ProcessRunning[]): RunningTrace[] {
   const byTrace = new Map<string, RunningTrace[]>()
   for (const { process, service, environment, list } of processes) {
     for (const call of list) {
