@@ -5,8 +5,9 @@ import { agoText, timeText, utcText } from '../view/number_text.ts'
 import type { ErrorLine } from '../view/overview_view.ts'
 import { type FilterKey, type Place, pathOf, withPlace } from '../view/place.ts'
 import { sharedStyle } from './shared_style.ts'
+import './stack_trace.ts'
 
-/** The latest errors, each with a way to its group and to its trace. */
+/** The latest errors, each with its stack trace on demand and a way to its group and to its trace. */
 export class RecentErrors extends LitElement {
   static override styles = [
     sharedStyle,
@@ -29,8 +30,15 @@ export class RecentErrors extends LitElement {
       .number a {
         text-decoration: underline;
       }
-      .message {
+      .message,
+      details {
         grid-column: 1 / -1;
+        min-width: 0;
+      }
+      summary {
+        padding-block: 3px;
+        color: var(--tt-text-muted);
+        cursor: pointer;
       }
     `,
   ]
@@ -39,6 +47,7 @@ export class RecentErrors extends LitElement {
     place: { attribute: false },
     now_us: { attribute: false },
     unjudged: { attribute: false },
+    open: { state: true },
   }
   /** Newest first; null while they are not known. */
   declare errors: readonly ErrorLine[] | null
@@ -46,6 +55,8 @@ export class RecentErrors extends LitElement {
   declare now_us: number
   /** What the filter asks for that errors do not say. */
   declare unjudged: readonly FilterKey[]
+  /** The ids of the errors whose stack trace is shown. */
+  declare open: ReadonlySet<string>
 
   constructor() {
     super()
@@ -53,6 +64,7 @@ export class RecentErrors extends LitElement {
     this.place = null
     this.now_us = 0
     this.unjudged = []
+    this.open = new Set()
   }
 
   override render() {
@@ -98,8 +110,26 @@ export class RecentErrors extends LitElement {
           }
         </span>
         <span class="message cut muted"><bdi title=${error.message.slice(0, 500)}>${error.message}</bdi></span>
+        ${error.traceback === null ? nothing : this.#stack(error, error.traceback)}
       </li>
     `
+  }
+
+  #stack({ error_id: id, culprit }: ErrorLine, traceback: string) {
+    const isOpen = this.open.has(id)
+    return html`
+      <details ?open=${isOpen} @toggle=${(event: Event) => this.#toggle(id, event)}>
+        <summary class="cut">${culprit === null ? 'Stack trace' : html`<span class="mono">at <bdi>${culprit}</bdi></span>`}</summary>
+        ${isOpen ? html`<tt-stack-trace .traceback=${traceback}></tt-stack-trace>` : nothing}
+      </details>
+    `
+  }
+
+  #toggle(id: string, event: Event): void {
+    const open = new Set(this.open)
+    if ((event.currentTarget as HTMLDetailsElement).open) open.add(id)
+    else open.delete(id)
+    this.open = open
   }
 }
 

@@ -233,5 +233,8 @@ export type ErrorLine = {
   readonly fingerprint: string
   readonly error_type: string
   readonly message: string
+  /** The frame that it came from, as far as one is known to be the application's own. */
+  readonly culprit: string | null
+  readonly traceback: string | null
   readonly service: string | null
 }
