@@ -6,6 +6,11 @@ if (location.hash.startsWith('#code=')) {
   history.replaceState(history.state, '', location.pathname + location.search)
 }
 
+// An address that is pasted over the one of this page loads nothing by itself.
+addEventListener('hashchange', () => {
+  if (location.hash.startsWith('#code=')) location.reload()
+})
+
 const chosen = localStorage.getItem('telltale-theme')
 if (chosen === 'light' || chosen === 'dark') document.documentElement.dataset.theme = chosen
 
