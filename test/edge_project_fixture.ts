@@ -64,13 +64,14 @@ export async function startEdgeProject(): Promise<EdgeProject> {
     const gate = keep(await openStoreGate(stack.url))
     const settings = settingsOf(stack.env, gate.url)
     const node = runtimeAt(`${stack.url}/functions/v1`)
-    // Started before the build is waited for, so that neither waits for the other.
     const starting = absent.deno === null ? startDeno(settings, dir) : null
-    if (starting !== null) closers.push(async () => (await starting.catch(() => null))?.close())
-    const build = await buildWorker(dir)
+    const [deno, building] = await Promise.allSettled([starting, buildWorker(dir)])
+    if (deno.status === 'rejected') throw deno.reason
+    if (deno.value !== null) keep(deno.value)
+    const build = building.status === 'fulfilled' ? building.value : failedBuild(building.reason)
     const isBuilt = absent.workerd === null && build.code === 0
     const worker = isBuilt ? keep(await startWorkerd(settings, { dir, outDir: build.outDir })) : null
-    const runtimes = { node, deno: await starting, workerd: worker }
+    const runtimes = { node, deno: deno.value, workerd: worker }
     const runtimeOf = (name: RuntimeName) => {
       const runtime = runtimes[name]
       if (runtime === null) throw new Error(`Cannot ask ${name}: it was not started: ${build.printed}`)
@@ -83,6 +84,10 @@ export async function startEdgeProject(): Promise<EdgeProject> {
     await close()
     throw error
   }
+}
+
+function failedBuild(reason: unknown): EdgeProject['build'] {
+  return { code: null, printed: String(reason), outDir: '' }
 }
 
 /** The stack's own settings, with every store behind the gate. */
