@@ -25,6 +25,9 @@ for (const { name, open, reason } of testDatabases) {
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],
+      ['overview', {}],
+      ['series', {}],
+      ['live_data', {}],
     ]
     const writers: [string, Record<string, unknown>][] = [
       ['ingest_batch', { batch: {} }],
@@ -72,6 +75,12 @@ for (const { name, open, reason } of testDatabases) {
           for (const caller of [viewer, service]) expect(await database.rpc(name, args, caller)).toBeTypeOf('object')
         })
       }
+      test('what the readers are made of is closed to members, who could otherwise read past the first line', async () => {
+        const parts = await database.query(`select p.oid::regprocedure::text as name from pg_proc as p
+          where p.pronamespace = 'telltale'::regnamespace and p.prosecdef and obj_description(p.oid) ~ 'part of'
+            and has_function_privilege('authenticated', p.oid, 'execute')`)
+        expect(parts).toEqual([])
+      })
       for (const [name, args] of writers) {
         test(`${name}() is closed to members`, async () => {
           await expect(database.rpc(name, args, viewer)).rejects.toMatchObject({ code: '42501' })
