@@ -186,4 +186,6 @@ test('telltale start that cannot start says why in one line, and leaves nothing 
     TELLTALE_DATABASE_URL: 'postgres://127.0.0.1:9/none',
   })
   expect([unreachable.code, unreachable.errors]).toEqual([1, expect.stringContaining('Cannot reach database')])
+  const half = await runTelltale(['start'], { TELLTALE_DATA_DIR: dir, TELLTALE_REDIS_REST_URL: 'https://a.upstash.io' })
+  expect([half.code, half.errors]).toEqual([1, expect.stringContaining('TELLTALE_REDIS_REST_TOKEN: it is not set')])
 })

@@ -25,6 +25,7 @@ export function registerStart(program: Command): void {
     .option('--json', 'say where it listens as one JSON object: url, env_path, pid, open_url')
     .option('--data-dir <path>', 'where everything is kept (default: TELLTALE_DATA_DIR, or .telltale of the clone)')
     .addHelpText('after', '\nTELLTALE_DATABASE_URL takes a PostgreSQL server in place of the embedded one.')
+    .addHelpText('after', 'TELLTALE_REDIS_REST_URL, TELLTALE_REDIS_REST_TOKEN take an Upstash database as its Redis.')
     .addHelpText('after', 'TELLTALE_ALLOWED_HOSTS (comma list) lets requests name further hosts.')
     .action((options: StartOptions) => startCommand(options))
 }
@@ -56,6 +57,7 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
   ])
   const { env } = process
   const host = options.host ?? env.HOST
+  const redis = redisOf(env.TELLTALE_REDIS_REST_URL, env.TELLTALE_REDIS_REST_TOKEN)
   const stack = await startStack({
     dataDir: dataDirOf(options.dataDir === undefined ? env : { TELLTALE_DATA_DIR: options.dataDir }),
     port: options.port ?? portOf(env.PORT),
@@ -63,6 +65,7 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
     log,
     ...(host ? { host } : {}),
     ...(env.TELLTALE_DATABASE_URL ? { databaseUrl: env.TELLTALE_DATABASE_URL } : {}),
+    ...(redis === null ? {} : { redis }),
   })
   try {
     await say(stack, options.json === true)
@@ -128,6 +131,18 @@ function listOf(text: string | undefined): string[] {
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '')
+}
+
+/** Both or neither. UPSTASH_... are not asked: who has read local.env into the shell has the embedded Redis in them. */
+function redisOf(url: string | undefined, token: string | undefined): { url: string; token: string } | null {
+  if (!url && !token) return null
+  if (!url || !/^https?:\/\/[^\s'\\?#]+$/.test(url)) {
+    throw new Error(`Cannot use TELLTALE_REDIS_REST_URL: it is ${url ? 'no http address' : 'not set'}`)
+  }
+  if (!token || !/^[^\s'\\]+$/.test(token)) {
+    throw new Error(`Cannot use TELLTALE_REDIS_REST_TOKEN: it is ${token ? 'no token' : 'not set'}`)
+  }
+  return { url: url.replace(/\/+$/, ''), token }
 }
 
 function portOf(text: string | undefined): number {

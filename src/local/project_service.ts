@@ -23,12 +23,17 @@ import type { GuardOptions } from './request_guard.ts'
 import { restApp, restSchema } from './rest.ts'
 import { createCatalogue } from './rest_catalogue.ts'
 
+/** Where Upstash's REST interface to a Redis is. The token opens all of it. */
+export type RedisAccess = { readonly url: string; readonly token: string }
+
 export type ServiceOptions = {
   readonly database: Database
   readonly keys: ProjectKeys
   readonly guard: GuardOptions
   /** The address under which all of them answer. */
   readonly url: string
+  /** Null: an embedded one is started. */
+  readonly redis: RedisAccess | null
   readonly dashboard: { readonly dir: string | null; readonly reason: string | null }
   /** Starts a tick in the background. */
   readonly nudge: () => void
@@ -37,6 +42,8 @@ export type ServiceOptions = {
 export type Services = {
   readonly app: Hono
   readonly upgrade: Upgrade
+  /** The one that the functions use. */
+  readonly redis: RedisAccess
   /** Ends sockets, and waits for what is under way in the background. */
   close(): Promise<void>
 }
@@ -45,13 +52,15 @@ export type Services = {
  * What a hosted project offers, over one database: REST, Auth, Realtime, Redis, and the functions. The functions speak
  * HTTP to the others, as they do to a hosted project's.
  */
-export function openServices({ database, keys, guard, url, dashboard, nudge }: ServiceOptions): Services {
-  const redis = createRedis()
+export function openServices(options: ServiceOptions): Services {
+  const { database, keys, guard, url, dashboard, nudge } = options
+  const embedded = options.redis === null ? createRedis() : null
+  const redis = options.redis ?? { url: `${url}/redis`, token: keys.redisToken }
   const realtime = createRealtime({ database, keys })
   const background = createBackground()
   const clock = () => Date.now() * 1_000
   const store = new PostgresStore({ url, secretKey: keys.secretKey })
-  const hot = new UpstashHotStore({ url: `${url}/redis`, token: keys.redisToken })
+  const hot = new UpstashHotStore(redis)
   const channel = new RealtimeChannel({ url, secretKey: keys.secretKey })
   const rest = restApp({
     database,
@@ -71,14 +80,14 @@ export function openServices({ database, keys, guard, url, dashboard, nudge }: S
   })
   const tick = tickApp({ store, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
-  const redisRest = redisApp(redis, keys.redisToken)
+  const redisRest = embedded === null ? null : redisApp(embedded, redis.token)
   const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })
   const app = gatewayApp(
     {
       rest: (request) => rest.fetch(request),
       auth: (request) => auth.fetch(request),
       realtime: (request) => realtime.fetch(request),
-      redis: (request) => redisRest.fetch(request),
+      redis: (request) => redisRest?.fetch(request) ?? redisElsewhere(),
       functions: {
         ingest: (request) => ingest.fetch(request),
         tick: (request) => tick.fetch(request),
@@ -96,12 +105,20 @@ export function openServices({ database, keys, guard, url, dashboard, nudge }: S
       if (pathname === '/realtime/v1/websocket') realtime.upgrade(request, socket, head)
       else void refuseUpgrade(socket, new Response(null, { status: 404 }))
     },
+    redis,
     async close() {
       await Promise.race([background.settled(), pause(closeMsMax, undefined, { ref: false })])
       await realtime.close()
-      redis.close()
+      embedded?.close()
     },
   }
+}
+
+function redisElsewhere(): Response {
+  return Response.json(
+    { error: 'ERR no Redis is served here: UPSTASH_REDIS_REST_URL says where it is' },
+    { status: 404 },
+  )
 }
 
 function isHealthy(database: Database): Promise<boolean> {

@@ -12,7 +12,7 @@ import { migrate } from './migrate.ts'
 import { openPgDatabase } from './pg_database.ts'
 import { openPgliteDatabase } from './pglite_database.ts'
 import { type ProjectKeys, readProjectKeys } from './project_key.ts'
-import { openServices } from './project_service.ts'
+import { openServices, type RedisAccess } from './project_service.ts'
 import { createHostCheck, type GuardOptions, refusalOf } from './request_guard.ts'
 import { startTickTimer, type TickTimer } from './tick_timer.ts'
 import { ensureViewer } from './viewer.ts'
@@ -28,6 +28,8 @@ export type StackOptions = {
   readonly allowedHosts?: readonly string[]
   /** A PostgreSQL server in place of the embedded one. */
   readonly databaseUrl?: string
+  /** An Upstash database in place of the embedded Redis. */
+  readonly redis?: RedisAccess
   /** Told what went wrong and is not fatal. */
   readonly log?: (line: string) => void
 }
@@ -102,6 +104,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       keys,
       guard,
       url: server.url,
+      redis: options.redis ?? null,
       dashboard: await building,
       nudge: () => timer?.nudge(),
     })
@@ -118,8 +121,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       SUPABASE_URL: server.url,
       SUPABASE_PUBLISHABLE_KEY: keys.publishableKey,
       SUPABASE_SECRET_KEY: keys.secretKey,
-      UPSTASH_REDIS_REST_URL: `${server.url}/redis`,
-      UPSTASH_REDIS_REST_TOKEN: keys.redisToken,
+      UPSTASH_REDIS_REST_URL: services.redis.url,
+      UPSTASH_REDIS_REST_TOKEN: services.redis.token,
       DATABASE_URL: database.url.replaceAll("'", '%27'),
       TELLTALE_VIEWER_EMAIL: viewer.email,
       TELLTALE_VIEWER_PASSWORD: viewer.password,
