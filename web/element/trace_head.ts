@@ -19,7 +19,7 @@ export class TraceHead extends LitElement {
         gap: 4px 18px;
         margin-block-end: 12px;
       }
-      h1 {
+      header > * {
         min-width: 0;
         overflow-wrap: anywhere;
       }
