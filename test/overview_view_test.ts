@@ -111,6 +111,9 @@ test('freshnessText() says how old the data is, and how late it comes', () => {
   expect(plain(freshnessText(live, atUs))).toBe(
     'Last data 5 s ago, stored within 12 ms (worst of the last minute 900 ms)',
   )
+  expect(plain(freshnessText({ ...live, status: 'reconnecting', live: false }, atUs))).toBe(
+    'Data last heard of 5 s ago',
+  )
 })
 
 test('runningIn() narrows by what running requests say, and unjudgedKeys() names the rest', () => {

@@ -151,7 +151,10 @@ export function badgeOf(status: LiveStatus): Badge {
 
 /** How late and how whole the data is: what a batch needed to be stored, when the last one came. */
 export function freshnessText(view: LiveView, nowUs: number): string {
-  const { ingest_lag_ms: lag, last_received_at_us: last } = view
+  const { status, ingest_lag_ms: lag, last_received_at_us: last } = view
+  // What came since is not known, and how late it came neither.
+  if (status !== 'live' && status !== 'degraded')
+    return last === null ? '' : `Data last heard of ${agoText(nowUs - last)}`
   const received = last === null ? 'Nothing received yet' : `Last data ${agoText(nowUs - last)}`
   if (lag === null) return received
   return `${received}, stored within ${durationText(lag.p50)} (worst of the last minute ${durationText(lag.max)})`
