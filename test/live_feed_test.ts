@@ -14,8 +14,11 @@ class Servers implements LiveSource {
   session = true
   answer: () => Promise<LiveSnapshot> = async () => snapshotOf({ rev: `${Date.now()}-0`, at_us: Date.now() * 1_000 })
 
-  live(): Promise<LiveSnapshot> {
+  minutes: number[] = []
+
+  live(minutes: number): Promise<LiveSnapshot> {
     this.asked += 1
+    this.minutes.push(minutes)
     return this.answer()
   }
 
@@ -94,6 +97,18 @@ test('LiveFeed asks nothing and says nothing while the page is hidden', async ()
   feed.show(true)
   await pass(0)
   expect(servers.asked).toBeGreaterThan(asked)
+})
+
+test('LiveFeed asks for the whole hour first, and later for the minutes since', async () => {
+  await goLive()
+  await pass(30_000)
+  feed.show(false)
+  await pass(20 * 60_000)
+  feed.show(true)
+  await pass(0)
+  expect(servers.minutes[0]).toBe(60)
+  expect(servers.minutes.slice(1, -1).every((minutes) => minutes === 3)).toBe(true)
+  expect(servers.minutes.at(-1)).toBeGreaterThanOrEqual(22)
 })
 
 test('LiveFeed calls nothing live after five seconds without a push or a snapshot', async () => {

@@ -146,3 +146,22 @@ test('withSnapshot() takes one without a hot store for what it is', () => {
   const view = liveViewOf(withSnapshot(emptyLive, snapshot), 'degraded', 7)
   expect(view).toMatchObject({ rev: null, degraded: true, live: false, real: true, seconds: [], skew_us: 7 })
 })
+
+test('withSnapshot() keeps the last hour when a later snapshot tells its last minutes alone', () => {
+  const firstMinute = Math.floor(startUs / 60_000_000) * 60
+  const minutesOf = (from: number, count: number, each: number) =>
+    Array.from({ length: count }, (_, i) => ({ minute: firstMinute + (from + i) * 60, series: { all: cellOf(each) } }))
+  const atMinute = (n: number) => (firstMinute + n * 60 + 30) * 1_000_000
+  const whole = snapshotOf({ rev: '1-0', at_us: atMinute(59), minutes: minutesOf(0, 60, 1) })
+  const later = snapshotOf({ rev: '2-0', at_us: atMinute(61), minutes: minutesOf(58, 4, 2) })
+  for (const order of [
+    [whole, later],
+    [later, whole],
+  ]) {
+    const { minutes } = liveViewOf(order.reduce(withSnapshot, emptyLive), 'live')
+    expect(minutes.map(({ minute }) => (minute - firstMinute) / 60)).toEqual(
+      Array.from({ length: 60 }, (_, i) => i + 2),
+    )
+    expect(minutes.map(({ series }) => series.all?.count)).toEqual([...Array(56).fill(1), 2, 2, 2, 2])
+  }
+})

@@ -49,8 +49,8 @@ export type Api = {
   errorGroups(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorGroup>>
   errors(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorRow>>
   gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
-  /** The hot snapshot; asking for it is also what says that somebody watches. */
-  live(): Promise<LiveSnapshot>
+  /** The hot snapshot with so many of the last minutes; asking for it is also what says that somebody watches. */
+  live(minutes: number): Promise<LiveSnapshot>
   /** Joins the private channel with the session's present token. The answer ends the subscription. */
   subscribe(listener: ChannelListener): () => Promise<void>
   /** Whether there is a session whose token is good or could be renewed. Throws when that cannot be found out now. */
@@ -97,9 +97,9 @@ export async function openApi(): Promise<Api> {
       (await list('error_groups', filter, cursor, n)) as Page<ErrorGroup>,
     errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
-    live: async () => {
+    live: async (minutes) => {
       const token = await tokenOf(client)
-      return readLive(`/functions/v1/live?viewer=${viewer}`, config.publishableKey, token)
+      return readLive(`/functions/v1/live?viewer=${viewer}&minutes=${minutes}`, config.publishableKey, token)
     },
     subscribe: (listener) => subscribe(client, listener),
     hasSession: async () => (await tokenOf(client)) !== null,

@@ -1,6 +1,7 @@
 import {
   liveBeatMs,
   liveFreshMsMax,
+  liveMinutesMax,
   liveQuietMs,
   liveRetryMsMax,
   liveRetryMsMin,
@@ -147,7 +148,7 @@ export class LiveFeed {
     this.#askedAt = this.#clock()
     const sleeps = this.#sleeps
     try {
-      const snapshot = await within(snapshotMsMax, this.#source.live())
+      const snapshot = await within(snapshotMsMax, this.#source.live(this.#minutesMissing()))
       if (this.#stopped || sleeps !== this.#sleeps) return
       this.#state = withSnapshot(this.#state, snapshot)
       this.#freshAt = this.#clock()
@@ -163,6 +164,14 @@ export class LiveFeed {
     } finally {
       if (sleeps === this.#sleeps) this.#asking = false
     }
+  }
+
+  /** How many minutes back the next snapshot must reach so that none is missing, or known before it was whole. */
+  #minutesMissing(): number {
+    const { snapshot } = this.#state
+    if (snapshot === null) return liveMinutesMax
+    const sinceUs = (this.#clock() * 1_000 + this.#skewUs - snapshot.at_us) / 60_000_000
+    return Math.min(liveMinutesMax, Math.ceil(Math.max(0, sinceUs)) + 2)
   }
 
   async #endIfRefused(error: unknown): Promise<void> {

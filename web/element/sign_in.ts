@@ -69,7 +69,7 @@ export class SignIn extends LitElement {
           <button class="primary" ?disabled=${this.busy}>${this.busy ? 'Signing in…' : 'Sign in'}</button>
         </form>
         <p class="muted code">
-          On the machine that runs Telltale, <code>telltale open</code> opens this page already signed in. From the clone:
+          On the machine that runs Telltale, <code>telltale open</code> prints an address that signs in. From the clone:
           <code>node bin/telltale.mjs open</code>
         </p>
       </main>

@@ -108,7 +108,7 @@ export class StatsTable extends LitElement {
                 this.isLayers
                   ? html`<th scope="col" class="number">p99</th>
                       <th scope="col" class="number" title="Time inside the layer and all that it calls, of the time of all requests">
-                        Share of time
+                        Time, calls included
                       </th>`
                   : nothing
               }

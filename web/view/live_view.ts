@@ -110,8 +110,17 @@ export function compareRevs(a: string, b: string): number {
 /** The state with a snapshot in it. What pushes said meanwhile stays where it is newer. */
 export function withSnapshot(state: LiveState, snapshot: LiveSnapshot): LiveState {
   const merged = merge(state, { ...snapshot, rev: snapshot.rev ?? firstRev, windows: snapshot.seconds, stale: [] })
-  const newest = state.snapshot !== null && state.snapshot.at_us > snapshot.at_us ? state.snapshot : snapshot
-  return { ...merged, rev: merged.rev === firstRev ? null : merged.rev, snapshot: newest }
+  const known = state.snapshot
+  const [older, newer] = known !== null && known.at_us > snapshot.at_us ? [snapshot, known] : [known, snapshot]
+  const minutes = minutesAfter(older?.minutes ?? [], newer)
+  return { ...merged, rev: merged.rev === firstRev ? null : merged.rev, snapshot: { ...newer, minutes } }
+}
+
+/** The last hour: a snapshot that tells its last minutes alone leaves the others as they were. */
+function minutesAfter(known: readonly Minute[], { minutes, at_us }: LiveSnapshot): readonly Minute[] {
+  const since = at_us / 1_000_000 - 3_600
+  const byMinute = new Map([...known, ...minutes].map((minute) => [minute.minute, minute]))
+  return [...byMinute.values()].filter(({ minute }) => minute >= since).sort((a, b) => a.minute - b.minute)
 }
 
 export function withPush(state: LiveState, push: Push): LiveState {
