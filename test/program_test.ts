@@ -205,11 +205,32 @@ test('tail gives up on a stack that refuses it', async () => {
   expect(err).toMatch(/^telltale: Cannot call tail at http:\/\/127\.0\.0\.1:\d+: 403 no\n$/)
 })
 
+test('doctor says where Redis and the dashboard should be, and what is there', async () => {
+  const { env } = await startStack(() => 404)
+  const url = env.SUPABASE_URL as string
+  const more = { TELLTALE_URL: url, UPSTASH_REDIS_REST_URL: `${url}/redis`, UPSTASH_REDIS_REST_TOKEN: 't' }
+  const { findings } = JSON.parse((await run(['doctor', '--json'], { ...env, ...more })).out)
+  const wrong = findings.filter(({ name, ok }: { name: string; ok: boolean }) => !ok && /redis|dashboard/.test(name))
+  expect(wrong.map(({ detail }: { detail: string }) => detail)).toEqual([
+    `Cannot use Redis: ${url}/redis answers 404, so the live view is degraded`,
+    `Cannot open the dashboard: ${url} answers 404`,
+  ])
+})
+
 test('doctor looks at everything, and fails where one thing is wrong', async () => {
   const { code, out } = await run(['doctor', '--json'])
   expect(code).toBe(1)
   const { healthy, findings } = JSON.parse(out)
   expect(healthy).toBe(false)
   const byName = Object.fromEntries(findings.map((one: { name: string; ok: boolean }) => [one.name, one.ok]))
-  expect(byName).toEqual({ node: true, settings: false, gateway: true, 'ingest key': false, store: false })
+  // What is not set here need not be: a hosted project's functions know their own.
+  expect(byName).toEqual({
+    node: true,
+    settings: false,
+    gateway: true,
+    'ingest key': false,
+    store: false,
+    redis: true,
+    dashboard: true,
+  })
 })

@@ -29,6 +29,8 @@ async function examine(settings: StackSettings): Promise<readonly Finding[]> {
     finding('gateway', () => gatewayText(settings)),
     finding('ingest key', () => keyText(settings)),
     finding('store', () => storeText(settings)),
+    finding('redis', () => redisText(settings)),
+    finding('dashboard', () => dashboardText(settings)),
   ])
 }
 
@@ -79,6 +81,22 @@ async function storeText(settings: StackSettings): Promise<string> {
   }
   const places = environments?.length ? ` in ${environments.join(', ')}` : ''
   return `${traces ?? 'unknown'} traces${places}, ${last ? `last heard at ${last}` : 'nothing heard yet'}`
+}
+
+async function redisText(settings: StackSettings): Promise<string> {
+  const { UPSTASH_REDIS_REST_URL: url, UPSTASH_REDIS_REST_TOKEN: token } = settings
+  if (!url || !token) return 'UPSTASH_REDIS_REST_URL is not set here: the functions have their own'
+  const { status } = await ask(`${url.replace(/\/+$/, '')}/ping`, { headers: { authorization: `Bearer ${token}` } })
+  if (status !== 200) throw new Error(`Cannot use Redis: ${url} answers ${status}, so the live view is degraded`)
+  return `${url} answers`
+}
+
+async function dashboardText(settings: StackSettings): Promise<string> {
+  const url = settings.TELLTALE_URL
+  if (!url) return 'TELLTALE_URL is not set: it is where the dashboard was deployed'
+  const { status } = await ask(url)
+  if (status !== 200) throw new Error(`Cannot open the dashboard: ${url} answers ${status}`)
+  return `${url}; \`telltale open\` prints an address that signs in`
 }
 
 async function ask(url: string, init: RequestInit = {}): Promise<Response> {
