@@ -1,6 +1,11 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { probePage } from './page_probe_fixture.ts'
+import { watchTexts } from './text_watch_fixture.ts'
+
+/** How long a page may need for anything on a machine that does much else. */
+export const waitMsMax = 20_000
 
 const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
 
@@ -48,7 +53,10 @@ export async function openPage(
   expected: Expected = {},
 ): Promise<Watched> {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options })
+  context.setDefaultTimeout(waitMsMax)
   const page = await context.newPage()
+  await watchTexts(page)
+  await probePage(page)
   const faults: string[] = []
   const isExpected = (address: string) => expected.failing?.test(address) === true
   page.on('console', (message) => {
@@ -58,7 +66,12 @@ export async function openPage(
   })
   page.on('pageerror', (error) => faults.push(`exception: ${error.stack ?? error.message}`))
   page.on('response', (answer) => {
-    if (answer.status() >= 400 && !isExpected(answer.url())) faults.push(`${answer.status()} ${answer.url()}`)
+    if (answer.status() < 400 || isExpected(answer.url())) return
+    const at = faults.push(`${answer.status()} ${answer.url()}`) - 1
+    const note = (body: string) => {
+      if (faults[at] !== undefined) faults[at] += `: ${body.slice(0, 300)}`
+    }
+    answer.text().then(note, () => undefined)
   })
   page.on('requestfailed', (request) => {
     const why = request.failure()?.errorText ?? ''
