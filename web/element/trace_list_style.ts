@@ -144,7 +144,7 @@ export const traceListStyle = css`
     }
     tbody tr {
       display: grid;
-      grid-template-columns: minmax(0, 1fr) auto;
+      grid-template-columns: minmax(0, 1fr) fit-content(45%);
       gap: 3px 12px;
       padding: 10px 12px;
       border-bottom: 1px solid var(--tt-border);
