@@ -5,6 +5,7 @@ import type { Api } from '../api.ts'
 import type { ErrorGroup } from '../view/answer.ts'
 import { type ErrorLine, errorLinesOf, firstLineOf } from '../view/error_view.ts'
 import type { LiveView } from '../view/live_view.ts'
+import { nameText } from '../view/name_text.ts'
 import { agoText, countText, pluralText, utcText } from '../view/number_text.ts'
 import { filterOf, isFiltered, type Place, pathOf, withPlace } from '../view/place.ts'
 import { PagedRead } from './paged_read.ts'
@@ -181,7 +182,7 @@ export class ErrorList extends LitElement {
     return html`
       <li>
         <span class="what">
-          <a href=${pathOf(withPlace(place, { page: 'error', id: line.fingerprint }))}><bdi>${line.errorType || 'Error'}</bdi></a>
+          <a href=${pathOf(withPlace(place, { page: 'error', id: line.fingerprint }))}><bdi>${nameText(line.errorType, 'Error')}</bdi></a>
           ${line.fresh === 0 ? nothing : html`<span class="new">${countText(line.fresh)} new</span>`}
         </span>
         <span class="number"><span class="count">${countText(line.count)}</span> <span class="muted">${line.count === 1 ? 'time' : 'times'}</span></span>

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing } from 'lit'
 import { connectionFactsOf, type Occurrence } from '../view/error_view.ts'
+import { nameText } from '../view/name_text.ts'
 import { agoText, timeText, utcText } from '../view/number_text.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
 import { factsOfObject } from '../view/span_view.ts'
@@ -61,7 +62,7 @@ export class ErrorOccurrence extends LitElement {
     const context = factsOfObject({ ...error.context, ...error.metadata })
     return html`
       <header>
-        <strong class="error"><bdi>${error.error_type || 'Error'}</bdi></strong>
+        <strong class="error"><bdi>${nameText(error.error_type, 'Error')}</bdi></strong>
         <span class="muted" title=${utcText(error.at_us)}>${timeText(error.at_us, nowUs)}, ${agoText(nowUs - error.at_us)}</span>
         <span class="muted"><bdi>${error.service}</bdi>, <bdi>${error.environment}</bdi></span>
         ${this.#link(error, place)}

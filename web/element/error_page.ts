@@ -6,6 +6,7 @@ import type { Api } from '../api.ts'
 import type { ErrorGroup, ErrorRow } from '../view/answer.ts'
 import { occurrencesOf, usOf } from '../view/error_view.ts'
 import type { LiveView } from '../view/live_view.ts'
+import { nameText } from '../view/name_text.ts'
 import { agoText, countText, pluralText, utcText } from '../view/number_text.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
 import { PagedRead } from './paged_read.ts'
@@ -151,7 +152,7 @@ export class ErrorPage extends LitElement {
     const nowUs = this.#now()
     const [first, last] = [usOf(row.first_seen_at), usOf(row.last_seen_at)]
     return html`<header class="card">
-      <h1 class="error"><bdi>${row.error_type || 'Error'}</bdi></h1>
+      <h1 class="error"><bdi>${nameText(row.error_type, 'Error')}</bdi></h1>
       <tt-error-text .text=${row.message}></tt-error-text>
       <div class="facts muted">
         <strong>${countText(row.count)} ${row.count === 1 ? 'time' : 'times'}</strong>

@@ -1,6 +1,7 @@
 import { css, html, LitElement, nothing } from 'lit'
 import { repeat } from 'lit/directives/repeat.js'
 import { filterNames } from '../view/filter_text.ts'
+import { nameText } from '../view/name_text.ts'
 import { agoText, timeText, utcText } from '../view/number_text.ts'
 import type { ErrorLine } from '../view/overview_view.ts'
 import { type FilterKey, type Place, pathOf, withPlace } from '../view/place.ts'
@@ -98,7 +99,7 @@ export class RecentErrors extends LitElement {
     const group = pathOf(withPlace(place, { page: 'error', id: error.fingerprint }))
     return html`
       <li>
-        <span class="cut"><a class="error" href=${group}><bdi>${error.error_type}</bdi></a>
+        <span class="cut"><a class="error" href=${group}><bdi>${nameText(error.error_type, 'Error')}</bdi></a>
           ${error.service === null ? nothing : html`<span class="muted"> in <bdi>${error.service}</bdi></span>`}
         </span>
         <span class="muted number" title=${`${timeText(error.at_us, nowUs)} (${utcText(error.at_us)})`}>

@@ -2,6 +2,7 @@ import { css, html, LitElement, nothing } from 'lit'
 import { repeat } from 'lit/directives/repeat.js'
 import { filterNames } from '../view/filter_text.ts'
 import type { LiveView, RunningTrace } from '../view/live_view.ts'
+import { nameText } from '../view/name_text.ts'
 import { ageText, countText } from '../view/number_text.ts'
 import { runningIn, runningShownMax, unjudgedKeys } from '../view/overview_view.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
@@ -104,7 +105,7 @@ export class RunningList extends LitElement {
                 <tr>
                   <td class="cut layer" data-layer=${call.layer}>${call.layer}</td>
                   <td class="cut">
-                    <a href=${pathOf(withPlace(place, { page: 'trace', id: call.trace_id }))}><bdi title=${call.name}>${call.name}</bdi></a>
+                    <a href=${pathOf(withPlace(place, { page: 'trace', id: call.trace_id }))}><bdi title=${call.name}>${nameText(call.name)}</bdi></a>
                   </td>
                   <td class="cut"><bdi title=${call.tool ?? ''}>${call.tool ?? '–'}</bdi></td>
                   <td class="cut muted session"><bdi title=${call.session ?? ''}>${call.session ?? '–'}</bdi></td>

@@ -1,5 +1,6 @@
 import { css, html, LitElement, nothing } from 'lit'
 import type { TraceRow } from '../view/answer.ts'
+import { nameText } from '../view/name_text.ts'
 import { ageText, durationText, pluralText } from '../view/number_text.ts'
 import { type Place, pathOf } from '../view/place.ts'
 import { factsOfTrace, sessionPlaceOf, sessionRuleText } from '../view/trace_page_view.ts'
@@ -67,7 +68,7 @@ export class TraceHead extends LitElement {
     const dropped = Number(trace.spans_dropped)
     return html`
       <header>
-        <h1><bdi>${trace.tool ?? trace.name}</bdi></h1>
+        <h1><bdi>${nameText(trace.tool ?? trace.name)}</bdi></h1>
         <tt-trace-outcome .outcome=${trace.outcome} ?running=${running}></tt-trace-outcome>
         <span class="duration">${running ? `${elapsed} so far` : durationText(trace.duration_ms)}</span>
         ${running && this.where !== null ? html`<span class="layer" data-layer=${this.where}>in <bdi>${this.where}</bdi></span>` : nothing}

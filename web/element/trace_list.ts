@@ -5,6 +5,7 @@ import type { Api } from '../api.ts'
 import type { TraceRow } from '../view/answer.ts'
 import { filterNames } from '../view/filter_text.ts'
 import type { LiveView } from '../view/live_view.ts'
+import { nameText } from '../view/name_text.ts'
 import { ageText, countText, durationText, nothing as noValue, timeText, utcText } from '../view/number_text.ts'
 import { type FilterKey, filterOf, isFiltered, type Place, pathOf, withFilter, withPlace } from '../view/place.ts'
 import { isJudgedBySql, runningSince, shortId, type TraceLine, traceLinesOf } from '../view/trace_list_view.ts'
@@ -123,14 +124,14 @@ export class TraceList extends LitElement {
     const { running } = line
     const { ids, key } = this.#known
     const classes = `${running === null ? '' : 'running'} ${key !== null && !ids.has(line.id) ? 'fresh' : ''}`
-    const only = (filter: FilterKey, value: string | null, text: unknown = value) =>
+    const only = (filter: FilterKey, value: string | null, text: unknown = nameText(value ?? '')) =>
       value === null ? nothing : onlyLink(place, filter, value, text)
     return html`
       <tr role="row" class=${classes}>
         <td role="cell" class="time" title=${utcText(line.startedUs)}>${timeText(line.startedUs, this.nowUs)}</td>
         <td role="cell" class="name" title=${line.tool === null ? line.name : `${line.tool} (${line.name})`}>
           <div>
-            <a class="open" href=${pathOf(withPlace(place, { page: 'trace', id: line.id }))}><bdi>${line.tool ?? line.name}</bdi></a>
+            <a class="open" href=${pathOf(withPlace(place, { page: 'trace', id: line.id }))}><bdi>${nameText(line.tool ?? line.name)}</bdi></a>
             ${line.tool === null ? nothing : funnel(place, line.tool)}
           </div>
         </td>
@@ -146,7 +147,7 @@ export class TraceList extends LitElement {
         </td>
         <td role="cell" class="layers">${whereOf(line)}</td>
         <td role="cell" class="session" title=${line.session ?? ''}>
-          ${line.session === null ? html`<span class="muted">${noValue}</span>` : only('session', line.session, shortId(line.session))}
+          ${line.session === null ? html`<span class="muted">${noValue}</span>` : only('session', line.session, nameText(shortId(line.session)))}
           ${line.callNumber === null ? nothing : only('call_number', String(line.callNumber), html`<span class="muted">#${line.callNumber}</span>`)}
         </td>
         <td role="cell" class="model" title=${[line.provider, line.model].filter((name) => name !== null).join(' ')}>

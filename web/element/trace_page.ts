@@ -5,6 +5,7 @@ import type { Api } from '../api.ts'
 import type { TraceDetail } from '../view/answer.ts'
 import { firstLineOf } from '../view/error_view.ts'
 import type { LiveView } from '../view/live_view.ts'
+import { nameText } from '../view/name_text.ts'
 import { pluralText } from '../view/number_text.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
 import { isOpen, layerLinesOf, liveMarkOf, rereadMsOf, settleMs, waitsByLayer } from '../view/trace_page_view.ts'
@@ -228,7 +229,7 @@ export class TracePage extends LitElement {
     if (error === undefined) return nothing
     const scroll = () => this.renderRoot.querySelector('.errors')?.scrollIntoView({ behavior: 'smooth' })
     return html`<p class="first">
-      <strong class="error cut"><bdi>${error.error_type || 'Error'}</bdi></strong> <bdi>${firstLineOf(error.message)}</bdi>
+      <strong class="error cut"><bdi>${nameText(error.error_type, 'Error')}</bdi></strong> <bdi>${firstLineOf(error.message)}</bdi>
       <button class="plain" type="button" @click=${scroll}>See stack trace</button>
     </p>`
   }

@@ -1,6 +1,7 @@
 import { layers } from '../../src/core/layer.ts'
 import type { GapRow, HealthStatus, KeyStats, Overview, SeriesPoint, Stats } from './answer.ts'
 import type { LiveStatus, LiveView, RunningTrace } from './live_view.ts'
+import { nameText } from './name_text.ts'
 import {
   agoText,
   changeText,
@@ -100,7 +101,7 @@ export function callRowsOf(rows: readonly KeyStats[]): StatsRow[] {
 function statsRowOf(row: KeyStats, share: number | null): StatsRow {
   return {
     key: row.key,
-    name: row.key,
+    name: nameText(row.key),
     count: countText(row.count),
     errors: percentText(row.error_rate),
     failing: row.errors > 0,
