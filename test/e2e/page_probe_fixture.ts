@@ -15,6 +15,8 @@ export type PageProbe = {
   overlaps(): string[]
   /** Links, buttons and fields that can be seen but had no focus since the last `rest`. */
   unfocused(): string[]
+  /** Links and buttons that there is nothing of to press. */
+  unpressable(): string[]
   /** As the page is when it was just opened: at its top, with the focus nowhere. */
   rest(): void
 }
@@ -151,6 +153,14 @@ export async function probePage(page: Page): Promise<void> {
           )
           .filter((element) => element.getAttribute('tabindex') !== '-1' && isSeen(element) && !focused.has(element))
           .map(nameOf),
+      unpressable: () =>
+        elements()
+          .filter((element) => element.matches('a[href], button, summary') && isSeen(element))
+          .filter((element) => {
+            const { width, height } = element.getBoundingClientRect()
+            return width < 5 || height < 5
+          })
+          .map((element) => `${nameOf(element)} ${element.getAttribute('href') ?? ''}`),
       rest() {
         let active = document.activeElement
         while (active?.shadowRoot?.activeElement) active = active.shadowRoot.activeElement
