@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { type BatchRows, type BatchStore, type IngestReply, StoreError } from '../functions/store/port.ts'
-import { batchBytesMax, batchRecordsMax, hostedFlushMs, ingestsInFlightMax, watchedFlushMs } from '../src/core/limit.ts'
+import {
+  batchBytesMax,
+  batchRecordsMax,
+  hostedFlushMs,
+  ingestsAtOnceMax,
+  ingestsInFlightMax,
+  watchedFlushMs,
+} from '../src/core/limit.ts'
 import { nowUs, wireBatch, wireError, wireEvent, wireGauge, wireMessage, wireSpan } from './batch_fixture.ts'
 
 // The port's other side is Postgres, tested against the real one elsewhere. Here it is a script of answers: what this
@@ -302,7 +309,34 @@ test('ingestApp() answers a body that ends early so that the reporter keeps it',
   await problemOf(answer)
 })
 
-test('ingestApp() takes a bounded number of batches at once', async () => {
+test('ingestApp() takes a bounded number of batches at once, of which the store sees few', async () => {
+  let release = (): void => {}
+  const gate = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  let atOnce = 0
+  let most = 0
+  const { post } = setUp({
+    ingestBatch: async (rows) => {
+      most = Math.max(most, ++atOnce)
+      await gate
+      atOnce -= 1
+      return storedReply(rows)
+    },
+  })
+  const answers = Array.from({ length: ingestsInFlightMax + 1 }, () => post(wireBatch()))
+  const refused = await (answers[ingestsInFlightMax] as Promise<Response>)
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '2'])
+  await problemOf(refused)
+  await vi.waitFor(() => expect(most).toBe(ingestsAtOnceMax))
+  release()
+  const statuses = await Promise.all(answers.map(async (answer) => (await answer).status))
+  expect(statuses.filter((status) => status === 200)).toHaveLength(ingestsInFlightMax)
+  expect(most).toBe(ingestsAtOnceMax)
+  expect((await post(wireBatch())).status).toBe(200)
+})
+
+test('ingestApp() turns a batch away that finds no room in time, and takes the next once there is', async () => {
   let release = (): void => {}
   const gate = new Promise<void>((resolve) => {
     release = resolve
@@ -313,13 +347,12 @@ test('ingestApp() takes a bounded number of batches at once', async () => {
       return storedReply(rows)
     },
   })
-  const answers = Array.from({ length: ingestsInFlightMax + 1 }, () => post(wireBatch()))
-  const refused = await (answers[ingestsInFlightMax] as Promise<Response>)
+  const inside = Array.from({ length: ingestsAtOnceMax }, () => post(wireBatch()))
+  const refused = await post(wireBatch())
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '2'])
   await problemOf(refused)
   release()
-  const statuses = await Promise.all(answers.map(async (answer) => (await answer).status))
-  expect(statuses.filter((status) => status === 200)).toHaveLength(ingestsInFlightMax)
+  expect(new Set(await Promise.all(inside.map(async (answer) => (await answer).status)))).toEqual(new Set([200]))
   expect((await post(wireBatch())).status).toBe(200)
 })
 

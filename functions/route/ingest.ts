@@ -1,13 +1,14 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import { requestId } from 'hono/request-id'
 import { type HotSource, hotBatchOf } from '../../src/core/hot_batch.ts'
-import { hostedPushMs, ingestsInFlightMax } from '../../src/core/limit.ts'
+import { hostedPushMs, ingestsAtOnceMax, ingestsInFlightMax, ingestWaitMsMax } from '../../src/core/limit.ts'
 import { openApiDocument } from '../../src/wire/openapi.ts'
 import { parseBatch } from '../../src/wire/parse_batch.ts'
-import { acceptBatch } from '../action/accept_batch.ts'
+import { type Arrival, acceptBatch } from '../action/accept_batch.ts'
 import { keyChecker } from '../action/check_key.ts'
 import { livePusher } from '../action/push_live.ts'
 import { type BatchStore, type HotStore, type PushChannel, StoreError } from '../store/port.ts'
+import { createAdmission } from './admission.ts'
 import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
 import { type ProblemStatus, problem } from './problem.ts'
 import { readBody } from './read_body.ts'
@@ -39,6 +40,7 @@ export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
   const checkKey = keyChecker(store, clock)
   const afterAck = liveWriter(dependencies, log)
   const app = new Hono<Env>({ strict: false }).basePath('/ingest')
+  const admission = createAdmission(ingestsAtOnceMax, ingestWaitMsMax)
   let inFlight = 0
 
   app.use(requestId({ limitLength: 64 }))
@@ -56,28 +58,34 @@ export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
       }
       const body = await readBody(c.req.raw)
       if (!body.ok) return problem(c, body.error.status, body.error.detail, hintsOf(body.error.status))
-      const parsed = parseBatch(body.value, receivedAtUs)
-      if (!parsed.ok) return problem(c, parsed.error.status, parsed.error.detail)
-      const sentAtUs = sentAtOf(c.req.header('telltale-sent-at'))
-      const { ack, tickDue, hot } = await acceptBatch(
-        parsed.value,
-        { keyId: key.value, sentAtUs, receivedAtUs, flushMs },
-        store,
-      )
-      if (tickDue) {
-        try {
-          nudge?.()
-        } catch (error) {
-          // The batch is committed: whatever the platform holds against work in the background, the ack stands.
-          log({ request_id: c.get('requestId'), what: 'nudge', detail: originOf(error) })
-        }
+      const leave = await admission.enter()
+      if (leave === null) return problem(c, 429, 'Cannot take batch: too many are being taken')
+      try {
+        return await accept(c, body.value, { keyId: key.value, receivedAtUs })
+      } finally {
+        leave()
       }
-      if (hot !== null) afterAck(hot, ack.watched)
-      return c.json(ack)
     } finally {
       inFlight -= 1
     }
   })
+
+  async function accept(c: Context<Env>, body: Uint8Array, from: Pick<Arrival, 'keyId' | 'receivedAtUs'>) {
+    const parsed = parseBatch(body, from.receivedAtUs)
+    if (!parsed.ok) return problem(c, parsed.error.status, parsed.error.detail)
+    const sentAtUs = sentAtOf(c.req.header('telltale-sent-at'))
+    const { ack, tickDue, hot } = await acceptBatch(parsed.value, { ...from, sentAtUs, flushMs }, store)
+    if (tickDue) {
+      try {
+        nudge?.()
+      } catch (error) {
+        // The batch is committed: whatever the platform holds against work in the background, the ack stands.
+        log({ request_id: c.get('requestId'), what: 'nudge', detail: originOf(error) })
+      }
+    }
+    if (hot !== null) afterAck(hot, ack.watched)
+    return c.json(ack)
+  }
 
   app.all('/', (c) => problem(c, 405, `Cannot ${c.req.method} here: batches are sent by POST`, { Allow: 'POST' }))
   app.all('/openapi.json', (c) => problem(c, 405, 'Cannot change the document: it is read by GET', { Allow: 'GET' }))

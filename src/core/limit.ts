@@ -73,6 +73,8 @@ export const keyCacheEntriesMax = 1_000
 export const storeSlackMs = 1_000
 export const bodyMsMax = 10_000
 export const ingestsInFlightMax = 256
+export const ingestsAtOnceMax = 16 // The others wait: half of what is begun beyond what Postgres can take ends in a timeout.
+export const ingestWaitMsMax = 1_000
 export const tickMsMax = 20_000
 export const tickLeaseSeconds = 120
 
@@ -247,6 +249,11 @@ assert(hostedFlushMs * flushesUnrenewedMax <= interruptedSecondsMin * 1_000, 'a 
 assert(
   tickMsMax + statementMsMax + storeSlackMs < tickLeaseSeconds * 1_000,
   'a step begun in time ends within the lease',
+)
+assert(ingestsAtOnceMax < ingestsInFlightMax, 'a burst waits before it is turned away')
+assert(
+  ingestWaitMsMax + turnMsMax + storeSlackMs < sendMsMax,
+  'a reporter waits for its answer longer than the edge does for a turn',
 )
 assert(renewalMsMin * flushesUnrenewedMax < interruptedSecondsMin * 1_000, 'a process that only renews is alive')
 assert(watchedFlushMs + retryBaseMs < lateSecondsMax * 1_000, 'a watched batch comes before its seconds close')
