@@ -5,13 +5,8 @@ import { openStage, type Stage, waitUntilLive } from './stage_fixture.ts'
 
 const reason = noChromiumReason()
 
-/** What nobody should call a tool, a model, an error or a session, and somebody will. */
+/** What nobody should call a tool, a model, an error or a session, and somebody will. The overview lists the last ones' errors. */
 const names = {
-  markup: '<img src=x onerror="window.hacked=1"><tt-hostile></tt-hostile>',
-  script: '</bdi></script><script>window.hacked=1</script>',
-  template: `\${window.hacked=1}{{window.hacked=1}}javascript:window.hacked=1`,
-  override: '\u202egnp.exe evil \u202b\u2066',
-  rightToLeft: '\u200fשלום עולם\u200f abc \u2067',
   control: 'nul\u0000 bell\u0007 escape\u001b[31m del\u007f next\u0085 line\u2028 end',
   long: 'w'.repeat(5_000),
   emoji: '👩‍👩‍👧‍👦🏳️‍🌈🇳🇴'.repeat(12),
@@ -20,11 +15,17 @@ const names = {
   quotes: `"'\`\\%00&lt;&amp;../../etc/passwd?a=b#c`,
   blank: '',
   space: ' \t\n ',
+  markup: '<img src=x onerror="window.hacked=1"><tt-hostile></tt-hostile>',
+  script: '</bdi></script><script>window.hacked=1</script>',
+  template: `\${window.hacked=1}{{window.hacked=1}}javascript:window.hacked=1`,
+  embedded: 'a \u202b b \u2066 c \u2067',
+  override: '\u202egnp.exe evil',
+  rightToLeft: '\u200fשלום עולם\u200f abc \u2067',
 } as const
 type Name = keyof typeof names
 
 const widths = [1_440, 390] as const
-/** Each in a message of its own; the last is also most of what a frame of the protocol may hold. */
+/** What the errors say. Two are far longer than what is kept of them. */
 const messages: Readonly<Partial<Record<Name, string>>> = {
   ...names,
   markup: `${names.markup} ${'<b onclick=window.hacked=1>'.repeat(4_000)}`,

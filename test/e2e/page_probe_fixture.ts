@@ -123,7 +123,7 @@ export async function probePage(page: Page): Promise<void> {
         return texts().flatMap((text) =>
           asks.test(text.data)
             ? []
-            : [...text.data.matchAll(/[A-Za-z]{3,}/g)].slice(0, 20).flatMap((word) => {
+            : [...text.data.matchAll(/[A-Za-z]{2,}/g)].slice(0, 20).flatMap((word) => {
                 const [first, last] = [boxAt(text, word.index), boxAt(text, word.index + word[0].length - 1)]
                 const isOneLine = Math.abs(first.top - last.top) < 2 && first.width > 0 && last.width > 0
                 return isOneLine && first.left >= last.left ? [word[0]] : []
