@@ -39,6 +39,8 @@ export async function refuseUpgrade(socket: Duplex, answer: Response): Promise<v
     headers += `${name}: ${value}\r\n`
   })
   const status = `HTTP/1.1 ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`
+  // A client that leaves its own side open would keep the connection for as long as it likes.
+  socket.once('finish', () => socket.destroy())
   socket.end(
     Buffer.concat([
       Buffer.from(`${status}\r\n${headers}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n`),
@@ -48,7 +50,8 @@ export async function refuseUpgrade(socket: Duplex, answer: Response): Promise<v
 }
 
 /**
- * Serves `fetch` over HTTP, and gives `upgrade` what asks for another protocol. Port 0: any free one.
+ * Serves `fetch` over HTTP, and gives `upgrade` what asks for a WebSocket. Whoever asks for another protocol is answered in
+ * HTTP, as if nothing had been asked: Java's own client asks for HTTP/2 with every request. Port 0: any free one.
  * @throws PortTaken
  */
 export async function openHttpServer(
@@ -63,15 +66,11 @@ export async function openHttpServer(
       headersTimeout: headersMsMax,
       requestTimeout: requestMsMax,
       keepAliveTimeout: keepAliveMs,
+      shouldUpgradeCallback: ({ headers }) => upgrade !== undefined && /^websocket$/i.test(headers.upgrade ?? ''),
     },
   }) as Server
-  if (upgrade !== undefined) {
-    server.on('upgrade', (request, socket, head) => {
-      // A client that is gone is no fault of ours.
-      socket.on('error', () => socket.destroy())
-      upgrade(request, socket, head)
-    })
-  }
+  const upgraded = new Set<Duplex>()
+  if (upgrade !== undefined) server.on('upgrade', takenOver(upgrade, upgraded))
   server.listen(port, host)
   try {
     await once(server, 'listening')
@@ -81,7 +80,22 @@ export async function openHttpServer(
     if (code === 'EACCES') throw new Error(`Cannot listen on ${host}:${port}: it needs rights that this user lacks`)
     throw new Error(`Cannot listen on ${host}:${port}: ${error instanceof Error ? error.message : String(error)}`)
   }
-  return { url: urlOf(host, (server.address() as AddressInfo).port), close: () => closeServer(server) }
+  return { url: urlOf(host, (server.address() as AddressInfo).port), close: () => closeServer(server, upgraded) }
+}
+
+/** What an address or a header may hold ends at most its own connection. */
+function takenOver(upgrade: Upgrade, upgraded: Set<Duplex>): Upgrade {
+  return (request, socket, head) => {
+    // A client that is gone is no fault of ours.
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => upgraded.delete(socket))
+    upgraded.add(socket)
+    try {
+      upgrade(request, socket, head)
+    } catch {
+      void refuseUpgrade(socket, new Response(null, { status: 400 }))
+    }
+  }
 }
 
 function nextPort(port: number): number {
@@ -93,11 +107,18 @@ function urlOf(host: string, port: number): string {
   return `http://${isIPv6(callable) ? `[${callable}]` : callable}:${port}`
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, upgraded: ReadonlySet<Duplex>): Promise<void> {
   const closed = once(server, 'close')
   server.close()
   server.closeIdleConnections()
-  const timer = setTimeout(() => server.closeAllConnections(), closeMsMax)
+  // A connection becomes idle when its request has been answered, and would then be kept for the next.
+  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  const timer = setTimeout(() => {
+    server.closeAllConnections()
+    // Node counts those among the server's connections no more, but waits for them.
+    for (const socket of upgraded) socket.destroy()
+  }, closeMsMax)
   await closed
+  clearInterval(idle)
   clearTimeout(timer)
 }
