@@ -5,6 +5,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
+import { closeMsMax } from '../src/core/limit.ts'
 import { type HttpServer, openHttpServer, PortTaken } from '../src/local/http_server.ts'
 import { dataDirOf, readLocalEnv, readLocalEnvFile, writeLocalEnv } from '../src/local/local_env.ts'
 import { readProjectKeys } from '../src/local/project_key.ts'
@@ -71,6 +72,20 @@ test('a gateway that listens everywhere is called by any address, and by no name
 })
 
 test.each([
+  ['http://192.168.1.9:5173', 200],
+  ['http://127.0.0.1', 200],
+  ['http://[::1]', 200],
+  ['http://10.0.0.7', 200],
+  ['http://6.6.6.6', 403],
+  ['http://[2001:db8::6]', 403],
+  ['http://rebound.example', 403],
+])('a gateway that listens everywhere answers a page of %s with %i', async (origin, status) => {
+  const { url } = await openGateway({ host: '0.0.0.0', allowedHosts: ['10.0.0.7'] })
+  const answer = await ask(`${url}/healthz`, { Host: '192.168.1.9:8080', Origin: origin })
+  expect(answer.status).toBe(status)
+})
+
+test.each([
   ['http://127.0.0.1:5173', 200],
   ['http://localhost', 200],
   ['https://evil.example', 403],
@@ -133,9 +148,11 @@ test('close() ends idle connections at once and waits for requests under way', a
   const answer = fetch(server.url)
   await expect.poll(() => release.length).toBe(1)
   const closed = server.close()
+  const startedAt = performance.now()
   release(new Response('late'))
   expect(await (await answer).text()).toBe('late')
   await closed
+  expect(performance.now() - startedAt).toBeLessThan(closeMsMax / 2)
   await expect(fetch(server.url)).rejects.toThrow()
 })
 

@@ -8,19 +8,21 @@ export type GuardOptions = {
   readonly allowedHosts: readonly string[]
 }
 
-export type HostCheck = (hostname: string) => boolean
+/** Whether a request may name the host, or come from a page of it. */
+export type HostCheck = (hostname: string, of?: 'request' | 'page') => boolean
 
 /**
  * Whether a request may name this host: loopback, what is listened on, and what the operator allows. Listening on every
- * address allows any address, but no name: a name is what a page elsewhere can point here (DNS rebinding).
+ * address allows any address, but no name: a name is what a page elsewhere can point here (DNS rebinding). It allows no
+ * page of any address: that is whoever has a server.
  */
 export function createHostCheck({ host, allowedHosts }: GuardOptions): HostCheck {
   const allowed = new Set([host, ...allowedHosts].map((name) => name.toLowerCase().replace(/^\[|\]$/g, '')))
   const everywhere = allowed.has('0.0.0.0') || allowed.has('::')
-  return (hostname) => {
+  return (hostname, of = 'request') => {
     const name = hostname.toLowerCase().replace(/^\[|\]$/g, '')
     if (allowed.has(name) || isLoopback(name)) return true
-    return everywhere && (/^\d+(\.\d+){3}$/.test(name) || name.includes(':'))
+    return everywhere && of === 'request' && (/^\d+(\.\d+){3}$/.test(name) || name.includes(':'))
   }
 }
 
@@ -45,7 +47,7 @@ export function refusalOf(isAllowed: HostCheck, host = '', origin?: string): Res
     )
   }
   const page = origin === undefined ? undefined : hostnameOf(origin)
-  if (page === undefined || (page !== null && isAllowed(page))) return null
+  if (page === undefined || page === hostname || (page !== null && isAllowed(page, 'page'))) return null
   return refusal(403, `Cannot answer a page of ${shown(origin ?? '')}`, 'allow its host with TELLTALE_ALLOWED_HOSTS')
 }
 
