@@ -2434,9 +2434,9 @@ begin
     select at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us from (
       select null::timestamptz as at, null as key, null as outcome, null::bigint as bytes_in, null::bigint as bytes_out,
         null::bigint as tokens_in, null::bigint as tokens_out, null::double precision as us where false
-      union all %s) as sample',
+      %s) as sample',
     telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null),
-    (select string_agg(branch ->> kind, ' union all ') from unnest(kinds) as kind where branch ? kind));
+    (select string_agg('union all ' || (branch ->> kind), ' ') from unnest(kinds) as kind where branch ? kind));
 end
 $function$;
 comment on function telltale.samples_of(jsonb,timestamp with time zone,timestamp with time zone,text[]) is 'A query in SQL for what the traces of a filter add to the series keys of these kinds (all, tool, call, layer, provider,
@@ -2574,6 +2574,11 @@ call:6+, call:unknown.';
     -- A filter and a key of another kind: only the traces know both.
     keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
       then array[key] end;
+  end if;
+  if keys is null and starts_with(key, 'connection:') then
+    raise exception 'Cannot read series: the events of a connection are not counted by what the filter asks for'
+      using errcode = '22023', hint = 'With a connection the filter has from, to, environment and service alone. One that
+its source had no room for is counted under connection:other.';
   end if;
   if keys is null then
     counted := telltale.sample_stats(
@@ -2763,7 +2768,7 @@ begin
   end if;
   return telltale.sample_stats(telltale.samples_of(filter, since, till, array(
     select kind from unnest(array['tool', 'call', 'layer', 'provider', 'model']) as kind
-    where keys is null or kind <> split_part(keys[1], ':', 1))), 'key', seconds) || counted;
+    where keys is null or kind is distinct from split_part(keys[1], ':', 1))), 'key', seconds) || counted;
 end
 $function$;
 comment on function telltale.stats_by_key(jsonb,text[],uuid[],timestamp with time zone,timestamp with time zone) is '{series key: Stats} of a stretch of time. What keys do not say, such as the layers of one tool, the traces of the filter do.

@@ -235,6 +235,8 @@ for (const { name, open, reason } of testDatabases) {
       ['a kind without a name', { key: 'tool:' }, /layer:, tool:/],
       ['a call number that has no key', { key: 'call:7' }, /call:6\+/],
       ['no key', { key: null }, /layer:, tool:/],
+      ['a connection among calls', { key: 'connection:websocket', filter: { outcome: 'timeout' } }, /from, to/],
+      ['a connection of one tool', { key: 'connection:websocket', filter: { tool: 'chat' } }, /from, to/],
     ]
     for (const [name, args, hint] of refused) {
       test(`series() refuses ${name} with 22023 and a hint`, async () => {

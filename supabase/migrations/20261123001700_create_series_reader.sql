@@ -297,9 +297,9 @@ begin
     select at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us from (
       select null::timestamptz as at, null as key, null as outcome, null::bigint as bytes_in, null::bigint as bytes_out,
         null::bigint as tokens_in, null::bigint as tokens_out, null::double precision as us where false
-      union all %s) as sample',
+      %s) as sample',
     telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null),
-    (select string_agg(branch ->> kind, ' union all ') from unnest(kinds) as kind where branch ? kind));
+    (select string_agg('union all ' || (branch ->> kind), ' ') from unnest(kinds) as kind where branch ? kind));
 end
 $$;
 comment on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[]) is
@@ -391,7 +391,7 @@ begin
   end if;
   return telltale.sample_stats(telltale.samples_of(filter, since, till, array(
     select kind from unnest(array['tool', 'call', 'layer', 'provider', 'model']) as kind
-    where keys is null or kind <> split_part(keys[1], ':', 1))), 'key', seconds) || counted;
+    where keys is null or kind is distinct from split_part(keys[1], ':', 1))), 'key', seconds) || counted;
 end
 $$;
 comment on function telltale.stats_by_key(jsonb, text[], uuid[], timestamptz, timestamptz) is
@@ -618,6 +618,11 @@ call:6+, call:unknown.';
     -- A filter and a key of another kind: only the traces know both.
     keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
       then array[key] end;
+  end if;
+  if keys is null and starts_with(key, 'connection:') then
+    raise exception 'Cannot read series: the events of a connection are not counted by what the filter asks for'
+      using errcode = '22023', hint = 'With a connection the filter has from, to, environment and service alone. One that
+its source had no room for is counted under connection:other.';
   end if;
   if keys is null then
     counted := telltale.sample_stats(
