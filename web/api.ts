@@ -176,6 +176,8 @@ function subscribe(client: SupabaseClient, { onUp, onPush, onDown }: ChannelList
   const end = (reason: string): void => {
     if (over) return
     over = true
+    // By itself the client would go on connecting, beside whoever subscribes next.
+    void client.realtime.disconnect()
     onDown(reason)
   }
   const join = async (): Promise<void> => {

@@ -161,7 +161,7 @@ export class ErrorPage extends LitElement {
         <span>in <bdi>${row.services.join(', ')}</bdi></span>
         <span><bdi>${row.environments.join(', ')}</bdi></span>
         ${row.culprit === null ? nothing : html`<span class="mono">at <bdi>${row.culprit}</bdi></span>`}
-        <span class="mono"><bdi>${row.fingerprint}</bdi></span>
+        <span>fingerprint <bdi class="mono">${row.fingerprint}</bdi></span>
       </div>
     </header>`
   }

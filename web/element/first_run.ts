@@ -1,6 +1,21 @@
 import { css, html, LitElement } from 'lit'
 import { sharedStyle } from './shared_style.ts'
 
+const configuration = `{
+  "mcpServers": {
+    "files": {
+      "command": "node",
+      "args": [
+        "/path/to/telltale/bin/telltale.mjs", "wrap", "--",
+        "npx", "-y", "@modelcontextprotocol/server-filesystem", "."
+      ]
+    }
+  }
+}`
+
+const commands = `node bin/telltale.mjs wrap -- CMD ARGS
+telltale wrap -- CMD ARGS`
+
 /** How to connect a server: the whole page while nothing was ever received, a line while only the demo sends. */
 export class FirstRun extends LitElement {
   static override styles = [
@@ -25,7 +40,7 @@ export class FirstRun extends LitElement {
         background: var(--tt-surface-2);
         color: var(--tt-text);
         overflow-x: auto;
-        user-select: all;
+        text-align: start;
       }
       p {
         max-width: 60ch;
@@ -51,17 +66,22 @@ export class FirstRun extends LitElement {
   override render() {
     if (this.demo) {
       return html`<p class="notice">
-        This is the demo's traffic. To see your own server, start it through Telltale:
-        <code>telltale wrap -- CMD ARGS</code>
+        This is the demo's traffic. To see your own server, put
+        <code>node /path/to/telltale/bin/telltale.mjs wrap --</code> before the command that starts it (installed:
+        <code>telltale wrap --</code>).
       </p>`
     }
     return html`
-      <section class="card empty" aria-label="No data yet">
-        <h2>Nothing has been received yet</h2>
-        <p>Start your MCP server through Telltale, unchanged. Put this before the command that your client runs now:</p>
-        <pre>telltale wrap -- CMD ARGS</pre>
-        <p>From the clone, without installing anything: <code>node bin/telltale.mjs wrap -- CMD ARGS</code></p>
-        <p>The first call shows up here by itself, a second after it is made.</p>
+      <section class="card empty" aria-labelledby="head">
+        <h2 id="head">Nothing has been received yet</h2>
+        <p>
+          Put Telltale before the command that starts your MCP server. The server and its client stay as they are. For
+          example, in the client's configuration:
+        </p>
+        <pre tabindex="0" aria-label="Example configuration">${configuration}</pre>
+        <p>In a terminal, from Telltale's directory, or from anywhere once it is installed:</p>
+        <pre tabindex="0" aria-label="Commands">${commands}</pre>
+        <p>Start the server again through its client. Its first call shows up here by itself within seconds.</p>
       </section>
     `
   }

@@ -44,6 +44,7 @@ import './stats_table.ts'
 type Loaded = {
   /** The path that it was read for. */
   readonly path: string
+  readonly isFiltered: boolean
   readonly at_ms: number
   readonly rev: string | null
   readonly overview: Overview
@@ -85,7 +86,8 @@ export class OverviewPage extends LitElement {
         lost ? api.gaps({}, null, 5) : null,
       ])
       const rev = live?.rev ?? null
-      return { path, at_ms: Date.now(), rev, overview, series, errors: errors?.rows ?? null, gaps: gaps?.rows ?? [] }
+      const read = { path, isFiltered: isFiltered(place), at_ms: Date.now(), rev }
+      return { ...read, overview, series, errors: errors?.rows ?? null, gaps: gaps?.rows ?? [] }
     },
   })
 
@@ -124,8 +126,11 @@ export class OverviewPage extends LitElement {
         ? html`<p class="empty" role="status">Loading the overview…</p>`
         : html`<div class="card empty" role="alert">${this.#problem(failed)}</div>`
     }
-    if (shown.overview.health.status === 'empty') return html`<tt-first-run></tt-first-run>`
     const stale = shown.path !== pathOf(place)
+    if (shown.overview.health.status === 'empty') {
+      // Of a service or environment that never sent, the servers know nothing either.
+      return shown.isFiltered ? this.#nothingMatches(place) : html`<tt-first-run></tt-first-run>`
+    }
     return html`
       ${live !== null && !live.real ? html`<tt-first-run demo></tt-first-run>` : nothing}
       ${failed === null ? nothing : html`<div class="card problem" role="alert">${this.#problem(failed)}</div>`}
@@ -209,7 +214,7 @@ export class OverviewPage extends LitElement {
       </section>
     `
     return html`
-      ${table('Layers', 'Layer', 'layer', layerRowsOf(overview))}
+      ${table('Layers', 'Layer', 'layer', layerRowsOf(overview.layers))}
       <div class="half stack">${table('Tools', 'Tool', 'tool', statsRowsOf(overview.tools))}</div>
       <div class="half stack">
         ${table('Position in the session', 'Call', 'call_number', callRowsOf(overview.calls))}
@@ -217,6 +222,11 @@ export class OverviewPage extends LitElement {
         ${table('Models', 'Model', 'model', statsRowsOf(overview.models))}
       </div>
     `
+  }
+
+  #nothingMatches(place: Place) {
+    const all = pathOf(withPlace(place, { filter: {} }))
+    return html`<p class="card empty">Nothing was ever received that matches the filter. <a href=${all}>Remove the filter</a></p>`
   }
 
   #problem(error: unknown) {

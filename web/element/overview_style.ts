@@ -22,6 +22,14 @@ export const overviewStyle = css`
   .chart {
     min-width: 0;
   }
+  @media (min-width: 760px) and (max-width: 1120px) {
+    .charts {
+      grid-template-columns: repeat(2, minmax(0, 1fr));
+    }
+    .chart:nth-child(3) {
+      grid-column: span 2;
+    }
+  }
   .half {
     grid-column: span 3;
   }

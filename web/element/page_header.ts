@@ -114,6 +114,10 @@ export class PageHeader extends LitElement {
         background: var(--tt-surface);
       }
       @media (max-width: 640px) {
+        .what {
+          position: absolute;
+          clip-path: inset(50%);
+        }
         header {
           gap: 6px 10px;
           padding: 8px 12px;
@@ -174,8 +178,8 @@ export class PageHeader extends LitElement {
           )}
         </nav>
         <span class="badge ${badge.tone}" role="status" title=${badge.hint} data-status=${live?.status ?? 'connecting'}>${badge.text}</span>
-        <button type="button" class="plain" aria-label="Theme: ${themeNames[this.theme]}" title="Theme" @click=${this.#nextTheme}>
-          ${themeNames[this.theme]}
+        <button type="button" class="plain" title="Change the theme" @click=${this.#nextTheme}>
+          <span class="what">Theme: </span>${themeNames[this.theme]}
         </button>
         <button type="button" class="plain" @click=${() => this.dispatchEvent(new SignOutEvent())}>Sign out</button>
       </header>

@@ -73,7 +73,14 @@ export class RecentErrors extends LitElement {
     if (place === null) return nothing
     return html`
       <div class="row spread">
-        <h2>Latest errors</h2>
+        <h2>
+          Latest errors
+          ${
+            this.unjudged.length === 0
+              ? nothing
+              : html`<span class="muted">not narrowed by ${this.unjudged.map((key) => filterNames[key].toLowerCase()).join(', ')}</span>`
+          }
+        </h2>
         <a href=${pathOf(withPlace(place, { page: 'errors' }))}>All errors</a>
       </div>
       ${
@@ -86,11 +93,6 @@ export class RecentErrors extends LitElement {
                 ({ error_id }) => error_id,
                 (error) => this.#line(place, error, now_us),
               )}</ul>`
-      }
-      ${
-        this.unjudged.length === 0
-          ? nothing
-          : html`<p class="muted">Not narrowed by ${this.unjudged.map((key) => filterNames[key].toLowerCase()).join(', ')}.</p>`
       }
     `
   }

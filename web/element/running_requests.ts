@@ -13,18 +13,25 @@ export class RunningList extends LitElement {
   static override styles = [
     sharedStyle,
     css`
+      :host {
+        container-type: inline-size;
+        /* Requests come and go by the second; what is below stays where it is. */
+        min-height: 172px;
+      }
       td {
         max-width: 180px;
+      }
+      @container (max-width: 560px) {
+        .session {
+          display: none;
+        }
       }
       .elapsed {
         min-width: 64px;
       }
       @media (max-width: 640px) {
-        .session {
-          display: none;
-        }
         td {
-          max-width: 130px;
+          max-width: 110px;
         }
       }
       p.note {
@@ -90,11 +97,11 @@ export class RunningList extends LitElement {
           <caption class="visually-hidden">Requests that run now</caption>
           <thead>
             <tr>
-              <th scope="col">Now in</th>
-              <th scope="col">Doing</th>
+              <th scope="col">Layer</th>
+              <th scope="col">Operation</th>
               <th scope="col">Tool</th>
               <th scope="col" class="session">Session</th>
-              <th scope="col" class="number">For</th>
+              <th scope="col" class="number" title="Since the operation started">Elapsed</th>
             </tr>
           </thead>
           <tbody>

@@ -37,6 +37,8 @@ export class SignIn extends LitElement {
         border-radius: var(--tt-radius);
       }
       .code {
+        display: grid;
+        gap: 6px;
         padding-top: 12px;
         border-top: 1px solid var(--tt-border);
       }
@@ -68,10 +70,11 @@ export class SignIn extends LitElement {
           <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
           <button class="primary" ?disabled=${this.busy}>${this.busy ? 'Signing in…' : 'Sign in'}</button>
         </form>
-        <p class="muted code">
-          On the machine that runs Telltale, <code>telltale open</code> prints an address that signs in. From the clone:
-          <code>node bin/telltale.mjs open</code>
-        </p>
+        <div class="muted code">
+          <p>No password at hand? On the machine that runs Telltale, in its directory, this prints an address that signs in:</p>
+          <p><code>node bin/telltale.mjs open</code></p>
+          <p>Installed: <code>telltale open</code>. Email and password are in <code>local.env</code> in its data directory.</p>
+        </div>
       </main>
     `
   }

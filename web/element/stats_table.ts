@@ -26,36 +26,6 @@ export class StatsTable extends LitElement {
       button {
         margin-block-start: 4px;
       }
-      meter {
-        width: 72px;
-        height: 8px;
-        vertical-align: middle;
-        border: 0;
-        border-radius: 4px;
-        background: var(--tt-surface-2);
-      }
-      .share {
-        display: inline-block;
-        min-width: 56px;
-      }
-      meter::-webkit-meter-inner-element {
-        display: block;
-        height: 8px;
-      }
-      meter::-webkit-meter-bar {
-        height: 8px;
-        border: 0;
-        border-radius: 4px;
-        background: var(--tt-surface-2);
-      }
-      meter::-webkit-meter-optimum-value {
-        border-radius: 4px;
-        background: var(--tt-accent);
-      }
-      meter::-moz-meter-bar {
-        border-radius: 4px;
-        background: var(--tt-accent);
-      }
     `,
   ]
   static override properties = {
@@ -72,7 +42,7 @@ export class StatsTable extends LitElement {
   declare rows: readonly StatsRow[]
   /** Where a row leads, null where there is nowhere to go. */
   declare pathOfRow: (row: StatsRow) => string | null
-  /** Whether the rows are layers, which have a colour and a share of the time. */
+  /** Whether the rows are layers, which have a colour and count spans. */
   declare isLayers: boolean
   /** Whether the rows beyond the first ones are shown too. */
   declare whole: boolean
@@ -100,16 +70,18 @@ export class StatsTable extends LitElement {
           <thead>
             <tr>
               <th scope="col">${this.noun}</th>
-              <th scope="col" class="number">${this.isLayers ? 'Spans' : 'Requests'}</th>
+              ${
+                this.isLayers
+                  ? html`<th scope="col" class="number" title="Stretches of work and of waiting, each with all that it calls">Spans</th>`
+                  : html`<th scope="col" class="number">Requests</th>`
+              }
               <th scope="col" class="number">Errors</th>
               <th scope="col" class="number">p50</th>
               <th scope="col" class="number">p95</th>
               ${
                 this.isLayers
                   ? html`<th scope="col" class="number">p99</th>
-                      <th scope="col" class="number" title="Time inside the layer and all that it calls, of the time of all requests">
-                        Time, calls included
-                      </th>`
+                      <th scope="col" class="number">Mean</th>`
                   : nothing
               }
             </tr>
@@ -146,10 +118,7 @@ export class StatsTable extends LitElement {
         ${
           this.isLayers
             ? html`<td class="number">${row.p99}</td>
-                <td class="number">
-                  <meter min="0" max="1" .value=${row.share ?? 0} aria-hidden="true"></meter>
-                  <span class="share">${row.shareText}</span>
-                </td>`
+                <td class="number">${row.mean}</td>`
             : nothing
         }
       </tr>

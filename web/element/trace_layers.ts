@@ -51,7 +51,7 @@ export class TraceLayers extends LitElement {
               <th scope="col">Layer</th>
               <th class="number" scope="col">Self time</th>
               <th class="number" scope="col">Share</th>
-              <th class="number" scope="col">Of it waiting</th>
+              <th class="number" scope="col">Waiting</th>
             </tr>
           </thead>
           <tbody>

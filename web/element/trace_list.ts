@@ -8,7 +8,14 @@ import type { LiveView } from '../view/live_view.ts'
 import { nameText } from '../view/name_text.ts'
 import { ageText, countText, durationText, nothing as noValue, timeText, utcText } from '../view/number_text.ts'
 import { type FilterKey, filterOf, isFiltered, type Place, pathOf, withFilter, withPlace } from '../view/place.ts'
-import { isJudgedBySql, runningSince, shortId, type TraceLine, traceLinesOf } from '../view/trace_list_view.ts'
+import {
+  isJudgedBySql,
+  mayBePartial,
+  runningSince,
+  shortId,
+  type TraceLine,
+  traceLinesOf,
+} from '../view/trace_list_view.ts'
 import { PagedRead } from './paged_read.ts'
 import { sharedStyle } from './shared_style.ts'
 import { traceListStyle } from './trace_list_style.ts'
@@ -59,7 +66,8 @@ export class TraceList extends LitElement {
   override connectedCallback(): void {
     super.connectedCallback()
     this.#timer = window.setInterval(() => {
-      if (this.#lines.some(({ running }) => running !== null)) this.nowUs = this.#now()
+      const now = this.#now()
+      if (this.#lines.some((line) => line.running !== null || mayBePartial(line, this.nowUs))) this.nowUs = now
     }, 1_000)
   }
 
@@ -145,7 +153,7 @@ export class TraceList extends LitElement {
         <td role="cell" class="duration number">
           ${running === null ? durationText(line.durationMs) : html`<span class="muted">${ageText(this.nowUs - running.sinceUs)}</span>`}
         </td>
-        <td role="cell" class="layers">${whereOf(line)}</td>
+        <td role="cell" class="layers">${whereOf(line, mayBePartial(line, this.nowUs))}</td>
         <td role="cell" class="session" title=${line.session ?? ''}>
           ${line.session === null ? html`<span class="muted">${noValue}</span>` : only('session', line.session, nameText(shortId(line.session)))}
           ${line.callNumber === null ? nothing : only('call_number', String(line.callNumber), html`<span class="muted">#${line.callNumber}</span>`)}
@@ -204,7 +212,10 @@ export class TraceList extends LitElement {
   #mayBeBehind(place: Place): boolean {
     if (place.to_us !== null) return false
     return (
-      isJudgedBySql(place) || this.#lines.some(({ running, tokensIn }) => running === null && tokensIn === undefined)
+      isJudgedBySql(place) ||
+      this.#lines.some(
+        (line) => (line.running === null && line.tokensIn === undefined) || mayBePartial(line, this.nowUs),
+      )
     )
   }
 
@@ -224,8 +235,10 @@ function funnel(place: Place, tool: string) {
     ><svg width="12" height="12" viewBox="0 0 12 12" fill="currentColor" aria-hidden="true"><path d="M1 1h10L7.3 6v5L4.7 9.4V6z"></path></svg></a>`
 }
 
-function whereOf({ running, layers }: TraceLine) {
-  if (running === null) return html`<tt-trace-layer-bar .layers=${layers}></tt-trace-layer-bar>`
+function whereOf({ running, layers }: TraceLine, isPartial: boolean) {
+  if (running === null) {
+    return html`<tt-trace-layer-bar class=${isPartial ? 'partial' : ''} title=${isPartial ? 'As far as reported yet' : ''} .layers=${layers}></tt-trace-layer-bar>`
+  }
   if (running.layer === null) return html`<span class="muted">no news of it lately</span>`
   return html`<span class="layer" data-layer=${running.layer}>in <bdi>${running.layer}</bdi></span>
     <span class="muted"><bdi>${running.name}</bdi></span>`

@@ -38,7 +38,7 @@ export const traceListStyle = css`
     width: 17%;
   }
   .w-session {
-    width: 118px;
+    width: 138px;
   }
   .w-model {
     width: 13%;
@@ -107,6 +107,9 @@ export const traceListStyle = css`
     text-overflow: ellipsis;
     color: var(--tt-text-muted);
     font-size: 12px;
+  }
+  .partial {
+    opacity: 0.4;
   }
   tr.running {
     background: color-mix(in srgb, var(--tt-accent) 7%, transparent);

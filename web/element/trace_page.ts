@@ -227,10 +227,11 @@ export class TracePage extends LitElement {
   #firstError(errors: TraceDetail['errors']) {
     const [error] = errors
     if (error === undefined) return nothing
-    const scroll = () => this.renderRoot.querySelector('.errors')?.scrollIntoView({ behavior: 'smooth' })
+    const behavior = matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'
+    const scroll = () => this.renderRoot.querySelector('.errors')?.scrollIntoView({ behavior })
     return html`<p class="first">
       <strong class="error cut"><bdi>${nameText(error.error_type, 'Error')}</bdi></strong> <bdi>${firstLineOf(error.message)}</bdi>
-      <button class="plain" type="button" @click=${scroll}>See stack trace</button>
+      <button type="button" @click=${scroll}>See stack trace</button>
     </p>`
   }
 

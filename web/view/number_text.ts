@@ -35,14 +35,24 @@ function pairText(seconds: number, big: number, bigUnit: string, small: number, 
   return rest === 0 ? whole : `${whole} ${String(rest).padStart(2, '0')}${space}${smallUnit}`
 }
 
-/** Requests by the second, or by the minute where they are few. */
-export function rateText(perSecond: number | null | undefined): string {
+/**
+ * Requests by the second, or by the minute, hour or day where they are few: `2.5 req/s`, `3 req/min`. Numbers that are read
+ * side by side take their unit from one of them, `like`.
+ */
+export function rateText(perSecond: number | null | undefined, like: number | null | undefined = perSecond): string {
   if (perSecond === null || perSecond === undefined || !Number.isFinite(perSecond)) return nothing
-  if (perSecond === 0) return `0${space}req/s`
-  if (perSecond >= 0.1) return `${digits(perSecond)}${space}req/s`
-  const perMinute = perSecond * 60
-  return perMinute < 0.01 ? `<${space}0.01${space}req/min` : `${digits(perMinute)}${space}req/min`
+  const size = like === null || like === undefined || like === 0 ? Number.POSITIVE_INFINITY : Math.abs(like)
+  const [unit, seconds] = rateUnits.find(([, per]) => size * per >= 0.1) ?? ['d', 86_400]
+  const rate = perSecond * seconds
+  return rate > 0 && rate < 0.01 ? `<${space}0.01${space}req/${unit}` : `${digits(rate)}${space}req/${unit}`
 }
+
+const rateUnits: readonly (readonly [unit: string, seconds: number])[] = [
+  ['s', 1],
+  ['min', 60],
+  ['h', 3_600],
+  ['d', 86_400],
+]
 
 /** A share given as 0..1. What is not zero never reads as zero, and what is not all never as 100 %. */
 export function percentText(share: number | null | undefined): string {

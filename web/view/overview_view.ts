@@ -28,7 +28,7 @@ export type Tile = {
   readonly now: string
 }
 
-type Shown = (value: number | null) => string
+type Shown = (value: number | null, like: number | null) => string
 
 export function tilesOf({ total, before }: Pick<Overview, 'total' | 'before'>, minute: SeriesPoint | null): Tile[] {
   const errorRate = minute === null || minute.count === 0 ? null : minute.errors / minute.count
@@ -36,7 +36,8 @@ export function tilesOf({ total, before }: Pick<Overview, 'total' | 'before'>, m
   const tile = (label: string, show: Shown, read: (stats: Stats) => number | null, now: number | null): Tile => {
     const value = read(total)
     const change = changeText(value, read(before))
-    return { label, value: show(value), change, tone: toneOf(label, value, read(before)), now: minute ? show(now) : '' }
+    const tone = toneOf(label, value, read(before))
+    return { label, value: show(value, value), change, tone, now: minute ? show(now, value) : '' }
   }
   return [
     tile('Throughput', rateText, (stats) => (stats.count === 0 ? 0 : stats.per_second), rate),
@@ -64,26 +65,20 @@ export type StatsRow = {
   readonly p95: string
   readonly p99: string
   readonly mean: string
-  /** 0..1 of the time of all requests; null where there is none. */
-  readonly share: number | null
-  readonly shareText: string
 }
 
 /** The layers from the outermost in, then those that a deployment added. */
-export function layerRowsOf({ layers: rows, total }: Pick<Overview, 'layers' | 'total'>): StatsRow[] {
+export function layerRowsOf(rows: readonly KeyStats[]): StatsRow[] {
   const order = (key: string): number => {
     const place = (layers as readonly string[]).indexOf(key)
     return place < 0 ? layers.length : place
   }
-  const all = timeOf(total)
-  return [...rows]
-    .sort((a, b) => order(a.key) - order(b.key) || (a.key < b.key ? -1 : 1))
-    .map((row) => statsRowOf(row, all === 0 ? null : Math.min(1, timeOf(row) / all)))
+  return [...rows].sort((a, b) => order(a.key) - order(b.key) || (a.key < b.key ? -1 : 1)).map(statsRowOf)
 }
 
 /** Tools, providers, models: the most called first, as they are answered. */
 export function statsRowsOf(rows: readonly KeyStats[]): StatsRow[] {
-  return rows.map((row) => statsRowOf(row, null))
+  return rows.map(statsRowOf)
 }
 
 /** Call numbers in their order: 1 to 5, the later ones, and those not known. */
@@ -95,10 +90,10 @@ export function callRowsOf(rows: readonly KeyStats[]): StatsRow[] {
   }
   return [...rows]
     .sort((a, b) => order(a.key) - order(b.key))
-    .map((row) => ({ ...statsRowOf(row, null), name: named(row.key) }))
+    .map((row) => ({ ...statsRowOf(row), name: named(row.key) }))
 }
 
-function statsRowOf(row: KeyStats, share: number | null): StatsRow {
+function statsRowOf(row: KeyStats): StatsRow {
   return {
     key: row.key,
     name: nameText(row.key),
@@ -109,13 +104,7 @@ function statsRowOf(row: KeyStats, share: number | null): StatsRow {
     p95: durationText(row.p95_ms),
     p99: durationText(row.p99_ms),
     mean: durationText(row.mean_ms),
-    share,
-    shareText: percentText(share),
   }
-}
-
-function timeOf({ count, mean_ms }: Stats): number {
-  return count * (mean_ms ?? 0)
 }
 
 /** The filter's value that shows what a row counts; null for a row that stands for several, which no filter names. */
@@ -150,7 +139,7 @@ export function badgeOf(status: LiveStatus): Badge {
   return badges[status]
 }
 
-/** How late and how whole the data is: what a batch needed to be stored, when the last one came. */
+/** How late the data is: when the last batch came, and how long batches took from when they were made until stored. */
 export function freshnessText(view: LiveView, nowUs: number): string {
   const { status, ingest_lag_ms: lag, last_received_at_us: last } = view
   // What came since is not known, and how late it came neither.
@@ -158,7 +147,7 @@ export function freshnessText(view: LiveView, nowUs: number): string {
     return last === null ? '' : `Data last heard of ${agoText(nowUs - last)}`
   const received = last === null ? 'Nothing received yet' : `Last data ${agoText(nowUs - last)}`
   if (lag === null) return received
-  return `${received}, stored within ${durationText(lag.p50)} (worst of the last minute ${durationText(lag.max)})`
+  return `${received}. Ingest delay in the last minute: median ${durationText(lag.p50)}, at most ${durationText(lag.max)}`
 }
 
 /** `3 batches missing from process 0193c2f1 (daemon, production)`, and what was dropped or refused. */

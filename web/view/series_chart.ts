@@ -34,6 +34,8 @@ type Plotted = Pick<SeriesAnswer, 'from_us' | 'to_us' | 'step_s' | 'points'>
 type Line = { readonly label: string; readonly colour: string; readonly dots: Dot[]; readonly fill?: string }
 
 const ticksMax = 8
+// What a tick's text needs, with some room: `22:55:00`.
+const tickWidth = 68
 
 /** Requests and errors by the second. The last step counts by the part of it that has passed. */
 export function throughputChart(series: Plotted, palette: Palette, nowUs: number): SeriesChart {
@@ -171,7 +173,7 @@ function configOf(
   series: Plotted,
   lines: readonly Line[],
   palette: Palette,
-  unitText: (value: number) => string,
+  unitText: (value: number, like?: number) => string,
 ): ChartConfiguration<'line', Dot[]> {
   const from = series.from_us / 1_000
   const to = series.to_us / 1_000
@@ -195,14 +197,20 @@ function configOf(
           border: { display: false },
           ticks: { ...axis, maxRotation: 0, autoSkip: true, callback: (value) => tickText(Number(value), to - from) },
           afterBuildTicks: (scale) => {
-            scale.ticks = timeTicks(from, to, ticksMax).map((value) => ({ value }))
+            const most = Math.max(2, Math.min(ticksMax, Math.floor(scale.chart.width / tickWidth)))
+            scale.ticks = timeTicks(from, to, most).map((value) => ({ value }))
           },
         },
         y: {
           beginAtZero: true,
           grid: { color: palette.grid, drawTicks: false },
           border: { display: false },
-          ticks: { ...axis, maxTicksLimit: 5, padding: 6, callback: (value) => unitText(Number(value)) },
+          ticks: {
+            ...axis,
+            maxTicksLimit: 5,
+            padding: 6,
+            callback: (value, _, ticks) => unitText(Number(value), ticks.at(-1)?.value),
+          },
         },
       },
       plugins: {

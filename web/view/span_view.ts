@@ -32,7 +32,7 @@ export function factsOfSpan(span: SpanRow, node: WaterfallNode, axisStart: numbe
     { term: 'Outcome', text: span.outcome ?? (running ? 'running' : 'not told') },
     { term: 'Duration', text: running ? `${durationOf(node)} so far` : durationOf(node) },
     { term: 'Self time', text: durationText(node.selfUs / 1_000) },
-    { term: 'Began', text: `${durationText((node.start - axisStart) / 1_000)} after the trace` },
+    { term: 'Began', text: `${durationText((node.start - axisStart) / 1_000)} after the trace began` },
     { term: 'Start', text: utcText(span.start_us) },
     node.movedUs === 0 ? null : { term: 'Moved by', text: durationText(node.movedUs / 1_000) },
     textFact('Held by', span.holder),
@@ -52,7 +52,7 @@ export function factsOfSpan(span: SpanRow, node: WaterfallNode, axisStart: numbe
     textFact('Service', span.service),
     textFact('Instance', span.instance),
     { term: 'Process', text: span.process, mono: true },
-    span.clock_offset_us === null ? null : { term: 'Clock behind', text: durationText(span.clock_offset_us / 1_000) },
+    clockFact(span.clock_offset_us),
   ]
   return facts.filter((fact) => fact !== null)
 }
@@ -73,6 +73,13 @@ function durationOf(node: Pick<WaterfallNode, 'start' | 'end'>): string {
 
 function textFact(term: string, text: string | null | undefined, mono = false): Fact | null {
   return text === null || text === undefined ? null : { term, text, mono }
+}
+
+/** How the clock of a span's process stood to the server's. */
+function clockFact(offsetUs: number | null): Fact | null {
+  if (offsetUs === null) return null
+  const side = offsetUs < 0 ? 'ahead of' : 'behind'
+  return { term: 'Clock', text: `${durationText(Math.abs(offsetUs) / 1_000)} ${side} the server's` }
 }
 
 function countFact(term: string, count: number | undefined): Fact | null {

@@ -61,6 +61,14 @@ export function traceLinesOf(
   return [...lines.values()].sort(byRunningThenStart).slice(0, traceRowsListedMax)
 }
 
+/** Whether a trace ended so lately that others of its processes may not have told their part yet. */
+export function mayBePartial({ running, startedUs, durationMs }: TraceLine, nowUs: number): boolean {
+  return running === null && durationMs !== null && nowUs - startedUs - durationMs * 1_000 < partialUsMax
+}
+
+// A reporter sends every second or two; one retry more is in it.
+const partialUsMax = 6e6
+
 /** When each trace that runs now was first seen to run: the least start told, which moves on with its innermost span. */
 export function runningSince(
   before: ReadonlyMap<string, number>,
