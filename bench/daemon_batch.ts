@@ -11,20 +11,25 @@ export function benchProcess(nowUs: number): BenchProcess {
 }
 
 /**
- * A batch as a busy daemon would send it: whole calls of six nested spans each, one layer a span, as a JSON value of the
+ * A batch as a busy daemon would send it: whole calls of nested spans, one of each of `layers`, as a JSON value of the
  * wire. `spans` is rounded down to whole calls.
  */
-export function daemonBatch(process: BenchProcess, spans: number, nowUs: number) {
+export function daemonBatch(
+  process: BenchProcess,
+  spans: number,
+  nowUs: number,
+  layers: readonly (typeof layersOfCall)[number][] = layersOfCall,
+) {
   process.seq += 1
   const records = []
-  for (let call = 0; call < Math.floor(spans / layersOfCall.length); call++) {
+  for (let call = 0; call < Math.floor(spans / layers.length); call++) {
     process.calls += 1
     const trace_id = randomBytes(16).toString('hex')
     const tool = toolNames[process.calls % toolNames.length]
     const start = nowUs - 2_000_000 + call * 1_000
     const length = 400_000 + ((process.calls * 7919) % 500_000)
     let parent: string | null = null
-    for (const [depth, layer] of layersOfCall.entries()) {
+    for (const [depth, layer] of layers.entries()) {
       const span_id: string = randomBytes(8).toString('hex')
       records.push({
         type: 'span',
@@ -59,7 +64,7 @@ export function daemonBatch(process: BenchProcess, spans: number, nowUs: number)
     source: { service: 'bench', instance: 'one', environment: 'bench', version: '1' },
     process: { id: process.id, started_at_us: process.startedAtUs, host: 'bench', pid: 1, sdk: 'bench/1' },
     seq: process.seq,
-    counters: { recorded: process.calls * layersOfCall.length, dropped: {} },
+    counters: { recorded: process.calls * layers.length, dropped: {} },
     running: [],
     running_total: 0,
     records,

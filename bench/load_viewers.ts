@@ -1,0 +1,101 @@
+// Viewers: the official clients on the private channel, and the snapshot that a visible page asks for now and then. They
+// share one session, for a page's own sign-in is no part of what is measured. Asked by push_load.ts.
+import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
+import { RealtimeClient, type WebSocketLikeConstructor } from '@supabase/realtime-js'
+import { createClient } from '@supabase/supabase-js'
+import { WebSocket } from 'ws'
+import { liveBeatMs } from '../src/core/limit.ts'
+import type { Push } from '../src/core/live_snapshot.ts'
+import { answerAsks } from './load_child.ts'
+
+export type ViewersWanted = { readonly viewers: number }
+
+/** Since the question before. */
+export type Delivered = {
+  readonly deliveries: number
+  /** Of the first viewer alone: payloads as JSON. */
+  readonly bytes: readonly number[]
+  /** Each viewer's deliveries: when, in ms since the epoch, and the greatest revision so far. */
+  readonly seen: readonly (readonly (readonly [number, string])[])[]
+}
+
+type Viewer = { seen: [number, string][]; close(): Promise<unknown> }
+
+const transport = WebSocket as unknown as WebSocketLikeConstructor
+const env = (name: string) => process.env[name] ?? ''
+const url = env('SUPABASE_URL')
+const apikey = env('SUPABASE_PUBLISHABLE_KEY')
+const viewers: Viewer[] = []
+let bytes: number[] = []
+
+const session = signIn()
+
+answerAsks<ViewersWanted>(async ({ viewers: wanted }): Promise<Delivered> => {
+  await Promise.all(viewers.splice(wanted).map((viewer) => viewer.close()))
+  while (viewers.length < wanted) {
+    const missing = Array.from({ length: Math.min(10, wanted - viewers.length) }, () => openViewer())
+    viewers.push(...(await Promise.all(missing)))
+  }
+  const seen = viewers.map((viewer) => viewer.seen)
+  for (const viewer of viewers) viewer.seen = []
+  const answer = { deliveries: seen.reduce((sum, list) => sum + list.length, 0), bytes, seen }
+  bytes = []
+  return answer
+})
+
+async function signIn(): Promise<string> {
+  const client = createClient(url, apikey, {
+    auth: { persistSession: false, autoRefreshToken: false },
+    realtime: { transport },
+  })
+  const { data, error } = await client.auth.signInWithPassword({
+    email: env('TELLTALE_VIEWER_EMAIL'),
+    password: env('TELLTALE_VIEWER_PASSWORD'),
+  })
+  if (error !== null) throw new Error(`Cannot sign in: ${error.message}`)
+  return data.session.access_token
+}
+
+async function openViewer(): Promise<Viewer> {
+  const token = await session
+  const client = new RealtimeClient(`${url}/realtime/v1`, {
+    params: { apikey },
+    transport,
+    accessToken: async () => token,
+  })
+  await client.setAuth()
+  const isFirst = viewers.length === 0
+  const viewerId = randomUUID()
+  const headers = { apikey, authorization: `Bearer ${token}` }
+  const look = async () => {
+    const answer = await fetch(`${url}/functions/v1/live?viewer=${viewerId}`, { headers }).catch(() => null)
+    await answer?.arrayBuffer()
+  }
+  let beat: ReturnType<typeof setInterval> | undefined
+  const viewer: Viewer = {
+    seen: [],
+    close() {
+      clearInterval(beat)
+      return client.disconnect()
+    },
+  }
+  const channel = client.channel('telltale:live', { config: { private: true } })
+  channel.on('broadcast', { event: 'live' }, ({ payload }) => {
+    const { rev } = payload as Push
+    const before = viewer.seen.at(-1)?.[1] ?? '0-0'
+    viewer.seen.push([Date.now(), Number.parseInt(rev, 10) < Number.parseInt(before, 10) ? before : rev])
+    if (isFirst) bytes.push(Buffer.byteLength(JSON.stringify(payload)))
+  })
+  await new Promise<void>((resolve, reject) => {
+    channel.subscribe((status, error) => {
+      if (status === 'SUBSCRIBED') resolve()
+      else reject(error ?? new Error(`Cannot subscribe: ${status}`))
+    })
+  })
+  await look()
+  void pause(Math.random() * liveBeatMs).then(() => {
+    beat = setInterval(() => void look(), liveBeatMs)
+  })
+  return viewer
+}
