@@ -159,6 +159,24 @@ test('liveApp() answers 403 to a user who is no member, and nothing of what is h
   expect(await isWatched()).toBe('false')
 })
 
+test('liveApp() asks Redis for nobody whom Postgres refuses, and beside Postgres for whom it has let look', async () => {
+  let asked = 0
+  redisAnswer = () => {
+    asked += 1
+    return new Response('{"error":"ERR"}', { status: 400 })
+  }
+  const { ask } = setUp()
+  for (const token of [tokens.stranger, tokens.expired, 'x']) await ask('', as(token))
+  expect(asked).toBe(0)
+  await snapshotOf(await ask())
+  expect(asked).toBe(1)
+  // Postgres fails from now on: whoever is known has Redis asked all the same.
+  restAnswer = () => new Response(null, { status: 503 })
+  await ask()
+  await ask('', as(tokens.stranger))
+  expect(asked).toBe(2)
+})
+
 test('liveApp() answers what Postgres knows, degraded, where Redis refuses, hangs, or is not there', async () => {
   const expectDegraded = async (answer: Response) =>
     expect(await snapshotOf(answer)).toMatchObject({ degraded: true, rev: null, seconds: [], minutes: [] })

@@ -9,6 +9,7 @@ import { endedTrace, hotBatch, liveError, streamMs, streamSecond, windowAt } fro
 // Two views of the same processes and traces as one. What Postgres answers and what Redis holds are values here.
 
 const nowUs = streamMs * 1_000 + 5_000_000
+const asked = { nowUs, known: true }
 const caller: LiveCaller = { apikey: 'k', authorization: 'Bearer t', viewer: null, minutes: 60 }
 const nothing: LiveData = {
   at_us: nowUs,
@@ -32,7 +33,7 @@ const viewOf = (entries: readonly HotEntry[], merged: readonly HotEntry[] = []):
   entries: [...entries].reverse(),
 })
 const read = (data: Partial<LiveData>, view: HotView) =>
-  readLive({ hot: { readHot: async () => view }, readData: async () => ({ ...nothing, ...data }) }, caller, nowUs)
+  readLive({ hot: { readHot: async () => view }, readData: async () => ({ ...nothing, ...data }) }, caller, asked)
 
 function saying(process: string, seq: number, changes: Partial<ProcessRunning> = {}): ProcessRunning {
   return { ...hotBatch(seq, []).running, process, seq, received_at_us: nowUs - 1_000_000, ...changes }
@@ -41,13 +42,13 @@ const batchSaying = (running: ProcessRunning) => hotBatch(running.seq, [], { run
 
 test('readLive() adds the seconds of the hot tier, and asks Postgres as the caller', async () => {
   const entries = [entryOf(0, hotBatch(1, [windowAt(streamSecond)])), entryOf(9, hotBatch(2, [windowAt(streamSecond)]))]
-  const asked: LiveCaller[] = []
+  const callers: LiveCaller[] = []
   const view = viewOf(entries, entries.slice(0, 1))
   const readData = async (from: LiveCaller) => {
-    asked.push(from)
+    callers.push(from)
     return nothing
   }
-  const snapshot = await readLive({ hot: { readHot: async () => view }, readData }, caller, nowUs)
+  const snapshot = await readLive({ hot: { readHot: async () => view }, readData }, caller, asked)
   expect(snapshot).toEqual({
     ...nothing,
     ...secondsOf(view, nowUs),
@@ -56,7 +57,7 @@ test('readLive() adds the seconds of the hot tier, and asks Postgres as the call
   })
   expect(snapshot.seconds[0]?.series.all?.count).toBe(2)
   expect(snapshot.rev).toBe(`${streamMs + 9}-0`)
-  expect(asked).toEqual([caller])
+  expect(callers).toEqual([caller])
 })
 
 test('readLive() takes of each process what it said last, whoever heard it', async () => {
@@ -104,10 +105,10 @@ test('readLive() is degraded where the hot tier fails, and fails where Postgres 
   const failing = { readHot: () => Promise.reject(new Error('Cannot read hot tier: it is gone')) }
   const data = { ...nothing, running: [saying('a', 1)] }
   const degraded = { ...data, rev: null, seconds: [], degraded: true }
-  expect(await readLive({ hot: failing, readData: async () => data }, caller, nowUs)).toEqual(degraded)
-  expect(await readLive({ hot: null, readData: async () => data }, caller, nowUs)).toEqual(degraded)
+  expect(await readLive({ hot: failing, readData: async () => data }, caller, asked)).toEqual(degraded)
+  expect(await readLive({ hot: null, readData: async () => data }, caller, asked)).toEqual(degraded)
   const gone = () => Promise.reject(new Error('Cannot read live data: gone'))
   for (const hot of [failing, { readHot: async () => viewOf([]) }]) {
-    await expect(readLive({ hot, readData: gone }, caller, nowUs)).rejects.toThrow('gone')
+    await expect(readLive({ hot, readData: gone }, caller, asked)).rejects.toThrow('gone')
   }
 })

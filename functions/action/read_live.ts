@@ -11,16 +11,19 @@ export type LiveStores = {
 }
 
 /**
- * All that a page needs to begin or to catch up, from both stores side by side. Only Postgres knows who may look, so
- * nothing is answered without it; without the hot tier the snapshot is `degraded`.
+ * All that a page needs to begin or to catch up. Only Postgres knows who may look, so nothing is answered without it;
+ * without the hot tier the snapshot is `degraded`. Both stores are asked side by side for a caller who is `known`, whom
+ * Postgres has let look lately; for any other the hot tier, where each question is paid for, is asked after Postgres.
  * @throws CallerError
  */
 export async function readLive(
   { hot, readData }: LiveStores,
   caller: LiveCaller,
-  nowUs: number,
+  { nowUs, known }: { readonly nowUs: number; readonly known: boolean },
 ): Promise<LiveSnapshot> {
-  const [data, view] = await Promise.all([readData(caller), hot === null ? null : hot.readHot().catch(() => null)])
+  const reading = readData(caller)
+  if (!known) await reading
+  const [data, view] = await Promise.all([reading, hot === null ? null : hot.readHot().catch(() => null)])
   if (view === null) return { ...data, rev: null, seconds: [], degraded: true }
   const { state, entries } = view
   const batches = entries.map(({ batch }) => batch)

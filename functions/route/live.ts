@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { requestId } from 'hono/request-id'
-import { liveMinutesMax, livesInFlightMax } from '../../src/core/limit.ts'
+import { knownCallerMs, knownCallersMax, liveMinutesMax, livesInFlightMax } from '../../src/core/limit.ts'
 import { type LiveStores, readLive } from '../action/read_live.ts'
 import { CallerError, type LiveCaller } from '../store/caller_port.ts'
 import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
@@ -34,6 +34,7 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
  */
 export function liveApp({ hot, readData, clock, log = consoleLog }: LiveDependencies): Hono<Env> {
   const app = new Hono<Env>({ strict: false }).basePath('/live')
+  const known = callerMemory(clock)
   let inFlight = 0
 
   app.use(requestId({ limitLength: 64 }))
@@ -52,7 +53,9 @@ export function liveApp({ hot, readData, clock, log = consoleLog }: LiveDependen
     if (inFlight >= livesInFlightMax) return problem(c, 429, 'Cannot read live data: too many are asking')
     inFlight += 1
     try {
-      return c.json(await readLive({ hot, readData }, caller, clock()))
+      const snapshot = await readLive({ hot, readData }, caller, { nowUs: clock(), known: known.has(caller) })
+      known.add(caller)
+      return c.json(snapshot)
     } catch (error) {
       if (!(error instanceof CallerError)) throw error
       if (error.reason === 'unauthenticated') return unauthenticated(c, 'its key or token opens nothing')
@@ -73,6 +76,20 @@ export function liveApp({ hot, readData, clock, log = consoleLog }: LiveDependen
     return problem(c, 500, 'Cannot read live data: the edge failed')
   })
   return app
+}
+
+/** Who was let look lately, by their tokens: only a hint of who will be, and the newest knownCallersMax of them. */
+function callerMemory(clock: () => number) {
+  const until = new Map<string, number>()
+  return {
+    has: ({ authorization }: LiveCaller) => (until.get(authorization) ?? 0) > clock(),
+    add({ authorization }: LiveCaller): void {
+      until.delete(authorization)
+      until.set(authorization, clock() + knownCallerMs * 1_000)
+      const oldest = until.keys().next()
+      if (until.size > knownCallersMax && !oldest.done) until.delete(oldest.value)
+    },
+  }
 }
 
 /** Who asks and for what; null without a key and a token, else the name of what is wrong. */

@@ -82,6 +82,8 @@ export const tickLeaseSeconds = 120
 export const liveProcessesMax = 100
 export const liveMinutesMax = 60
 export const livesInFlightMax = 256
+export const knownCallersMax = 256
+export const knownCallerMs = 60_000
 export const seriesPointsMax = 1_500
 export const seriesPointsWanted = 120
 
@@ -286,6 +288,7 @@ assert(metadataBytesMax * 4 < headersBytesMax, 'a token with all the metadata th
 assert(metadataBytesMax * 2 < authBodyBytesMax, 'all the metadata there can be fits into one request')
 assert(attemptsTotalMax <= attemptAddressesMax, 'no address whose failures count is forgotten within its window')
 assert(accessTokenSeconds < sessionDaysUnused * daySeconds, 'a session outlives the tokens that it gave')
+assert(liveBeatMs < knownCallerMs, 'a page that goes on looking is known')
 assert(liveQuietMs < liveFreshMsMax, 'a page that hears nothing asks before it stops calling itself live')
 assert(liveBeatMs < sleepMsMin, 'a page that was asleep is one that missed a beat')
 assert(liveSecondsKept >= 60 + liveFreshMsMax / 1_000, 'the seconds reach back over the last minute')
