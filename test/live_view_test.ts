@@ -8,6 +8,7 @@ import {
   type LiveState,
   type LiveView,
   liveViewOf,
+  wholeSince,
   withPush,
   withSnapshot,
 } from '../web/view/live_view.ts'
@@ -164,4 +165,17 @@ test('withSnapshot() keeps the last hour when a later snapshot tells its last mi
     )
     expect(minutes.map(({ series }) => series.all?.count)).toEqual([...Array(56).fill(1), 2, 2, 2, 2])
   }
+})
+
+test('wholeSince() trusts the seconds of a snapshot as far as its batches reach back', () => {
+  const atUs = 1_800_000_000_000_000
+  const batch = { batch_id: 'b', service: 'daemon', environment: 'test', records: 1 }
+  const since = (count: number, everyMs: number): number => {
+    const batches = Array.from({ length: count }, (_, i) => ({ ...batch, received_at_us: atUs - i * everyMs * 1_000 }))
+    const seconds = [{ second: atUs / 1e6 - 20, series: { all: cellOf(1) } }]
+    const snapshot = snapshotOf({ rev: '1-0', at_us: atUs, seconds, batches })
+    return wholeSince(liveViewOf(withSnapshot(emptyLive, snapshot), 'live'))
+  }
+  expect([since(0, 0), since(49, 10), since(50, 2_000)]).toEqual([0, 0, 0])
+  expect(since(50, 400)).toBe(atUs / 1e6 - 20)
 })

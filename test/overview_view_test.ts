@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { layers } from '../src/core/layer.ts'
-import type { GapRow, KeyStats, Stats } from '../web/view/answer.ts'
+import type { GapRow, HealthStatus, KeyStats, SeriesPoint, Stats } from '../web/view/answer.ts'
 import { emptyLive, type LiveView, liveViewOf, withPush, withSnapshot } from '../web/view/live_view.ts'
 import {
   badgeOf,
@@ -9,6 +9,7 @@ import {
   filterValueOf,
   freshnessText,
   gapText,
+  healthTextOf,
   layerRowsOf,
   type Reading,
   refreshIsDue,
@@ -36,7 +37,7 @@ const liveOf = (rev: string | null, fields: Partial<LiveView> = {}): LiveView =>
 })
 
 test('tilesOf() calls more errors and more time worse, and more requests neither', () => {
-  const tiles = tilesOf({ total: statsOf(7_200, 20, 720), before: statsOf(3_600, 10, 36) }, null)
+  const tiles = tilesOf({ total: statsOf(7_200, 20, 720), before: statsOf(3_600, 10, 36) }, undefined)
   expect(tiles.map(({ value, change, tone }) => [value, change, tone].map(plain))).toEqual([
     ['2 req/s', '+100 %', 'neutral'],
     ['10 %', '×10', 'worse'],
@@ -44,12 +45,23 @@ test('tilesOf() calls more errors and more time worse, and more requests neither
     ['20 ms', '+100 %', 'worse'],
     ['20 ms', '+100 %', 'worse'],
   ])
-  expect(tilesOf({ total: statsOf(9, 10), before: statsOf(9, 20) }, null)[2]?.tone).toBe('better')
-  expect(tilesOf({ total: statsOf(9, 102), before: statsOf(9, 100) }, null)[2]?.tone).toBe('neutral')
+  expect(tilesOf({ total: statsOf(9, 10), before: statsOf(9, 20) }, undefined)[2]?.tone).toBe('better')
+  expect(tilesOf({ total: statsOf(9, 102), before: statsOf(9, 100) }, undefined)[2]?.tone).toBe('neutral')
+})
+
+test('tilesOf() shows the last minute in the unit of the whole, and what is not known of it as unknown', () => {
+  const nowOf = (count: number, perMinute: number | null): string | undefined => {
+    const minute: SeriesPoint | null = perMinute === null ? null : { at_us: atUs, ...statsOf(perMinute, 10) }
+    return tilesOf({ total: statsOf(count, 10), before: statsOf(0, 0) }, minute).map(({ now }) => plain(now))[0]
+  }
+  expect(nowOf(120, 30)).toBe('30 req/min')
+  expect(nowOf(3_600, 30)).toBe('0.5 req/s')
+  expect(nowOf(1, 120)).toBe('2 req/s')
+  expect(nowOf(120, null)).toBe('–')
 })
 
 test('tilesOf() of nothing compares nothing', () => {
-  const tiles = tilesOf({ total: statsOf(0, 0), before: statsOf(0, 0) }, null)
+  const tiles = tilesOf({ total: statsOf(0, 0), before: statsOf(0, 0) }, undefined)
   expect(tiles.map(({ value, change, now }) => [value, change, now].map(plain))).toEqual([
     ['0 req/s', '', ''],
     ...Array.from({ length: 4 }, () => ['–', '', '']),
@@ -67,6 +79,12 @@ test('callRowsOf() counts up, and only what a filter can name leads somewhere', 
   expect(rows.map(({ name }) => name)).toEqual(['Call 1', 'Call 2', 'Call 6 and later', 'Not known'])
   expect(rows.map(({ key }) => filterValueOf('call_number', key))).toEqual(['1', '2', null, null])
   expect([filterValueOf('tool', 'chat'), filterValueOf('tool', 'other')]).toEqual(['chat', null])
+})
+
+test('healthTextOf() calls nothing healthy that was not called', () => {
+  const of = (status: HealthStatus, count: number, reasons: string[] = []): string =>
+    healthTextOf({ health: { status, reasons }, total: statsOf(count, 1) }).name
+  expect([of('ok', 1), of('ok', 0), of('silent', 0, ['Nothing came.'])]).toEqual(['Healthy', 'No requests', 'Silent'])
 })
 
 test('badgeOf() calls live only what is live', () => {

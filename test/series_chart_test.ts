@@ -9,6 +9,7 @@ import {
   mergePoints,
   type Palette,
   secondsSeries,
+  settledSeries,
   throughputChart,
   tickText,
   timeTicks,
@@ -111,10 +112,19 @@ test('lastMinuteOf() adds up what its seconds counted, and reads the percentiles
     { second: second - 1, series: { all: cell([100_000]) } },
   ]
   const minute = lastMinuteOf(windows, second * 1e6)
-  expect(minute.count).toBe(4)
-  expect(minute.p50_ms).toBeCloseTo(1, 1)
-  expect(Math.abs((minute.p99_ms ?? 0) / 100 - 1)).toBeLessThan(0.011)
+  expect(minute?.count).toBe(4)
+  expect(minute?.p50_ms).toBeCloseTo(1, 1)
+  expect(Math.abs((minute?.p99_ms ?? 0) / 100 - 1)).toBeLessThan(0.011)
   expect(lastMinuteOf([], second * 1e6)).toMatchObject({ count: 0, p50_ms: null })
+  expect(lastMinuteOf(windows, second * 1e6, second - 30)).toBe(null)
+  expect(secondsSeries(windows, second * 1e6, second - 30).points).toHaveLength(30)
+})
+
+test('settledSeries() leaves out a step that has only just begun', () => {
+  const series = seriesOf(5, 6)
+  const last = fromUs + minuteUs
+  expect(settledSeries(series, last + 9e6).points.map(({ count }) => count)).toEqual([5])
+  expect(settledSeries(series, last + 10e6)).toEqual(series)
 })
 
 test('withLiveMinute() moves only the minute that is not over, and never back', () => {

@@ -2,7 +2,7 @@ import { Task, TaskStatus } from '@lit/task'
 import { html, LitElement, nothing, type PropertyValues } from 'lit'
 import type { Api } from '../api.ts'
 import type { ErrorRow, GapRow, Overview, SeriesAnswer } from '../view/answer.ts'
-import type { LiveView } from '../view/live_view.ts'
+import { type LiveView, wholeSince } from '../view/live_view.ts'
 import {
   callRowsOf,
   type ErrorLine,
@@ -10,7 +10,7 @@ import {
   filterValueOf,
   freshnessText,
   gapText,
-  healthNames,
+  healthTextOf,
   layerRowsOf,
   refreshIsDue,
   type StatsRow,
@@ -30,7 +30,14 @@ import {
   withPlace,
 } from '../view/place.ts'
 import { beforeText } from '../view/range_text.ts'
-import { lastMinuteOf, latencyChart, secondsSeries, throughputChart, withLiveMinute } from '../view/series_chart.ts'
+import {
+  lastMinuteOf,
+  latencyChart,
+  secondsSeries,
+  settledSeries,
+  throughputChart,
+  withLiveMinute,
+} from '../view/series_chart.ts'
 import { overviewStyle } from './overview_style.ts'
 import { sharedStyle } from './shared_style.ts'
 import './first_run.ts'
@@ -144,14 +151,14 @@ export class OverviewPage extends LitElement {
   }
 
   #health({ overview, gaps }: Loaded, live: LiveView | null) {
-    const { status, reasons } = overview.health
+    const { status, name, note } = healthTextOf(overview)
     return html`
       <section class="card health" aria-label="Health" data-status=${status}>
         <div>
-          <h2><span class="dot" aria-hidden="true"></span>${healthNames[status]}</h2>
-          ${reasons.length === 0 ? html`<p class="muted">No reason for concern in this time.</p>` : nothing}
+          <h2><span class="dot" aria-hidden="true"></span>${name}</h2>
+          ${note === '' ? nothing : html`<p class="muted">${note}</p>`}
           <ul>
-            ${reasons.map((reason) => html`<li>${reason}</li>`)} ${gaps.map((gap) => html`<li class="warn">${gapText(gap)}</li>`)}
+            ${overview.health.reasons.map((reason) => html`<li>${reason}</li>`)} ${gaps.map((gap) => html`<li class="warn">${gapText(gap)}</li>`)}
           </ul>
         </div>
         ${live === null ? nothing : html`<p class="muted">${freshnessText(live, this.now_us)}</p>`}
@@ -160,7 +167,8 @@ export class OverviewPage extends LitElement {
   }
 
   #tiles(place: Place, { overview }: Loaded, live: LiveView | null) {
-    const minute = this.#showsSeconds(place, live) && live.live ? lastMinuteOf(live.seconds, live.at_us) : null
+    const isKnown = this.#showsSeconds(place, live) && live.live
+    const minute = isKnown ? lastMinuteOf(live.seconds, live.at_us, wholeSince(live)) : undefined
     return html`
       <section class="tiles" aria-label="Key numbers">
         ${tilesOf(overview, minute).map((tile) => html`<tt-stat-tile .tile=${tile} against=${beforeText(place)}></tt-stat-tile>`)}
@@ -171,8 +179,9 @@ export class OverviewPage extends LitElement {
   #charts(place: Place, { series }: Loaded, live: LiveView | null) {
     const seconds = this.#showsSeconds(place, live) ? live.seconds : null
     const now = this.now_us
-    const whole = seconds === null ? series : withLiveMinute(series, seconds, now)
-    const last = seconds === null ? null : secondsSeries(seconds, live?.at_us ?? now)
+    const whole = settledSeries(seconds === null ? series : withLiveMinute(series, seconds, now), now)
+    const since = live === null ? 0 : wholeSince(live)
+    const last = seconds === null ? null : secondsSeries(seconds, live?.at_us ?? now, since)
     const chart = (title: string, draw: LineChart['chart']) => html`
       <section class="card chart">
         <h2>${title}</h2>

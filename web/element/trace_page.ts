@@ -69,6 +69,7 @@ export class TracePage extends LitElement {
       }
       .first {
         display: flex;
+        flex-wrap: wrap;
         align-items: baseline;
         gap: 10px;
         margin-block-start: 12px;
@@ -231,7 +232,7 @@ export class TracePage extends LitElement {
     const scroll = () => this.renderRoot.querySelector('.errors')?.scrollIntoView({ behavior })
     return html`<p class="first">
       <strong class="error cut"><bdi>${nameText(error.error_type, 'Error')}</bdi></strong> <bdi>${firstLineOf(error.message)}</bdi>
-      <button type="button" @click=${scroll}>See stack trace</button>
+      <button type="button" @click=${scroll}>${error.traceback === null ? 'See the error' : 'See stack trace'}</button>
     </p>`
   }
 

@@ -4,6 +4,7 @@ import {
   liveErrorsMax,
   liveSecondsKept,
   liveStaleMinutesMax,
+  snapshotBatchesMax,
 } from '../../src/core/limit.ts'
 import type {
   ActiveSession,
@@ -250,6 +251,18 @@ function compareStarts(a: Started, b: Started): number {
 
 function lastReceivedOf(processes: readonly ProcessRunning[], stored: number | null): number | null {
   return processes.reduce<number | null>((last, { received_at_us }) => Math.max(last ?? 0, received_at_us), stored)
+}
+
+/**
+ * The second since the epoch from which on `seconds` has everything; 0: all that is shown. What the first snapshot tells of
+ * busy servers that nobody watched is of their newest batches alone.
+ */
+export function wholeSince({ batches, seconds, at_us }: Pick<LiveView, 'batches' | 'seconds' | 'at_us'>): number {
+  const oldest = batches.at(-1)
+  // The list has fewer batches than the seconds were made of; one that reaches back over the minute proves them whole.
+  const isWhole =
+    oldest === undefined || batches.length * 2 < snapshotBatchesMax || oldest.received_at_us < at_us - 60e6
+  return isWhole ? 0 : (seconds[0]?.second ?? 0)
 }
 
 /** The environments and services that the live view names, for lists to choose from. */

@@ -30,22 +30,31 @@ export type Tile = {
 
 type Shown = (value: number | null, like: number | null) => string
 
-export function tilesOf({ total, before }: Pick<Overview, 'total' | 'before'>, minute: SeriesPoint | null): Tile[] {
-  const errorRate = minute === null || minute.count === 0 ? null : minute.errors / minute.count
-  const rate = minute === null ? null : minute.count / 60
+/** `minute` is null where it is not known yet, undefined where nothing is said of it. */
+export function tilesOf(
+  { total, before }: Pick<Overview, 'total' | 'before'>,
+  minute: SeriesPoint | null | undefined,
+): Tile[] {
+  const errorRate = !minute || minute.count === 0 ? null : minute.errors / minute.count
+  const rate = !minute ? null : minute.count / 60
   const tile = (label: string, show: Shown, read: (stats: Stats) => number | null, now: number | null): Tile => {
     const value = read(total)
     const change = changeText(value, read(before))
     const tone = toneOf(label, value, read(before))
-    return { label, value: show(value, value), change, tone, now: minute ? show(now, value) : '' }
+    return { label, value: show(value, value), change, tone, now: minute === undefined ? '' : show(now, value) }
   }
   return [
-    tile('Throughput', rateText, (stats) => (stats.count === 0 ? 0 : stats.per_second), rate),
+    tile('Throughput', tileRateText, (stats) => (stats.count === 0 ? 0 : stats.per_second), rate),
     tile('Error rate', percentText, (stats) => stats.error_rate, errorRate),
     tile('Latency p50', durationText, (stats) => stats.p50_ms, minute?.p50_ms ?? null),
     tile('Latency p95', durationText, (stats) => stats.p95_ms, minute?.p95_ms ?? null),
     tile('Latency p99', durationText, (stats) => stats.p99_ms, minute?.p99_ms ?? null),
   ]
+}
+
+/** The last minute in the unit of the whole, if that is no longer than a minute. */
+function tileRateText(rate: number | null, like: number | null): string {
+  return rateText(rate, like === null || like * 60 < 0.1 ? rate : like)
 }
 
 /** More errors and more time are worse; more requests are neither. A change below 5 % is noise. */
@@ -113,12 +122,29 @@ export function filterValueOf(key: FilterKey, name: string): string | null {
   return name === 'other' ? null : name
 }
 
-export const healthNames: { readonly [status in HealthStatus]: string } = {
+const healthNames: { readonly [status in HealthStatus]: string } = {
   ok: 'Healthy',
   degraded: 'Degraded',
   failing: 'Failing',
   silent: 'Silent',
   empty: 'No data yet',
+}
+
+/** The health of a stretch of time: what it is called and, where no reason speaks for itself, what to make of it. */
+export function healthTextOf({ health, total }: Pick<Overview, 'health' | 'total'>): {
+  readonly status: HealthStatus
+  readonly name: string
+  readonly note: string
+} {
+  const { status, reasons } = health
+  if (status === 'ok' && total.count === 0) {
+    return {
+      status: 'empty',
+      name: 'No requests',
+      note: 'Nothing was called in this time, so it says nothing of health.',
+    }
+  }
+  return { status, name: healthNames[status], note: reasons.length === 0 ? 'No reason for concern in this time.' : '' }
 }
 
 export type Badge = { readonly text: string; readonly hint: string; readonly tone: 'ok' | 'warn' | 'muted' }

@@ -85,15 +85,19 @@ export function mergePoints(points: readonly SeriesPoint[], fresh: readonly Seri
   return [...byTime.values()].sort((a, b) => a.at_us - b.at_us)
 }
 
-/** The last minute by the second, as far as the windows tell: seconds in which nothing ended count nothing. */
-export function secondsSeries(windows: readonly Window[], nowUs: number, key = 'all'): Plotted {
+/**
+ * The last minute by the second: seconds in which nothing ended count nothing, and those before `since`, of which not all
+ * is known, are left out.
+ */
+export function secondsSeries(windows: readonly Window[], nowUs: number, since = 0): Plotted {
   const last = Math.floor(nowUs / 1e6)
   const bySecond = new Map(windows.map((window) => [window.second, window]))
   const points = Array.from({ length: 60 }, (_, i) => {
     const second = last - 60 + i
-    return pointOf(second, bySecond.get(second)?.series[key])
+    return pointOf(second, bySecond.get(second)?.series.all)
   })
-  return { from_us: (last - 60) * 1e6, to_us: last * 1e6, step_s: 1, points }
+  const known = points.filter(({ at_us }) => at_us >= since * 1e6)
+  return { from_us: (last - 60) * 1e6, to_us: last * 1e6, step_s: 1, points: known }
 }
 
 /**
@@ -112,12 +116,22 @@ export function withLiveMinute<T extends Plotted>(series: T, windows: readonly W
   return { ...series, points: mergePoints(series.points, [point]) }
 }
 
-/** What the windows of the last minute add up to. */
-export function lastMinuteOf(windows: readonly Window[], nowUs: number, key = 'all'): SeriesPoint {
+/** What the windows of the last minute add up to; null while those since `since` are too few to be one. */
+export function lastMinuteOf(windows: readonly Window[], nowUs: number, since = 0): SeriesPoint | null {
   const second = Math.floor(nowUs / 1e6) - 60
+  if (since > second + unknownSecondsMax) return null
   const recent = windows.filter((window) => window.second >= second && window.second < second + 60)
-  const cells = recent.flatMap(({ series }) => (series[key] === undefined ? [] : [series[key]]))
+  const cells = recent.flatMap(({ series: { all } }) => (all === undefined ? [] : [all]))
   return pointOf(second, cells.length === 0 ? undefined : cells.reduce(mergeCells))
+}
+
+// Seconds without an end say nothing of how far back the others reach.
+const unknownSecondsMax = 10
+
+/** The series without the step that has only just begun: of so few requests it would show a cliff or a spike. */
+export function settledSeries<T extends Plotted>(series: T, nowUs: number): T {
+  const isSettled = ({ at_us }: SeriesPoint): boolean => nowUs - at_us >= Math.min(10, series.step_s) * 1e6
+  return { ...series, points: series.points.filter(isSettled) }
 }
 
 function pointOf(second: number, cell: Cell | undefined): SeriesPoint {
