@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { broadcastsPerSecondMax, connectionChannelsMax, framesPerSecondMax } from '../src/core/limit.ts'
+import type { Statement } from '../src/local/database.ts'
 import { readProjectKeys } from '../src/local/project_key.ts'
 import {
   type EmbeddedRealtime,
@@ -187,6 +188,20 @@ test('a channel ends with its token, and with the right of its member', async ()
   for (const { ws } of [first, second]) ws.close()
 })
 
+test('a channel ends when nobody can judge its rights any more, and the process does not', async () => {
+  let broken = false
+  const query = (statement: Statement) =>
+    broken ? Promise.reject(new Error('Cannot query: broken')) : project.database.query(statement)
+  const breaking = await openEmbeddedRealtime({ heartbeatMs, rightsMs: 300 }, { ...project.database, query })
+  const client = await openRaw(breaking)
+  const own = await signToken(breaking.keys, { sub: member, role: 'authenticated' })
+  expect(await client.join('telltale:live', privately(own))).toEqual(joined)
+  broken = true
+  await expectClosed(client, 'telltale:live', 'unable to connect to the project database')
+  client.ws.close()
+  await breaking.close()
+})
+
 test('the secret key reads and writes a private channel that nobody else may', async () => {
   const service = await openRaw(project, project.secretKey)
   expect(await service.join('nobody:else', privately(undefined, { broadcast: { self: true } }))).toEqual(joined)
@@ -211,6 +226,16 @@ test('a broadcast that is too large, no JSON or not allowed is refused, and the 
   expect((await client.next())[4]).toEqual(refused('Payload is not valid JSON'))
   client.send(['1', '2', 'realtime:t', 'broadcast', 'text'])
   expect((await client.next())[4]).toEqual(refused('Payload must be a map'))
+  // Bytes that are no text become three each, more than the header of whoever hears it could say.
+  client.send(
+    Buffer.concat([
+      Buffer.from([3, 1, 1, 10, 200, 0, 1]),
+      Buffer.from('12realtime:t'),
+      Buffer.alloc(200, 0xff),
+      Buffer.from('{}'),
+    ]),
+  )
+  expect((await client.next())[4]).toEqual(refused('Event has over 255 bytes'))
   client.send(json('{}'))
   expect((await client.next())[4]).toEqual({ status: 'ok', response: {} })
   client.ws.close()
@@ -295,6 +320,12 @@ test('upgrade() answers what it does not serve in HTTP, and survives a client th
   expect(await ask(`/realtime/v1/websocket?${query}`)).toContain('400') // No key of a WebSocket's.
   expect(await ask('/gone')).toBe('gone')
   expect(await ask('/elsewhere')).toContain('404')
+})
+
+test('POST /api/broadcast refuses whoever has no key before it has read what they send', async () => {
+  const body = new ReadableStream({ pull: () => new Promise(() => {}) })
+  const request = { method: 'POST', headers: { 'Transfer-Encoding': 'chunked' }, body, duplex: 'half' } as const
+  expect((await project.realtime.fetch(new Request('http://localhost/api/broadcast', request))).status).toBe(401)
 })
 
 test('close() ends what is connected at once, and takes nothing more', async () => {

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { isObject } from '../core/json_object.ts'
 import { broadcastBatchMax, broadcastBodyBytesMax, broadcastBytesMax } from '../core/limit.ts'
-import type { CallerReader } from './claims.ts'
+import type { Caller, CallerReader } from './claims.ts'
 import type { Hub } from './realtime_hub.ts'
 import type { RightsReader } from './realtime_rights.ts'
 import { fieldBytesMax, isJson, jsonTextOf } from './realtime_serializer.ts'
@@ -16,6 +16,7 @@ export type BroadcastOptions = {
   readonly log: (line: string) => void
 }
 
+type Env = { Variables: { caller: Caller } }
 type Message = { readonly topic: string; readonly event: string; readonly payload: string; readonly private: boolean }
 /** Field by field, what is wrong, in a hosted project's words. */
 type Faults = Readonly<Record<string, readonly string[]>>
@@ -30,8 +31,8 @@ const away = 'Realtime was unable to connect to the project database'
  * /api/broadcast/<topic>/events/<event>[?private=true]` with one payload as the body, where it is refused with 403.
  * Answers 202 without a body.
  */
-export function broadcastApp({ hub, readCaller, readRights, log }: BroadcastOptions): Hono {
-  const app = new Hono()
+export function broadcastApp({ hub, readCaller, readRights, log }: BroadcastOptions): Hono<Env> {
+  const app = new Hono<Env>()
   const limit = bodyLimit({
     maxSize: broadcastBodyBytesMax,
     onError: (context) => context.json({ message: `Cannot read body: it is over ${broadcastBodyBytesMax} bytes` }, 413),
@@ -49,8 +50,14 @@ export function broadcastApp({ hub, readCaller, readRights, log }: BroadcastOpti
   app.notFound((context) => context.json({ message: 'Not found' }, 404))
   app.get('/api/ping', (context) => context.json({ message: 'Success' }))
 
+  // Before the limit, which keeps what comes in pieces: nothing is kept for whoever has no key.
+  app.use('/api/broadcast/*', async (context, next) => {
+    context.set('caller', await readCaller(context.req.raw.headers))
+    await next()
+  })
+
   app.post('/api/broadcast', limit, async (context) => {
-    const caller = await readCaller(context.req.raw.headers)
+    const caller = context.get('caller')
     const body: unknown = await context.req.json().catch(() => undefined)
     if (!isObject(body)) return context.json({ message: 'Cannot read body: it is not a JSON object' }, 400)
     const messages = parseMessages(body.messages)
@@ -73,7 +80,7 @@ export function broadcastApp({ hub, readCaller, readRights, log }: BroadcastOpti
   })
 
   app.post('/api/broadcast/:topic/events/:event', limit, async (context) => {
-    const caller = await readCaller(context.req.raw.headers)
+    const caller = context.get('caller')
     const encoding = encodingOf(context)
     if (encoding === null) {
       return context.json({ error: 'Unsupported Media Type. Use application/json or application/octet-stream' }, 415)
@@ -96,7 +103,7 @@ export function broadcastApp({ hub, readCaller, readRights, log }: BroadcastOpti
 }
 
 /** Without a type: JSON, as those sent it who came before the binary ones. */
-function encodingOf(context: Context): 'json' | 'binary' | null {
+function encodingOf(context: Context<Env>): 'json' | 'binary' | null {
   const type = context.req.header('content-type') ?? 'application/json'
   if (type.startsWith('application/json')) return 'json'
   return type.startsWith('application/octet-stream') ? 'binary' : null

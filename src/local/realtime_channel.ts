@@ -167,7 +167,10 @@ export class Channel {
     clearTimeout(this.#timer)
     const { expiresAtMs } = this.#identity
     const leftMs = expiresAtMs === null ? Number.POSITIVE_INFINITY : expiresAtMs - this.#context.clock()
-    this.#timer = setTimeout(() => void this.#recheck(), Math.max(0, Math.min(this.#context.rightsMs, leftMs))).unref()
+    const waitMs = Math.max(0, Math.min(this.#context.rightsMs, leftMs))
+    // Rights that nobody can judge any more are none, and end a channel, not the process.
+    const recheck = () => this.#recheck().catch(() => this.shutdown(unreachable))
+    this.#timer = setTimeout(recheck, waitMs).unref()
   }
 
   async #recheck(): Promise<void> {
@@ -188,6 +191,8 @@ export class Channel {
 
 function parseBroadcast(sent: Sent): Result<Broadcast> {
   if (sent.kind === 'user') {
+    // What is no UTF-8 has become longer, and the length goes out as one byte.
+    if (Buffer.byteLength(sent.event) > fieldBytesMax) return err(`Event has over ${fieldBytesMax} bytes`)
     if (sent.data.length > broadcastBytesMax) return err(tooLarge)
     return sent.encoding === 'binary' || isJson(sent.data) ? ok(sent) : err('Payload is not valid JSON')
   }
