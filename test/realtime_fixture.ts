@@ -8,11 +8,11 @@ import { Hono } from 'hono'
 import pg from 'pg'
 import { WebSocket } from 'ws'
 import type { Database } from '../src/local/database.ts'
+import { createRealtime, type Realtime, type RealtimeOptions } from '../src/local/embedded_realtime.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
 import { migrate } from '../src/local/migrate.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
 import { type ProjectKeys, readProjectKeys } from '../src/local/project_key.ts'
-import { createRealtime, type Realtime, type RealtimeOptions } from '../src/local/embedded_realtime.ts'
 import { signToken } from './rest_fixture.ts'
 
 /** A project with Realtime and the policies of `contractSql`; embedded, or the hosted one of the environment. */

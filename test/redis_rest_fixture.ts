@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { Redis } from '@upstash/redis'
-import { openHttpServer } from '../src/local/http_server.ts'
 import { createRedis, type RedisOptions } from '../src/local/embedded_redis.ts'
+import { openHttpServer } from '../src/local/http_server.ts'
 import { redisApp } from '../src/local/redis_rest.ts'
 import { type RedisServer, startRedisServer } from './redis_server_fixture.ts'
 

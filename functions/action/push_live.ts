@@ -6,8 +6,8 @@ import {
   hotWritesInFlightMax,
   pushBytesMax,
 } from '../../src/core/limit.ts'
-import type { HotBatch } from '../../src/core/live_snapshot.ts'
 import { pushWithin } from '../../src/core/live_size.ts'
+import type { HotBatch } from '../../src/core/live_snapshot.ts'
 import { type HotEntry, idBefore, isAbandoned, stateAfter } from '../../src/core/live_state.ts'
 import type { HotStore, PushChannel } from '../store/port.ts'
 
