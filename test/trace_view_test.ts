@@ -8,7 +8,7 @@ import { extendedPage, refreshedPage } from '../web/view/paged_list.ts'
 import { placeOf } from '../web/view/place.ts'
 import { factsOfObject, factsOfSpan, waitText } from '../web/view/span_view.ts'
 import { layerSharesOf, layerSharesText } from '../web/view/trace_layer_view.ts'
-import { isJudgedBySql, runningSince, traceLinesOf } from '../web/view/trace_list_view.ts'
+import { endedMarkOf, isJudgedBySql, runningSince, traceLinesOf } from '../web/view/trace_list_view.ts'
 import { outcomeViewOf } from '../web/view/trace_outcome_view.ts'
 import {
   factsOfTrace,
@@ -92,6 +92,15 @@ test('traceLinesOf() lets the row that SQL answered replace the live one, but no
   const open = rowFrom(1, { duration_ms: null, outcome: null })
   const ended = traceLinesOf([open], { ended: [endedFrom(1)], running: [] }, placeAt(''), nowUs, empty)
   expect(ended[0]).toMatchObject({ durationMs: 5, running: null })
+})
+
+test('endedMarkOf() changes when another process tells more of a trace, or another ends, and not by itself', () => {
+  const markOf = (ended: EndedTrace[], query = '') => endedMarkOf({ ended }, placeAt(query), nowUs)
+  const outer = endedFrom(1, { session_key: 'conversation', service: 'shim' })
+  expect(markOf([endedFrom(1)])).toBe(markOf([endedFrom(1)]))
+  expect(markOf([endedFrom(1)])).not.toBe(markOf([outer]))
+  expect(markOf([endedFrom(1)])).not.toBe(markOf([endedFrom(2), endedFrom(1)]))
+  expect(markOf([endedFrom(1)], '?session=s')).toBe(markOf([endedFrom(1), outer], '?session=s'))
 })
 
 test('traceLinesOf() says where a running trace is, and since when it was seen to run', () => {

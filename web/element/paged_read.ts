@@ -1,5 +1,6 @@
 import { initialState, Task, TaskStatus } from '@lit/task'
 import type { ReactiveController, ReactiveControllerHost } from 'lit'
+import { ApiError } from '../api.ts'
 import type { Page } from '../view/answer.ts'
 import { extendedPage, refreshedPage } from '../view/paged_list.ts'
 
@@ -12,6 +13,9 @@ export type PagedReadOptions<Row> = {
   /** Told when the first page begins to be read. */
   readonly onAsk?: () => void
 }
+
+/** How long after a failure that may pass the list is read again, by itself. */
+const failedGapMs = 5_000
 
 /**
  * A list that is read page by page. The last good answer stays while it is read again, and while what is asked for
@@ -51,6 +55,7 @@ export class PagedRead<Row> implements ReactiveController {
       },
       onError: (error) => {
         this.error = error
+        if (error instanceof ApiError && error.retryable) this.#onceSeen()
       },
     })
     this.#older = new Task(host, {
@@ -101,6 +106,12 @@ export class PagedRead<Row> implements ReactiveController {
     if (this.#timer !== undefined || this.#askedMs === 0) return
     const waitMs = Math.max(0, this.#askedMs + gapMs - performance.now())
     this.#timer = setTimeout(() => this.again(), waitMs)
+  }
+
+  /** Reads the first page again in a while, or, when nobody looks then, after another. */
+  #onceSeen(): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => (document.hidden ? this.#onceSeen() : this.again()), failedGapMs)
   }
 
   /** Reads the page after the last; nothing where there is none. */

@@ -9,6 +9,7 @@ import { nameText } from '../view/name_text.ts'
 import { ageText, countText, durationText, nothing as noValue, timeText, utcText } from '../view/number_text.ts'
 import { type FilterKey, filterOf, isFiltered, type Place, pathOf, withFilter, withPlace } from '../view/place.ts'
 import {
+  endedMarkOf,
   isJudgedBySql,
   mayBePartial,
   runningSince,
@@ -45,6 +46,8 @@ export class TraceList extends LitElement {
   /** Lines that were there before, by the address they were listed under; a line that is not among them arrived. */
   #known: { readonly key: string | null; readonly ids: ReadonlySet<string> } = { key: null, ids: new Set() }
   #timer = 0
+  /** What the live view told of traces that ended when SQL was asked the last time. */
+  #asked = ''
   readonly #read = new PagedRead<TraceRow>(this, {
     key: () => (this.api === null || this.place === null ? null : pathOf(this.place)),
     read: (cursor) => {
@@ -53,6 +56,10 @@ export class TraceList extends LitElement {
     },
     idOf: ({ trace_id }) => trace_id,
     rowsMax: traceRowsListedMax,
+    // Whatever was told before SQL is asked was stored before.
+    onAsk: () => {
+      this.#asked = this.#ended()
+    },
   })
 
   constructor() {
@@ -213,10 +220,15 @@ export class TraceList extends LitElement {
     if (place.to_us !== null) return false
     return (
       isJudgedBySql(place) ||
+      this.#ended() !== this.#asked ||
       this.#lines.some(
         (line) => (line.running === null && line.tokensIn === undefined) || mayBePartial(line, this.nowUs),
       )
     )
+  }
+
+  #ended(): string {
+    return this.place === null ? '' : endedMarkOf(this.live, this.place, this.#now())
   }
 
   #now(): number {

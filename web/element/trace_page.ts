@@ -1,7 +1,7 @@
 import { Task } from '@lit/task'
 import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { repeat } from 'lit/directives/repeat.js'
-import type { Api } from '../api.ts'
+import { type Api, ApiError } from '../api.ts'
 import type { TraceDetail } from '../view/answer.ts'
 import { firstLineOf } from '../view/error_view.ts'
 import type { LiveView } from '../view/live_view.ts'
@@ -142,7 +142,7 @@ export class TracePage extends LitElement {
     },
     onError: (error) => {
       this.#error = error
-      if (this.#detail !== null) this.#after(failedMs)
+      if (this.#detail !== null || (error instanceof ApiError && error.retryable)) this.#after(failedMs)
     },
   })
 

@@ -69,6 +69,12 @@ export function mayBePartial({ running, startedUs, durationMs }: TraceLine, nowU
 // A reporter sends every second or two; one retry more is in it.
 const partialUsMax = 6e6
 
+/** What was told of the traces of this place that ended, as one text: another text means that SQL may know more. */
+export function endedMarkOf(live: Pick<LiveView, 'ended'> | null, place: Place, nowUs: number): string {
+  const told = (live?.ended ?? []).filter((trace) => judgeEnded(trace, place, nowUs) !== false)
+  return JSON.stringify(told)
+}
+
 /** When each trace that runs now was first seen to run: the least start told, which moves on with its innermost span. */
 export function runningSince(
   before: ReadonlyMap<string, number>,
