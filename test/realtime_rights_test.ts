@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { rightsAtOnceMax } from '../src/core/limit.ts'
+import { rightsAtOnceMax, rightsWaitingMax } from '../src/core/limit.ts'
 import type { Caller } from '../src/local/claims.ts'
 import type { Database, Row, Statement } from '../src/local/database.ts'
 import { migrate } from '../src/local/migrate.ts'
@@ -102,6 +102,31 @@ describe.each(cases)('createRightsReader() $name', ({ open, reason }) => {
     expect([n, most]).toEqual([20, rightsAtOnceMax])
     expect(answers.every(({ ok }) => ok)).toBe(true)
     expect(logged).toEqual([])
+  })
+
+  test.skipIf(reason !== null)('users go before whoever shows a key alone, and no more wait than may', async () => {
+    let open = () => {}
+    const held = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const asked: unknown[] = []
+    const query = async (statement: Statement): Promise<readonly Row[]> => {
+      asked.push(statement.settings?.['telltale.caller'])
+      await held
+      return opened.database.query(statement)
+    }
+    const waiting = createRightsReader({ query }, (line) => logged.push(line))
+    const answers = [...Array(rightsAtOnceMax + 20)].map((_, i) => waiting(callerOf('anon'), `topic:${i}`))
+    const own = waiting(callerOf('authenticated', member), 'telltale:live')
+    open()
+    expect(await own).toEqual({ ok: true, value: { read: true, write: false } })
+    expect(asked.indexOf('authenticated')).toBe(rightsAtOnceMax)
+    await Promise.all(answers)
+    const never = createRightsReader({ query: () => new Promise(() => {}) }, () => {})
+    const [last] = [...Array(rightsAtOnceMax + rightsWaitingMax + 1)]
+      .map((_, i) => never(callerOf('anon'), `${i}`))
+      .slice(-1)
+    expect(await last).toEqual({ ok: false, error: 'Cannot judge rights: too many are asked for' })
   })
 })
 

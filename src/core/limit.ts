@@ -222,6 +222,7 @@ export const unsentBytesMax = 4 * MiB
 export const unreadFramesBytesMax = 1 * MiB
 export const heartbeatMsMax = 60_000
 export const rightsAtOnceMax = 4
+export const rightsWaitingMax = 10_000
 export const rightsMsMax = 180_000
 
 // The embedded Redis. Bytes are those of keys and values with a fixed charge for each of them, as on Upstash's free plan.
@@ -295,6 +296,7 @@ assert(liveSecondsKept >= 60 + liveFreshMsMax / 1_000, 'the seconds reach back o
 assert(broadcastBytesMax < realtimeFrameBytesMax, 'the largest broadcast fits into a frame with its names')
 assert(broadcastBytesMax < broadcastBodyBytesMax, 'the largest broadcast fits into a request')
 assert(realtimeFrameBytesMax < unsentBytesMax, 'one frame alone makes no consumer slow')
+assert(realtimeConnectionsMax < rightsWaitingMax, 'every page may join again at once')
 assert(connectionChannelsMax < framesPerSecondMax, 'a client may join all of its channels again at once')
 assert(redisBodyBytesMax < redisReplyBytesMax, 'a value that one command could write can be read')
 assert(redisReplyBytesMax < redisBytesMax, 'a reply is smaller than what is kept')

@@ -1,6 +1,6 @@
-import { rightsAtOnceMax } from '../core/limit.ts'
+import { rightsAtOnceMax, rightsWaitingMax } from '../core/limit.ts'
 import { err, ok, type Result } from '../core/result.ts'
-import type { Caller } from './claims.ts'
+import type { Caller, Role } from './claims.ts'
 import { type Database, DatabaseError } from './database.ts'
 
 /** What a caller may do on a private channel. */
@@ -41,21 +41,26 @@ $judgement$`
 
 /**
  * Reads rights from the policies on realtime.messages. Those who ask for the same at once share one answer, and at most
- * `rightsAtOnceMax` questions are with the database, so that a thousand pages that come back leave it to others too.
+ * `rightsAtOnceMax` questions are with the database, so that a thousand pages that come back leave it to others too. Users
+ * go before those who show no more than the key that every page has.
  * The secret key is bound by no policy, and asks none. A policy that fails gives no rights; `log` hears of it.
  */
 export function createRightsReader(database: Pick<Database, 'query'>, log: (line: string) => void): RightsReader {
   const asked = new Map<string, Promise<Result<Rights>>>()
-  const waiting: (() => void)[] = []
+  const users: (() => void)[] = []
+  const others: (() => void)[] = []
   let busy = 0
 
-  const inTurn = async (work: () => Promise<Result<Rights>>): Promise<Result<Rights>> => {
-    if (busy >= rightsAtOnceMax) await new Promise<void>((resolve) => waiting.push(resolve))
-    else busy++
+  const inTurn = async (role: Role, work: () => Promise<Result<Rights>>): Promise<Result<Rights>> => {
+    const waiting = role === 'authenticated' ? users : others
+    if (busy >= rightsAtOnceMax) {
+      if (waiting.length >= rightsWaitingMax) return err('Cannot judge rights: too many are asked for')
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    } else busy++
     try {
       return await work()
     } finally {
-      const next = waiting.shift()
+      const next = users.shift() ?? others.shift()
       if (next === undefined) busy--
       else next()
     }
@@ -66,7 +71,7 @@ export function createRightsReader(database: Pick<Database, 'query'>, log: (line
     const key = JSON.stringify([caller.claims, topic])
     const known = asked.get(key)
     if (known !== undefined) return known
-    const answer = inTurn(() => judge(database, log, caller, topic)).finally(() => asked.delete(key))
+    const answer = inTurn(caller.role, () => judge(database, log, caller, topic)).finally(() => asked.delete(key))
     asked.set(key, answer)
     return answer
   }
