@@ -149,7 +149,9 @@ test('errorsLastHour() counts a failed request once, whether a minute or a secon
 })
 
 test('refreshIsDue() reads again soon after news, and seldom without', () => {
-  const reading: Reading = { at_ms: 0, rev: '1-0', overview: { from_us: 0, to_us: 3_600e6, source: 'parts' } }
+  const health = { status: 'ok', reasons: [] } as const
+  const overview = { from_us: 0, to_us: 3_600e6, source: 'parts', health } as const
+  const reading: Reading = { at_ms: 0, rev: '1-0', overview }
   expect(refreshIsDue(reading, liveOf('2-0'), 4_999)).toBe(false)
   expect(refreshIsDue(reading, liveOf('2-0'), 5_000)).toBe(true)
   expect(refreshIsDue(reading, liveOf('1-0'), 29_999)).toBe(false)
@@ -158,4 +160,6 @@ test('refreshIsDue() reads again soon after news, and seldom without', () => {
     false,
   )
   expect(refreshIsDue(reading, liveOf(null, { degraded: true }), 5_000)).toBe(true)
+  const empty: Reading = { ...reading, overview: { ...overview, health: { status: 'empty', reasons: [] } } }
+  expect([refreshIsDue(empty, liveOf('2-0'), 1_000), refreshIsDue(empty, liveOf('1-0'), 1_000)]).toEqual([true, false])
 })

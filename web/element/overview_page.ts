@@ -77,6 +77,8 @@ export class OverviewPage extends LitElement {
   declare round: number
   #timer = 0
   #shown: Loaded | null = null
+  /** How many times in a row it could not be read. */
+  #failures = 0
 
   readonly #load = new Task(this, {
     args: () => [this.api, this.place === null ? null : pathOf(this.place), this.round] as const,
@@ -91,8 +93,12 @@ export class OverviewPage extends LitElement {
         api.series(filter),
         this.#followsErrors(place) ? null : api.errors(errorFilter, null, errorsShownMax),
         lost ? api.gaps({}, null, 5) : null,
-      ])
+      ]).catch((error: unknown) => {
+        this.#failures += 1
+        throw error
+      })
       const rev = live?.rev ?? null
+      this.#failures = 0
       const read = { path, isFiltered: isFiltered(place), at_ms: Date.now(), rev }
       return { ...read, overview, series, errors: errors?.rows ?? null, gaps: gaps?.rows ?? [] }
     },
@@ -127,7 +133,7 @@ export class OverviewPage extends LitElement {
     const { place, live } = this
     if (place === null) return nothing
     const shown = this.#shown
-    const failed = this.#load.status === TaskStatus.ERROR ? this.#load.error : null
+    const failed = this.#lasts() ? this.#load.error : null
     if (shown === null) {
       return failed === null
         ? html`<p class="empty" role="status">Loading the overview…</p>`
@@ -236,6 +242,13 @@ export class OverviewPage extends LitElement {
   #nothingMatches(place: Place) {
     const all = pathOf(withPlace(place, { filter: {} }))
     return html`<p class="card empty">Nothing was ever received that matches the filter. <a href=${all}>Remove the filter</a></p>`
+  }
+
+  /** Whether a failure is one to speak of: while the live view works, one is over before it is read. */
+  #lasts(): boolean {
+    return (
+      this.#load.status !== TaskStatus.COMPLETE && this.#failures > (this.#shown !== null && this.live?.live ? 1 : 0)
+    )
   }
 
   #problem(error: unknown) {

@@ -18,20 +18,22 @@ export class RunningList extends LitElement {
         /* Requests come and go by the second; what is below stays where it is. */
         min-height: 172px;
       }
-      td {
-        max-width: 180px;
+      /* Columns of one width, whatever runs, so that nothing moves sideways. */
+      table {
+        table-layout: fixed;
+      }
+      .now {
+        width: 100px;
+      }
+      .elapsed {
+        width: 84px;
+      }
+      .session {
+        width: 20%;
       }
       @container (max-width: 560px) {
         .session {
           display: none;
-        }
-      }
-      .elapsed {
-        min-width: 64px;
-      }
-      @media (max-width: 640px) {
-        td {
-          max-width: 110px;
         }
       }
       p.note {
@@ -97,11 +99,11 @@ export class RunningList extends LitElement {
           <caption class="visually-hidden">Requests that run now</caption>
           <thead>
             <tr>
-              <th scope="col">Layer</th>
+              <th scope="col" class="now">Layer</th>
               <th scope="col">Operation</th>
               <th scope="col">Tool</th>
               <th scope="col" class="session">Session</th>
-              <th scope="col" class="number" title="Since the operation started">Elapsed</th>
+              <th scope="col" class="number elapsed" title="Since the operation started">Elapsed</th>
             </tr>
           </thead>
           <tbody>

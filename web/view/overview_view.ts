@@ -223,17 +223,20 @@ export const errorsShownMax = 6
 export type Reading = {
   readonly at_ms: number
   readonly rev: string | null
-  readonly overview: Pick<Overview, 'from_us' | 'to_us' | 'source'>
+  readonly overview: Pick<Overview, 'from_us' | 'to_us' | 'source' | 'health'>
 }
 
 // Without news, only what is over falls out of the range.
 const idleRefreshMs = 30_000
+const firstRefreshMs = 1_000
 
 /** Whether to read again: something arrived since, or so much time has passed that the range has moved on. */
 export function refreshIsDue({ at_ms, rev, overview }: Reading, live: LiveView | null, nowMs: number): boolean {
   const age = nowMs - at_ms
   if (live === null) return age >= idleRefreshMs
   const moved = live.degraded || live.rev !== rev
+  // Whoever waits for the first request of all is watching.
+  if (overview.health.status === 'empty' && live.rev !== rev) return age >= firstRefreshMs
   return age >= Math.max(refreshMs(overview.from_us, overview.to_us, overview.source), moved ? 0 : idleRefreshMs)
 }
 

@@ -209,7 +209,13 @@ function configOf(
           max: to,
           grid: { color: palette.grid, drawTicks: false },
           border: { display: false },
-          ticks: { ...axis, maxRotation: 0, autoSkip: true, callback: (value) => tickText(Number(value), to - from) },
+          ticks: {
+            ...axis,
+            maxRotation: 0,
+            autoSkip: true,
+            align: 'inner',
+            callback: (value) => tickText(Number(value), to - from),
+          },
           afterBuildTicks: (scale) => {
             const most = Math.max(2, Math.min(ticksMax, Math.floor(scale.chart.width / tickWidth)))
             scale.ticks = timeTicks(from, to, most).map((value) => ({ value }))
