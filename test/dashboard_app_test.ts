@@ -62,3 +62,19 @@ test('dashboardApp() says why there is no page', async () => {
   const answer = await dashboardApp({ dir: null, reason: 'the build failed', config }).request('/')
   expect([answer.status, await answer.text()]).toEqual([503, 'The dashboard is not there: the build failed\n'])
 })
+
+test.each([
+  ['sb_secret_x', 500],
+  [`e30.${Buffer.from('{"ref":"?>", "role" : "service_role"}').toString('base64url')}.x`, 500],
+  [`e30.${Buffer.from('{"ref":"?>","role":"anon"}').toString('base64url')}.x`, 200],
+  ['no.key.%', 200],
+])(
+  'dashboardApp() never tells a secret key that was set as the publishable one: %s',
+  async (publishableKey, status) => {
+    const app = dashboardApp({ dir: null, reason: null, config: { supabaseUrl: null, publishableKey } })
+    app.onError((_, context) => context.text('', 500))
+    const answer = await app.request('/config.json')
+    expect(answer.status).toBe(status)
+    expect((await answer.text()).includes(publishableKey)).toBe(status === 200)
+  },
+)
