@@ -1,9 +1,7 @@
 import type { Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { noChromiumReason, waitMsMax } from './browser_fixture.ts'
-import { openStage, type Stage, waitUntilLive } from './stage_fixture.ts'
-
-const reason = noChromiumReason()
+import { beforeAll, expect, test } from 'vitest'
+import { waitMsMax } from './browser_fixture.ts'
+import { describeOnStage, stageMsMax, waitUntilLive } from './stage_fixture.ts'
 
 /** What nobody should call a tool, a model, an error or a session, and somebody will. The overview lists the last ones' errors. */
 const names = {
@@ -32,15 +30,13 @@ const messages: Readonly<Partial<Record<Name, string>>> = {
   long: 'w'.repeat(100_000),
 }
 
-describe.skipIf(reason !== null)(`hostile names and messages${reason === null ? '' : `, skipped: ${reason}`}`, () => {
-  let stage: Stage
+describeOnStage('hostile names and messages', (stage) => {
   let page: Page
 
   beforeAll(async () => {
-    stage = await openStage()
     const [server, watched] = await Promise.all([
-      stage.startServer({ tools: Object.values(names) }),
-      stage.openSignedIn(),
+      stage().startServer({ tools: Object.values(names) }),
+      stage().openSignedIn(),
     ])
     page = watched.page
     await waitUntilLive(page)
@@ -50,9 +46,7 @@ describe.skipIf(reason !== null)(`hostile names and messages${reason === null ? 
       await server.call(word, { label: word, session: word })
     }
     await server.call('work', { session: 'last' })
-  })
-  afterEach(() => expect(stage.takeFaults()).toEqual([]))
-  afterAll(() => stage?.close())
+  }, stageMsMax)
 
   test('the overview shows them as text, harmless, pushed and read', async () => {
     // What came meanwhile was pushed into the open page.

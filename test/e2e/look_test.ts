@@ -1,11 +1,10 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { startDemo } from '../../src/demo/run_demo.ts'
-import { noChromiumReason, waitMsMax } from './browser_fixture.ts'
-import { openStage, type Stage, waitUntilLive } from './stage_fixture.ts'
+import { waitMsMax } from './browser_fixture.ts'
+import { describeOnStage, stageMsMax, waitUntilLive } from './stage_fixture.ts'
 
-const reason = noChromiumReason()
 const sizes = [
   { width: 1_440, height: 900 },
   { width: 390, height: 844 },
@@ -13,15 +12,13 @@ const sizes = [
 const colours = ['light', 'dark'] as const
 const readyMs = 5_000
 
-describe.skipIf(reason !== null)(`every page looks right${reason === null ? '' : `, skipped: ${reason}`}`, () => {
-  let stage: Stage
+describeOnStage('every page looks right', (stage) => {
   let page: Page
 
   beforeAll(async () => {
-    stage = await openStage()
-    const demo = startDemo({ env: stage.stack.env, log: () => undefined })
-    stage.keep(() => demo.stop())
-    page = (await stage.openSignedIn('/')).page
+    const demo = startDemo({ env: stage().stack.env, log: () => undefined })
+    stage().keep(() => demo.stop())
+    page = (await stage().openSignedIn('/')).page
     await waitUntilLive(page)
     // The third call of a conversation, which waits, and a first failure have been played by then.
     await page
@@ -37,12 +34,10 @@ describe.skipIf(reason !== null)(`every page looks right${reason === null ? '' :
       .waitFor({ timeout: 3 * waitMsMax })
     // What stands still can be held against itself.
     await demo.stop()
-  }, 120_000)
-  afterEach(() => expect(stage.takeFaults()).toEqual([]))
-  afterAll(() => stage?.close())
+  }, stageMsMax)
 
   test('the form to sign in', async () => {
-    const { page: signedOut } = await stage.openPage()
+    const { page: signedOut } = await stage().openPage()
     await signedOut.goto('/traces')
     await signedOut.locator('tt-sign-in').waitFor()
     await looksRight(signedOut)

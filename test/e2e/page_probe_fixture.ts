@@ -54,19 +54,24 @@ export async function probePage(page: Page): Promise<void> {
       }
     }
     const elements = () => [...nodesBelow(document)].filter((node) => node instanceof Element)
+    const parentOf = (element: Element): Element | null =>
+      element.parentElement ??
+      (element.getRootNode() instanceof ShadowRoot ? (element.getRootNode() as ShadowRoot).host : null)
     const isSeen = (element: Element) =>
-      element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !isHiddenByClip(element)
-    const isHiddenByClip = (element: Element) => element.closest('.visually-hidden, .skip:not(:focus)') !== null
+      element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !isForEarsAlone(element)
+    /** Whether nothing of it is drawn, though it takes part in everything else. */
+    const isForEarsAlone = (element: Element): boolean => {
+      for (let at: Element | null = element; at !== null; at = parentOf(at)) {
+        if (getComputedStyle(at).clipPath === 'inset(50%)') return true
+      }
+      return false
+    }
     const nameOf = (element: Element) => {
       const host = element.getRootNode() instanceof ShadowRoot ? (element.getRootNode() as ShadowRoot).host : null
       const own = `${element.localName}${element.classList.length > 0 ? `.${[...element.classList].join('.')}` : ''}`
       const words = (element.getAttribute('aria-label') ?? element.textContent ?? '').trim().slice(0, 40)
       return `${host === null ? '' : `${host.localName} > `}${own} "${words}"`
     }
-    const parentOf = (element: Element): Element | null =>
-      element.parentElement ??
-      (element.getRootNode() instanceof ShadowRoot ? (element.getRootNode() as ShadowRoot).host : null)
-
     /** What is left of a box when everything that clips around it has done so. */
     const clipped = (box: Box, inside: Element): Box => {
       let left = box

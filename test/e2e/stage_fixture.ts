@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect } from 'vitest'
 import { createSignInLink } from '../../src/cli/open.ts'
 import { createDataDir, type RunningStack, startTelltale } from '../stack_fixture.ts'
-import { type Expected, openBrowser, openPage, type Watched } from './browser_fixture.ts'
+import { type Expected, noChromiumReason, openBrowser, openPage, type Watched } from './browser_fixture.ts'
 import { startTappedServer, type TappedServer } from './tapped_server_fixture.ts'
 
 /** Everything between a throwing server and the eye: the embedded stack, servers behind taps, a browser with pages. */
@@ -19,30 +20,65 @@ export type Stage = {
   keep(close: () => unknown): void
   /** What went wrong in any page since this was last asked. */
   takeFaults(): string[]
-  close(): Promise<void>
 }
 
-export async function openStage(): Promise<Stage> {
+/** For all that comes before the tests, on a machine that does much else. */
+export const stageMsMax = 150_000
+const testMsMax = 120_000
+const stopMsMax = 15_000
+
+/**
+ * Tests with a stage of their own, skipped where there is no Chromium. Whatever goes wrong in a page that it opened fails
+ * the test, and in the end everything is closed.
+ */
+export function describeOnStage(name: string, body: (stage: () => Stage) => void): void {
+  const reason = noChromiumReason()
+  const title = reason === null ? name : `${name}, skipped: ${reason}`
+  describe.skipIf(reason !== null)(title, { timeout: testMsMax }, () => {
+    let opening: Opening | undefined
+    let stage: Stage | undefined
+    const opened = () => {
+      if (stage === undefined) throw new Error('Cannot use the stage: it is not open')
+      return stage
+    }
+    beforeAll(async () => {
+      opening = openStage()
+      stage = await opening.ready
+    }, stageMsMax)
+    afterEach(() => expect(stage?.takeFaults()).toEqual([]))
+    afterAll(() => opening?.close(), stageMsMax)
+    body(opened)
+  })
+}
+
+/** What is opened is closed even where its opening was not awaited to its end. */
+function openStage(): Opening {
   const closers: (() => unknown)[] = []
-  const close = () => closeAll(closers)
-  try {
-    const { dir, remove } = createDataDir()
-    closers.push(remove)
-    const stack = await startTelltale(dir)
-    closers.push(
-      () => stack.killGroup(),
-      () => stack.stop('SIGTERM'),
-    )
-    const browser = await openBrowser()
-    closers.push(() => browser.close())
-    return stageOf(stack, browser, closers, close)
-  } catch (error) {
-    await close()
-    throw error
+  const ready = openAll(closers)
+  ready.catch(() => undefined)
+  return {
+    ready,
+    async close() {
+      await ready.catch(() => undefined)
+      await closeAll(closers)
+    },
   }
 }
 
-function stageOf(stack: RunningStack, browser: Browser, closers: (() => unknown)[], close: Stage['close']): Stage {
+/** A stage that opens: `close` is good at any time. */
+type Opening = { readonly ready: Promise<Stage>; close(): Promise<void> }
+
+async function openAll(closers: (() => unknown)[]): Promise<Stage> {
+  const { dir, remove } = createDataDir()
+  closers.push(remove)
+  const stack = await startTelltale(dir)
+  closers.push(() => stopWithin(stack, stopMsMax))
+  const browser = await openBrowser()
+  closers.push(() => browser.close())
+  return stageOf(stack, browser, closers)
+}
+
+function stageOf(stack: RunningStack, browser: Browser, closers: (() => unknown)[]): Stage {
   const faults: string[][] = []
   const open: Stage['openPage'] = async (options = {}, expected = {}) => {
     const watched = await openPage(browser, { baseURL: stack.url, ...options }, expected)
@@ -67,14 +103,25 @@ function stageOf(stack: RunningStack, browser: Browser, closers: (() => unknown)
       return watched
     },
     async startServer(options) {
-      const server = await startTappedServer(stack.env, options)
-      closers.push(() => server.close())
-      return server
+      const starting = startTappedServer(stack.env, options)
+      closers.push(() => starting.then((server) => server.close()))
+      return starting
     },
     keep: (closer) => void closers.push(closer),
     takeFaults: () => faults.flatMap((list) => list.splice(0)),
-    close,
   }
+}
+
+/** As an operator stops it; what does not end by that is killed, and is a failure. */
+async function stopWithin(stack: RunningStack, ms: number): Promise<void> {
+  let late = false
+  const timer = setTimeout(() => {
+    late = true
+    void stack.killGroup()
+  }, ms)
+  await stack.stop('SIGTERM')
+  clearTimeout(timer)
+  if (late) throw new Error(`Cannot stop the stack: it still ran ${ms} ms after SIGTERM`)
 }
 
 export async function signInByCode(page: Page, address: string): Promise<void> {
