@@ -25,7 +25,7 @@ const growMs = 250
 const growSpansMax = 1_000
 /** After a push said that something happened, at the soonest. */
 const pushedGapMs = 300
-/** After a failure, when the trace was there before. */
+/** After a failure that may pass, or when the trace was there before. */
 const failedMs = 5_000
 
 /** One trace, followed while it runs. */
