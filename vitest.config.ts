@@ -1,11 +1,22 @@
 import { defineConfig } from 'vitest/config'
 
+const limits = { pool: 'forks', testTimeout: 30_000, hookTimeout: 60_000 } as const
+
+// The browser's tests come last and one file at a time: each has a stack, a server and a Chromium of its own, and tells
+// how soon something is on the screen.
 export default defineConfig({
   test: {
-    include: ['test/**/*_test.ts'],
-    pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    projects: [
+      { test: { ...limits, name: 'node', include: ['test/*_test.ts'], maxWorkers: 2, sequence: { groupOrder: 0 } } },
+      {
+        test: {
+          ...limits,
+          name: 'browser',
+          include: ['test/e2e/*_test.ts'],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 })
