@@ -13,7 +13,7 @@ export type PageConfig = {
  * opens everything: it was set in the place of the other.
  */
 export function pageConfigOf({ supabaseUrl, publishableKey }: PageConfig) {
-  assert(!isSecret(publishableKey), 'SUPABASE_PUBLISHABLE_KEY is no secret key')
+  assert(!isSecret(publishableKey), 'the publishable key is no secret one')
   return { supabase_url: supabaseUrl?.replace(/\/+$/, '') ?? null, publishable_key: publishableKey }
 }
 
