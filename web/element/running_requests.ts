@@ -23,13 +23,16 @@ export class RunningList extends LitElement {
         table-layout: fixed;
       }
       .now {
-        width: 100px;
+        width: 96px;
       }
       .elapsed {
         width: 84px;
       }
       .session {
         width: 20%;
+      }
+      .tool {
+        width: 23%;
       }
       @container (max-width: 560px) {
         .session {
@@ -101,7 +104,7 @@ export class RunningList extends LitElement {
             <tr>
               <th scope="col" class="now">Layer</th>
               <th scope="col">Operation</th>
-              <th scope="col">Tool</th>
+              <th scope="col" class="tool">Tool</th>
               <th scope="col" class="session">Session</th>
               <th scope="col" class="number elapsed" title="Since the operation started">Elapsed</th>
             </tr>

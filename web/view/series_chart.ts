@@ -213,12 +213,14 @@ function configOf(
             ...axis,
             maxRotation: 0,
             autoSkip: true,
-            align: 'inner',
             callback: (value) => tickText(Number(value), to - from),
           },
           afterBuildTicks: (scale) => {
             const most = Math.max(2, Math.min(ticksMax, Math.floor(scale.chart.width / tickWidth)))
-            scale.ticks = timeTicks(from, to, most).map((value) => ({ value }))
+            // A text at the very left would lie on that of the other axis.
+            const first = from + (to - from) * 0.04
+            const ticks = timeTicks(from, to, most).filter((value) => value >= first)
+            scale.ticks = ticks.map((value) => ({ value }))
           },
         },
         y: {
