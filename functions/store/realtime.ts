@@ -31,6 +31,8 @@ export class RealtimeChannel implements PushChannel {
         headers: { ...secretHeaders(secretKey), 'Content-Type': 'application/json' },
         body: JSON.stringify({ messages: [{ topic, event, payload, private: true }] }),
         signal: AbortSignal.timeout(broadcastMsMax),
+        // The key goes nowhere else: a redirect is no success.
+        redirect: 'manual',
       })
       await answer.body?.cancel()
       return answer.status

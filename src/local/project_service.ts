@@ -44,7 +44,7 @@ export type Services = {
   readonly upgrade: Upgrade
   /** The one that the functions use. */
   readonly redis: RedisAccess
-  /** Ends sockets, and waits for what is under way in the background. */
+  /** Ends sockets, and waits for what is under way in the background, though no longer than a third of `closeMsMax`. */
   close(): Promise<void>
 }
 
@@ -107,7 +107,7 @@ export function openServices(options: ServiceOptions): Services {
     },
     redis,
     async close() {
-      await Promise.race([background.settled(), pause(closeMsMax, undefined, { ref: false })])
+      await Promise.race([background.settled(), pause(closeMsMax / 3, undefined, { ref: false })])
       await realtime.close()
       embedded?.close()
     },

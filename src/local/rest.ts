@@ -19,6 +19,8 @@ export type RestOptions = {
   readonly readCaller: CallerReader
 }
 
+type Env = { Variables: { caller: Caller } }
+
 const single = 'application/vnd.pgrst.object+json'
 const jsonType = 'application/json; charset=utf-8'
 /** Reserved names of a query string; every other one is an argument (GET) or a filter. */
@@ -32,8 +34,8 @@ const secretHeaders = new Set(['apikey', 'authorization', 'cookie'])
  * Not served: tables and views, unnamed parameters, embedding, csv, `response.*` settings.
  * @see https://docs.postgrest.org/en/v14/references/api/functions.html
  */
-export function restApp({ database, catalogue, readCaller }: RestOptions): Hono {
-  const app = new Hono()
+export function restApp({ database, catalogue, readCaller }: RestOptions): Hono<Env> {
+  const app = new Hono<Env>()
   app.onError((error) => answerOf(error instanceof RestError ? error : unexpected(error)))
   app.notFound(() => answerOf(new RestError(404, 'PGRST125', 'Invalid path specified in request URL')))
 
@@ -41,9 +43,14 @@ export function restApp({ database, catalogue, readCaller }: RestOptions): Hono 
     maxSize: restBodyBytesMax,
     onError: () => answerOf(new RestError(413, 'PGRST102', `Cannot read body: it is over ${restBodyBytesMax} bytes`)),
   })
+  // Before the body: of whoever has no key nothing is read.
+  app.use('/rpc/:name', async (context, next) => {
+    context.set('caller', await readCaller(context.req.raw.headers))
+    await next()
+  })
   app.all('/rpc/:name', limit, async (context) => {
     const request = context.req.raw
-    const caller = await readCaller(request.headers)
+    const caller = context.get('caller')
     assertSchema(request)
     const accept = acceptOf(request.headers.get('accept'))
     const [args, rowItems] = await readArguments(request)
