@@ -31,6 +31,7 @@ export class LineChart extends LitElement {
   declare failed: boolean
   #drawn: Chart<'line', Dot[]> | null = null
   #text = ''
+  #waiting = false
   #watch: MutationObserver | null = null
   readonly #dark = matchMedia('(prefers-color-scheme: dark)')
   readonly #recolour = (): void => this.requestUpdate('chart')
@@ -63,7 +64,19 @@ export class LineChart extends LitElement {
   }
 
   override updated(changed: PropertyValues<this>): void {
-    if (changed.has('chart')) void this.#draw()
+    if (changed.has('chart')) this.#drawSoon()
+  }
+
+  /** After the next paint: what a push says is in the texts beside it, and charts would keep them waiting. */
+  #drawSoon(): void {
+    if (this.#waiting) return
+    this.#waiting = true
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        this.#waiting = false
+        if (this.isConnected) void this.#draw()
+      }),
+    )
   }
 
   async #draw(): Promise<void> {
