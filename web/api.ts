@@ -101,7 +101,7 @@ export async function openApi(): Promise<Api> {
       const token = await tokenOf(client)
       return readLive(`/functions/v1/live?viewer=${viewer}&minutes=${minutes}`, config.publishableKey, token)
     },
-    subscribe: (listener) => subscribe(client, listener),
+    subscribe: subscriberOf(client),
     hasSession: async () => (await tokenOf(client)) !== null,
     redeemCode: async (code) =>
       refusalOf((await client.auth.verifyOtp({ token_hash: code, type: 'email' })).error, 'code'),
@@ -170,37 +170,43 @@ function refusalOf(error: AuthError | null, what: 'code' | 'password'): SignInRe
   return isTemporary(error) ? 'unreachable' : what
 }
 
-function subscribe(client: SupabaseClient, { onUp, onPush, onDown }: ChannelListener): () => Promise<void> {
-  let over = false
-  let channel: RealtimeChannel | null = null
-  const end = (reason: string): void => {
-    if (over) return
-    over = true
-    // By itself the client would go on connecting, beside whoever subscribes next.
-    void client.realtime.disconnect()
-    onDown(reason)
-  }
-  const join = async (): Promise<void> => {
-    // What is left of an earlier subscription would be given back in place of a new one. The socket goes first: leaving
-    // a channel over one that is dead takes ten seconds to give up.
-    await client.realtime.disconnect()
-    await client.removeAllChannels()
-    await client.realtime.setAuth()
-    if (over) return
-    channel = client.channel(liveTopic, { config: { private: true } })
-    channel.on('broadcast', { event: 'live' }, ({ payload }) => {
-      if (!over) onPush(payload as Push)
-    })
-    channel.subscribe((status, error) => {
+/** Answers `subscribe` of one client. Each subscription has a socket of its own, and ends with it. */
+function subscriberOf(client: SupabaseClient): Api['subscribe'] {
+  // While it closes its socket the client opens none, and says nothing.
+  let closing: Promise<unknown> = Promise.resolve()
+  return ({ onUp, onPush, onDown }) => {
+    let over = false
+    let channel: RealtimeChannel | null = null
+    const end = (reason: string): void => {
       if (over) return
-      if (status === 'SUBSCRIBED') onUp()
-      else end(error === undefined ? status : `${status}: ${error.message}`)
-    })
-  }
-  join().catch((error: unknown) => end(String(error)))
-  return async () => {
-    over = true
-    if (channel !== null) await client.removeChannel(channel)
+      over = true
+      // By itself the client would go on connecting, beside whoever subscribes next.
+      closing = client.realtime.disconnect()
+      onDown(reason)
+    }
+    const join = async (): Promise<void> => {
+      await closing
+      // What is left of an earlier subscription would be given back in place of a new one. The socket goes first:
+      // leaving a channel over one that is dead takes ten seconds to give up.
+      await client.realtime.disconnect()
+      await client.removeAllChannels()
+      await client.realtime.setAuth()
+      if (over) return
+      channel = client.channel(liveTopic, { config: { private: true } })
+      channel.on('broadcast', { event: 'live' }, ({ payload }) => {
+        if (!over) onPush(payload as Push)
+      })
+      channel.subscribe((status, error) => {
+        if (over) return
+        if (status === 'SUBSCRIBED') onUp()
+        else end(error === undefined ? status : `${status}: ${error.message}`)
+      })
+    }
+    join().catch((error: unknown) => end(String(error)))
+    return async () => {
+      over = true
+      if (channel !== null) await client.removeChannel(channel)
+    }
   }
 }
 
