@@ -228,13 +228,13 @@ for (const { name, open, reason } of testDatabases) {
           'failing',
           'failing',
           [aBatch(calls(10, 3, nowUs - minuteUs))],
-          [/3 of the last 10 requests/, /3 of 10 requests failed \(30 %\)/],
+          [/3 of 10 requests failed in the last five minutes \(30 %\)/, /3 of 10 requests failed in the whole time/],
         ],
         [
           'degraded by failures',
           'degraded',
           [aBatch(calls(100, 3, nowUs - 8 * minuteUs))],
-          [/3 of 100 requests failed \(3 %\)/],
+          [/3 of 100 requests failed in the whole time \(3 %\)/],
         ],
         [
           'degraded by slowness',

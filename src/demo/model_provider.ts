@@ -76,7 +76,7 @@ async function askApi(
   const body = JSON.stringify({ model, prompt, incident, attempt } satisfies ModelRequest)
   const name = `POST /${provider}/chat/completions`
   const span = reporter.span(parent, { name, layer: 'api', provider, model, bytesOut: body.length })
-  const firstByte = reporter.wait(span, { name: 'first chunk', holder: model })
+  const firstByte = reporter.wait(span, { name: 'first chunk' })
   const deadlineMs = answerMsMax[provider] ?? 5_000
   try {
     const deadline = AbortSignal.timeout(deadlineMs)

@@ -467,7 +467,7 @@ declare
 begin
   if (recent ->> 'count')::numeric >= 5 and (recent ->> 'error_rate')::numeric > 0.2 then
     status := 'failing';
-    reasons := reasons || format('%s of the last %s requests, in five minutes, failed (%s).', recent ->> 'errors',
+    reasons := reasons || format('%s of %s requests failed in the last five minutes (%s).', recent ->> 'errors',
       recent ->> 'count', telltale.percent_of((recent ->> 'error_rate')::numeric));
   end if;
   if silent >= interval '5 minutes' and (total ->> 'count')::numeric > 0 then
@@ -475,7 +475,7 @@ begin
     reasons := format('Nothing has been received for %s minutes.', floor(extract(epoch from silent) / 60)) || reasons;
   end if;
   if (total ->> 'error_rate')::numeric > 0.02 then
-    reasons := reasons || format('%s of %s requests failed (%s).', total ->> 'errors', total ->> 'count',
+    reasons := reasons || format('%s of %s requests failed in the whole time (%s).', total ->> 'errors', total ->> 'count',
       telltale.percent_of((total ->> 'error_rate')::numeric));
   end if;
   if least((total ->> 'count')::numeric, (before ->> 'count')::numeric) >= 20
