@@ -3,7 +3,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
-import { reporterBatchRecordsMax, retryBaseMs, retryMsMax } from '../src/core/limit.ts'
+import { batchRecordsMax, reporterBatchRecordsMax, retryBaseMs, retryMsMax } from '../src/core/limit.ts'
 import { type BenchProcess, benchProcess, daemonBatch } from './daemon_batch.ts'
 import { answerAsks } from './load_child.ts'
 
@@ -30,7 +30,11 @@ type Daemon = { readonly process: BenchProcess; readonly number: number; running
 const layers = ['shim', 'tool', 'api'] as const
 const runningWanted = 2
 const callsPerError = 40
-const callsPerBatchMax = Math.floor(reporterBatchRecordsMax / layers.length)
+/** A generator whose batches are larger than a reporter's fills them to the edge's own bound. */
+const callsMaxOf = (wanted: number) =>
+  Math.floor(
+    (wanted * layers.length > reporterBatchRecordsMax ? batchRecordsMax - 1 : reporterBatchRecordsMax) / layers.length,
+  )
 const { TELLTALE_INGEST_URL: ingestUrl = '', TELLTALE_INGEST_KEY: ingestKey = '' } = process.env
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
 const daemons: Daemon[] = []
@@ -62,7 +66,7 @@ async function run(daemon: Daemon): Promise<void> {
   while (!daemon.stopped) {
     const began = performance.now()
     const happened = Math.round(((began - since) / shape.paceMs) * shape.callsPerBatch)
-    const callsNow = Math.max(1, Math.min(happened, Math.max(callsPerBatchMax, shape.callsPerBatch)))
+    const callsNow = Math.max(1, Math.min(happened, callsMaxOf(shape.callsPerBatch)))
     since = began
     const { batchId, body } = batchOf(daemon, callsNow)
     for (let failures = 0; !daemon.stopped && !(await isTaken(body, failures)); failures += 1) putOff += 1
