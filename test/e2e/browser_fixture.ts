@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { probePage } from './page_probe_fixture.ts'
 import { watchTexts } from './text_watch_fixture.ts'
 
@@ -52,7 +52,11 @@ export async function openPage(
   options: BrowserContextOptions = {},
   expected: Expected = {},
 ): Promise<Watched> {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options })
+  return openPageIn(await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options }), expected)
+}
+
+/** The same, in a context that is there already. */
+export async function openPageIn(context: BrowserContext, expected: Expected = {}): Promise<Watched> {
   context.setDefaultTimeout(waitMsMax)
   const page = await context.newPage()
   await watchTexts(page)

@@ -35,108 +35,106 @@ const starting = [
   /^error: WebSocket connection to \S+ failed: Error during WebSocket handshake: Unexpected response code: 503/,
 ]
 
-describe.skipIf(reason !== null)(
-  `the page through outages${reason === null ? '' : `, skipped: ${reason}`}`,
-  () => {
-    let stage: OutageStage
-    let overview: Page
-    let list: Page
-    let pages: readonly Page[]
-    let checks: (() => Promise<void>)[]
-    const frames: string[] = []
+const title = `the page through outages${reason === null ? '' : `, skipped: ${reason}`}`
 
-    beforeAll(async () => {
-      stage = await openOutageStage()
-      await stage.work('at-first')
-      overview = await stage.openLive('/', async (page) => writeFrames(page, frames))
-      list = await stage.openLive('/traces')
-      pages = [overview, list]
-      checks = await Promise.all(pages.map(watchDocument))
-    })
-    afterEach(async () => {
-      expect(stage.takeFaults()).toEqual([])
-      for (const check of checks) await check()
-    })
-    afterAll(() => stage?.close())
+describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
+  let stage: OutageStage
+  let overview: Page
+  let list: Page
+  let pages: readonly Page[]
+  let checks: (() => Promise<void>)[]
+  const frames: string[] = []
 
-    async function expectSoonNotLive(): Promise<void> {
-      const ms = await Promise.all(pages.map(msUntilNotLive))
-      expect(Math.max(...ms)).toBeLessThan(notLiveMsMax)
-    }
+  beforeAll(async () => {
+    stage = await openOutageStage()
+    await stage.work('at-first')
+    overview = await stage.openLive('/', async (page) => writeFrames(page, frames))
+    list = await stage.openLive('/traces')
+    pages = [overview, list]
+    checks = await Promise.all(pages.map(watchDocument))
+  })
+  afterEach(async () => {
+    expect(stage.takeFaults()).toEqual([])
+    for (const check of checks) await check()
+  })
+  afterAll(() => stage?.close())
 
-    test('a connection that breaks: nothing is called live, and what was missed is there once it is back', async () => {
-      const tried = Promise.all(pages.map(failedSnapshot))
-      stage.line.cut()
-      await expectSoonNotLive()
-      await stage.work('at-break')
-      await tried
-      for (const page of pages) await expectNothingLive(page)
-      expect(await list.locator('tt-trace-list').filter({ hasText: 'at-break' }).count()).toBe(0)
-      stage.line.mend()
-      for (const page of pages) await expectShown(page, 'at-break')
-      await expectCounted(stage, overview)
-      expect(stage.takeFaults(unreached)).toEqual([])
-    })
+  async function expectSoonNotLive(): Promise<void> {
+    const ms = await Promise.all(pages.map(msUntilNotLive))
+    expect(Math.max(...ms)).toBeLessThan(notLiveMsMax)
+  }
 
-    test('a connection that holds everything back and tells nobody: after five seconds nothing is called live', async () => {
-      stage.line.stall()
-      await expectSoonNotLive()
-      await stage.work('at-stall')
-      for (const page of pages) await expectNothingLive(page)
-      stage.line.mend()
-      for (const page of pages) await expectShown(page, 'at-stall')
-    })
+  test('a connection that breaks: nothing is called live, and what was missed is there once it is back', async () => {
+    const tried = Promise.all(pages.map(failedSnapshot))
+    stage.line.cut()
+    await expectSoonNotLive()
+    await stage.work('at-break')
+    await tried
+    for (const page of pages) await expectNothingLive(page)
+    expect(await list.locator('tt-trace-list').filter({ hasText: 'at-break' }).count()).toBe(0)
+    stage.line.mend()
+    for (const page of pages) await expectShown(page, 'at-break')
+    await expectCounted(stage, overview)
+    expect(stage.takeFaults(unreached)).toEqual([])
+  })
 
-    test('a WebSocket that breaks by itself: another takes its place, and pushes come through it', async () => {
-      for (const page of pages) await expectText(page, 'Reconnecting')
-      const opened = stage.line.socketsOpened()
-      stage.line.cutSockets()
-      for (const page of pages) await textSeenAt(page, 'Reconnecting')
-      await stage.work('at-cut')
-      for (const page of pages) await expectShown(page, 'at-cut')
-      expect(stage.line.socketsOpened()).toBeGreaterThanOrEqual(opened + pages.length)
-    })
+  test('a connection that holds everything back and tells nobody: after five seconds nothing is called live', async () => {
+    stage.line.stall()
+    await expectSoonNotLive()
+    await stage.work('at-stall')
+    for (const page of pages) await expectNothingLive(page)
+    stage.line.mend()
+    for (const page of pages) await expectShown(page, 'at-stall')
+  })
 
-    test("a channel that Realtime closes, because it judges the member's token anew: a new one is made", async () => {
-      for (const page of pages) await expectText(page, 'Reconnecting')
-      frames.splice(0)
-      const payload = { access_token: 'no.good.token' }
-      stage.line.say(JSON.stringify([null, '1', 'realtime:telltale:live', 'access_token', payload]))
-      for (const page of pages) await textSeenAt(page, 'Reconnecting')
-      await stage.work('at-closed')
-      for (const page of pages) await expectShown(page, 'at-closed')
-      const closed = frames.findIndex((frame) => frame.startsWith('<') && frame.includes('"phx_close"'))
-      const joined = frames.findIndex((frame) => frame.startsWith('>') && frame.includes('"phx_join"'))
-      expect([closed >= 0, joined > closed], frames.join('\n')).toEqual([true, true])
-    })
+  test('a WebSocket that breaks by itself: another takes its place, and pushes come through it', async () => {
+    for (const page of pages) await expectText(page, 'Reconnecting')
+    const opened = stage.line.socketsOpened()
+    stage.line.cutSockets()
+    for (const page of pages) await textSeenAt(page, 'Reconnecting')
+    await stage.work('at-cut')
+    for (const page of pages) await expectShown(page, 'at-cut')
+    expect(stage.line.socketsOpened()).toBeGreaterThanOrEqual(opened + pages.length)
+  })
 
-    test('an access token that has expired: it is renewed, and the page stays live', async () => {
-      const before = await sessionOf(list)
-      await expectText(list, 'Reconnecting')
-      await expireSession(list)
-      await expect
-        .poll(async () => (await sessionOf(list)).access_token, { timeout: 20_000 })
-        .not.toBe(before.access_token)
-      await stage.work('at-renewal')
-      await expectShown(list, 'at-renewal')
-      expect(await list.evaluate(() => Promise.race([window.textWatch.seenAt('Reconnecting'), 'never']))).toBe('never')
-    })
+  test("a channel that Realtime closes, because it judges the member's token anew: a new one is made", async () => {
+    for (const page of pages) await expectText(page, 'Reconnecting')
+    frames.splice(0)
+    const payload = { access_token: 'no.good.token' }
+    stage.line.say(JSON.stringify([null, '1', 'realtime:telltale:live', 'access_token', payload]))
+    for (const page of pages) await textSeenAt(page, 'Reconnecting')
+    await stage.work('at-closed')
+    for (const page of pages) await expectShown(page, 'at-closed')
+    const closed = frames.findIndex((frame) => frame.startsWith('<') && frame.includes('"phx_close"'))
+    const joined = frames.findIndex((frame) => frame.startsWith('>') && frame.includes('"phx_join"'))
+    expect([closed >= 0, joined > closed], frames.join('\n')).toEqual([true, true])
+  })
 
-    test('a stack that is killed and started again: the session lasts, and the page catches up by what it missed', async () => {
-      const tried = Promise.all(pages.map(failedSnapshot))
-      await stage.kill()
-      await expectSoonNotLive()
-      await stage.work('at-death')
-      await tried
-      for (const page of pages) await expectNothingLive(page)
-      await stage.start()
-      for (const page of pages) await expectShown(page, 'at-death')
-      await expectCounted(stage, overview)
-      expect(stage.takeFaults([...unreached, ...starting])).toEqual([])
-    })
-  },
-  120_000,
-)
+  test('an access token that has expired: it is renewed, and the page stays live', async () => {
+    const before = await sessionOf(list)
+    await expectText(list, 'Reconnecting')
+    await expireSession(list)
+    await expect
+      .poll(async () => (await sessionOf(list)).access_token, { timeout: 20_000 })
+      .not.toBe(before.access_token)
+    await stage.work('at-renewal')
+    await expectShown(list, 'at-renewal')
+    expect(await list.evaluate(() => Promise.race([window.textWatch.seenAt('Reconnecting'), 'never']))).toBe('never')
+  })
+
+  test('a stack that is killed and started again: the session lasts, and the page catches up by what it missed', async () => {
+    const tried = Promise.all(pages.map(failedSnapshot))
+    await stage.kill()
+    await expectSoonNotLive()
+    await stage.work('at-death')
+    await tried
+    for (const page of pages) await expectNothingLive(page)
+    await stage.start()
+    for (const page of pages) await expectShown(page, 'at-death')
+    await expectCounted(stage, overview)
+    expect(stage.takeFaults([...unreached, ...starting])).toEqual([])
+  })
+})
 
 function writeFrames(page: Page, frames: string[]): void {
   page.on('websocket', (socket) => {
