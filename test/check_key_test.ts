@@ -57,6 +57,17 @@ test('keyChecker() refuses a wrong secret and an id that is not there', async ()
   expect(await check(`Bearer ${keyOf('000000000000')}`)).toEqual({ ok: false, error: 'unknown' })
 })
 
+test('keyChecker() takes no other secret for one that it has seen, and no old one for long', async () => {
+  const { world, check } = setUp()
+  expect((await check(`Bearer ${keyOf(good)}`)).ok).toBe(true)
+  expect(await check(`Bearer ${keyOf(good, 'B')}`)).toEqual({ ok: false, error: 'unknown' })
+  const replaced = { ...rowOf(good), key_hash: createHash('sha256').update(keyOf(good, 'B')).digest('hex') }
+  world.rows = new Map([[good, replaced]])
+  world.nowUs += keyCacheMs * 1_000
+  expect(await check(`Bearer ${keyOf(good)}`)).toEqual({ ok: false, error: 'unknown' })
+  expect((await check(`Bearer ${keyOf(good, 'B')}`)).ok).toBe(true)
+})
+
 test('keyChecker() tells a revoked key so, but not somebody who only knows its id', async () => {
   const { check } = setUp([rowOf(good, true)])
   expect(await check(`Bearer ${keyOf(good)}`)).toEqual({ ok: false, error: 'revoked' })

@@ -24,6 +24,8 @@ export function keyChecker(store: Pick<BatchStore, 'readKey'>, clock: () => numb
   const found = new Map<string, Cached>()
   const missing = new Map<string, Cached>()
   const reading = new Map<string, Promise<KeyRow | null>>()
+  /** Of right keys alone, by their text: hashing is the dearest part of a check. */
+  const hashes = new Map<string, string>()
 
   async function readRow(keyId: string): Promise<KeyRow | null> {
     const cached = found.get(keyId) ?? missing.get(keyId)
@@ -40,8 +42,10 @@ export function keyChecker(store: Pick<BatchStore, 'readKey'>, clock: () => numb
   return async (authorization) => {
     const parsed = parseKey(authorization)
     if (parsed === null) return err('unknown')
-    const [row, hash] = await Promise.all([readRow(parsed.keyId), sha256Hex(parsed.key)])
+    const known = hashes.get(parsed.key)
+    const [row, hash] = await Promise.all([readRow(parsed.keyId), known ?? sha256Hex(parsed.key)])
     if (row === null || !isSameHash(hash, row.key_hash)) return err('unknown')
+    if (known === undefined) keep(hashes, parsed.key, hash)
     return row.revoked ? err('revoked') : ok(row.key_id)
   }
 }
@@ -55,9 +59,9 @@ function parseKey(authorization: string | null): { readonly key: string; readonl
 }
 
 /** Keeps the newest keyCacheEntriesMax. */
-function keep(cache: Map<string, Cached>, keyId: string, entry: Cached): void {
-  cache.delete(keyId)
-  cache.set(keyId, entry)
+function keep<T>(cache: Map<string, T>, key: string, entry: T): void {
+  cache.delete(key)
+  cache.set(key, entry)
   if (cache.size <= keyCacheEntriesMax) return
   const oldest = cache.keys().next()
   if (!oldest.done) cache.delete(oldest.value)
