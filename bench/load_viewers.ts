@@ -26,6 +26,7 @@ const transport = WebSocket as unknown as WebSocketLikeConstructor
 const env = (name: string) => process.env[name] ?? ''
 const url = env('SUPABASE_URL')
 const apikey = env('SUPABASE_PUBLISHABLE_KEY')
+const triesMax = 20
 const viewers: Viewer[] = []
 let bytes: number[] = []
 
@@ -57,6 +58,17 @@ async function signIn(): Promise<string> {
   return data.session.access_token
 }
 
+/** One try; a channel that failed is left. */
+async function isJoined(client: RealtimeClient, hear: (push: Push) => void): Promise<boolean> {
+  const channel = client.channel('telltale:live', { config: { private: true } })
+  channel.on('broadcast', { event: 'live' }, ({ payload }) => hear(payload as Push))
+  const joined = await new Promise<boolean>((resolve) =>
+    channel.subscribe((status) => resolve(status === 'SUBSCRIBED')),
+  )
+  if (!joined) await client.removeChannel(channel)
+  return joined
+}
+
 async function openViewer(): Promise<Viewer> {
   const token = await session
   const client = new RealtimeClient(`${url}/realtime/v1`, {
@@ -80,19 +92,16 @@ async function openViewer(): Promise<Viewer> {
       return client.disconnect()
     },
   }
-  const channel = client.channel('telltale:live', { config: { private: true } })
-  channel.on('broadcast', { event: 'live' }, ({ payload }) => {
-    const { rev } = payload as Push
+  const hear = (push: Push) => {
     const before = viewer.seen.at(-1)?.[1] ?? '0-0'
-    viewer.seen.push([Date.now(), Number.parseInt(rev, 10) < Number.parseInt(before, 10) ? before : rev])
-    if (isFirst) bytes.push(Buffer.byteLength(JSON.stringify(payload)))
-  })
-  await new Promise<void>((resolve, reject) => {
-    channel.subscribe((status, error) => {
-      if (status === 'SUBSCRIBED') resolve()
-      else reject(error ?? new Error(`Cannot subscribe: ${status}`))
-    })
-  })
+    viewer.seen.push([Date.now(), Number.parseInt(push.rev, 10) < Number.parseInt(before, 10) ? before : push.rev])
+    if (isFirst) bytes.push(Buffer.byteLength(JSON.stringify(push)))
+  }
+  // What was sent before may still be waited for, and a join waits no longer than a page's would.
+  for (let tries = 1; !(await isJoined(client, hear)); tries += 1) {
+    if (tries === triesMax) throw new Error(`Cannot join the channel: ${tries} tries failed`)
+    await pause(1_000)
+  }
   await look()
   void pause(Math.random() * liveBeatMs).then(() => {
     beat = setInterval(() => void look(), liveBeatMs)
