@@ -119,7 +119,7 @@ export async function probePage(page: Page): Promise<void> {
         if (document.documentElement.scrollWidth <= width) return []
         const out = elements().filter((element) => {
           const edge = clipped(element.getBoundingClientRect(), element)
-          return edge.right > width + 1 && edge.right > edge.left
+          return edge.right > width + 1 && edge.right > edge.left && isSeen(element)
         })
         return [`${document.documentElement.scrollWidth} px of ${width}`, ...out.slice(0, 8).map(nameOf)]
       },
