@@ -275,3 +275,17 @@ test('maintain() takes back what updates left behind', async () => {
   expect(row?.n).toBe(2_000)
   await database.close()
 })
+
+test('query() waits for its turn as long as its own statement says, and no longer than the others otherwise', async () => {
+  const database = await openPgliteDatabase({ dir, password: 'secret', turnMsMax: 50 })
+  try {
+    const slow = database.query({ text: 'select pg_sleep(0.5)' })
+    const hasty = database.query({ text: 'select 1' }).catch((error: unknown) => error)
+    const patient = database.query({ text: 'select 1 as one', turnMsMax: 20_000 })
+    expect(await hasty).toMatchObject({ code: '53300' })
+    expect(await patient).toEqual([{ one: 1 }])
+    await slow
+  } finally {
+    await database.close()
+  }
+})

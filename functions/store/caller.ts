@@ -1,6 +1,6 @@
 import { PostgrestClient } from '@supabase/postgrest-js'
 import { isObject } from '../../src/core/json_object.ts'
-import { storeSlackMs, turnMsMax } from '../../src/core/limit.ts'
+import { storeSlackMs, viewerTurnMsMax } from '../../src/core/limit.ts'
 import type { LiveData } from '../../src/core/live_snapshot.ts'
 import { CallerError, type LiveCaller } from './caller_port.ts'
 
@@ -19,7 +19,7 @@ export async function readLiveData({ url, fetch }: CallerAccess, caller: LiveCal
   const client = new PostgrestClient(`${url.replace(/\/+$/, '')}/rest/v1`, {
     headers: { apikey: caller.apikey, Authorization: caller.authorization },
     schema: 'telltale',
-    timeout: turnMsMax + storeSlackMs,
+    timeout: viewerTurnMsMax + storeSlackMs,
     retry: false,
     ...(fetch === undefined ? {} : { fetch }),
   })

@@ -67,6 +67,8 @@ export const hostedFlushMs = 15_000
 export const watchedFlushMs = 1_000
 export const renewalMsMin = 2_000
 export const turnMsMax = 2_000
+// People who look wait rather than be refused; reporters come again by themselves.
+export const viewerTurnMsMax = 6_000
 export const retryAfterSeconds = 2
 export const keyCacheMs = 15_000
 export const keyCacheEntriesMax = 1_000
@@ -276,6 +278,8 @@ assert(traceHoursMax * 3_600 <= daySeconds, 'time filters that widen by a day fi
 assert(retryBaseMs < retryMsMax, 'backoff grows')
 assert(batchBytesMax * 8 <= restBodyBytesMax, 'what the edge derives from a full batch passes the gateway')
 assert(parseDepthMax < restDepthMax, 'what the edge derives from a batch of full depth passes the gateway')
+assert(turnMsMax < viewerTurnMsMax, 'who looks waits at least as long as who reports')
+assert(viewerTurnMsMax + storeSlackMs < snapshotMsMax, 'a page waits until its snapshot is given up by the edge')
 assert(statementMsMax < requestMsMax, 'a statement ends before its request is given up')
 assert(traceRowsAsked <= pageRowsMax && traceRowsAsked < traceRowsListedMax, 'a list grows by pages that can be read')
 assert(errorRowsAsked <= pageRowsMax && errorRowsAsked < errorRowsListedMax, 'so does a list of errors')

@@ -8,6 +8,8 @@ export type Statement = {
   /** `set_config(name, value, true)` each, before the statement. */
   readonly settings?: Readonly<Record<string, string>>
   readonly readOnly?: boolean
+  /** How long to wait for a turn in ms, where turns are taken. Default: `turnMsMax`. */
+  readonly turnMsMax?: number
 }
 
 export type Row = Readonly<Record<string, unknown>>

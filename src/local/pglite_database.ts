@@ -146,7 +146,12 @@ export async function openPgliteDatabase(options: PgliteOptions): Promise<Pglite
     const session = createPgliteSession(engine, createSessionLock())
 
     const query = async (statement: Statement): Promise<readonly Row[]> => {
-      const limits = { msMax, turnMs, rollback: rollbackMessage, sound: isTransactionSound }
+      const limits = {
+        msMax,
+        turnMs: statement.turnMsMax ?? turnMs,
+        rollback: rollbackMessage,
+        sound: isTransactionSound,
+      }
       return rowsOf(await answerOf(session, null, transactionOf(statement), limits))
     }
     const exec = async (text: string): Promise<void> => {

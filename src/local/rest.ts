@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { restBodyBytesMax } from '../core/limit.ts'
+import { restBodyBytesMax, viewerTurnMsMax } from '../core/limit.ts'
 import { argumentTextsOf } from './argument_text.ts'
 import type { Caller, CallerReader } from './claims.ts'
 import { type Database, DatabaseError, type Row } from './database.ts'
@@ -67,6 +67,7 @@ export function restApp({ database, catalogue, readCaller }: RestOptions): Hono<
       role: caller.role,
       settings: settingsOf(request, name, caller),
       readOnly: request.method !== 'POST' || !routine.volatile,
+      ...(caller.role === 'authenticated' ? { turnMsMax: viewerTurnMsMax } : {}),
     })
     return responseOf(routine, row ?? {}, query, { accept, counted, minimal: /return=minimal/.test(prefer) })
   })
