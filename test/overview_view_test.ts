@@ -151,7 +151,7 @@ test('errorsLastHour() counts a failed request once, whether a minute or a secon
 test('refreshIsDue() reads again soon after news, and seldom without', () => {
   const health = { status: 'ok', reasons: [] } as const
   const overview = { from_us: 0, to_us: 3_600e6, source: 'parts', health } as const
-  const reading: Reading = { at_ms: 0, rev: '1-0', overview }
+  const reading: Reading = { at_ms: 0, rev: '1-0', received_us: null, overview }
   expect(refreshIsDue(reading, liveOf('2-0'), 4_999)).toBe(false)
   expect(refreshIsDue(reading, liveOf('2-0'), 5_000)).toBe(true)
   expect(refreshIsDue(reading, liveOf('1-0'), 29_999)).toBe(false)
@@ -159,7 +159,9 @@ test('refreshIsDue() reads again soon after news, and seldom without', () => {
   expect(refreshIsDue({ ...reading, overview: { ...reading.overview, to_us: 86_400e6 } }, liveOf('2-0'), 14_000)).toBe(
     false,
   )
-  expect(refreshIsDue(reading, liveOf(null, { degraded: true }), 5_000)).toBe(true)
+  const missedByRedis = liveOf('1-0', { last_received_at_us: atUs })
+  expect([4_999, 5_000].map((ms) => refreshIsDue(reading, missedByRedis, ms))).toEqual([false, true])
+  expect(refreshIsDue({ ...reading, received_us: atUs }, missedByRedis, 5_000)).toBe(false)
   const empty: Reading = { ...reading, overview: { ...overview, health: { status: 'empty', reasons: [] } } }
   expect([refreshIsDue(empty, liveOf('2-0'), 1_000), refreshIsDue(empty, liveOf('1-0'), 1_000)]).toEqual([true, false])
 })

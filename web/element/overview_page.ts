@@ -54,6 +54,7 @@ type Loaded = {
   readonly isFiltered: boolean
   readonly at_ms: number
   readonly rev: string | null
+  readonly received_us: number | null
   readonly overview: Overview
   readonly series: SeriesAnswer
   readonly errors: readonly ErrorRow[] | null
@@ -97,9 +98,9 @@ export class OverviewPage extends LitElement {
         this.#failures += 1
         throw error
       })
-      const rev = live?.rev ?? null
+      const known = { rev: live?.rev ?? null, received_us: live?.last_received_at_us ?? null }
       this.#failures = 0
-      const read = { path, isFiltered: isFiltered(place), at_ms: Date.now(), rev }
+      const read = { path, isFiltered: isFiltered(place), at_ms: Date.now(), ...known }
       return { ...read, overview, series, errors: errors?.rows ?? null, gaps: gaps?.rows ?? [] }
     },
   })
@@ -272,7 +273,7 @@ export class OverviewPage extends LitElement {
     const failedBefore = this.#load.status === TaskStatus.ERROR
     const shown = this.#shown
     if (failedBefore || shown === null) {
-      if (failedBefore && live?.live) this.#again()
+      if (failedBefore && (live?.status === 'live' || live?.status === 'degraded')) this.#again()
       return
     }
     if (endsNow(place) && refreshIsDue(shown, live, Date.now())) this.#again()

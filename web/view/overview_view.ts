@@ -223,6 +223,8 @@ export const errorsShownMax = 6
 export type Reading = {
   readonly at_ms: number
   readonly rev: string | null
+  /** When the newest batch known of then was received: one that Redis missed has no revision. */
+  readonly received_us: number | null
   readonly overview: Pick<Overview, 'from_us' | 'to_us' | 'source' | 'health'>
 }
 
@@ -231,12 +233,16 @@ const idleRefreshMs = 30_000
 const firstRefreshMs = 1_000
 
 /** Whether to read again: something arrived since, or so much time has passed that the range has moved on. */
-export function refreshIsDue({ at_ms, rev, overview }: Reading, live: LiveView | null, nowMs: number): boolean {
+export function refreshIsDue(
+  { at_ms, rev, received_us, overview }: Reading,
+  live: LiveView | null,
+  nowMs: number,
+): boolean {
   const age = nowMs - at_ms
   if (live === null) return age >= idleRefreshMs
-  const moved = live.degraded || live.rev !== rev
+  const moved = live.rev !== rev || live.last_received_at_us !== received_us
   // Whoever waits for the first request of all is watching.
-  if (overview.health.status === 'empty' && live.rev !== rev) return age >= firstRefreshMs
+  if (overview.health.status === 'empty' && moved) return age >= firstRefreshMs
   return age >= Math.max(refreshMs(overview.from_us, overview.to_us, overview.source), moved ? 0 : idleRefreshMs)
 }
 
