@@ -54,6 +54,7 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
     checks = await Promise.all(pages.map(watchDocument))
   })
   afterEach(async () => {
+    stage.line.mend()
     expect(stage.takeFaults()).toEqual([])
     for (const check of checks) await check()
   })

@@ -37,7 +37,10 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
     stage.keep(desktop.close)
     await stage.work('at-first')
   })
-  afterEach(() => expect(stage.takeFaults()).toEqual([]))
+  afterEach(() => {
+    stage.line.mend()
+    expect(stage.takeFaults()).toEqual([])
+  })
   afterAll(() => stage?.close())
 
   test('an hour asleep: what was shown before is not called live, and what happened meanwhile is there', async () => {
