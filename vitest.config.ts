@@ -1,6 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
-const limits = { pool: 'forks', testTimeout: 30_000, hookTimeout: 60_000 } as const
+const limits = {
+  pool: 'forks' as const,
+  setupFiles: ['test/seed_fixture.ts'],
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+}
 
 // The browser's tests come last and one file at a time: each has a stack, a server and a Chromium of its own, and tells
 // how soon something is on the screen.
