@@ -30,6 +30,7 @@ const title = `a page that nobody looks at${reason === null ? '' : `, skipped: $
 describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
   let stage: OutageStage
   let desktop: DesktopBrowser
+  const open: Page[] = []
 
   beforeAll(async () => {
     stage = await openOutageStage()
@@ -37,8 +38,10 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
     stage.keep(desktop.close)
     await stage.work('at-first')
   })
-  afterEach(() => {
+  afterEach(async () => {
     stage.line.mend()
+    // A page that is left would go on watching.
+    for (const page of open.splice(0)) await page.close()
     expect(stage.takeFaults()).toEqual([])
   })
   afterAll(() => stage?.close())
@@ -46,6 +49,7 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
   test('an hour asleep: what was shown before is not called live, and what happened meanwhile is there', async () => {
     // Its clock is an hour behind, and then as far on as everybody else's: only for the page an hour goes by.
     const page = await stage.openLive('/?range=6h', (opened) => opened.clock.install({ time: Date.now() - hourMs }))
+    open.push(page)
     const check = await watchDocument(page)
     await page.clock.pauseAt(Date.now() - hourMs + 2_000)
     stage.line.stall()
@@ -59,14 +63,14 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
     await expectNothingLive(page)
     stage.line.mend()
     await expectShown(page, 'at-sleep')
-    expect((await sessionOf(page)).access_token).not.toBe(access_token)
+    const renewed = async () => (await sessionOf(page)).access_token
+    await expect.poll(renewed, { timeout: waitMsMax }).not.toBe(access_token)
     await check()
-    await page.context().close()
   })
 
   test('a hidden page that Chromium froze is live again when it is shown, with what happened meanwhile', async () => {
     const page = await stage.enter(await openPageIn(desktop.context), '/')
-    const front = await desktop.context.newPage()
+    open.push(page, await desktop.context.newPage())
     await expectStatus(page, 'paused')
     const thaw = await freeze(page)
     await stage.work('at-freezing')
@@ -74,7 +78,6 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
     await expectNothingLive(page)
     await page.bringToFront()
     await expectShown(page, 'at-freezing')
-    await front.close()
     expect(stage.takeFaults(frozen)).toEqual([])
   })
 
@@ -90,7 +93,7 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
     await expect.poll(() => asked.length, { timeout: waitMsMax }).toBeGreaterThan(0)
     await waitUntilLive(page)
 
-    const front = await desktop.context.newPage()
+    open.push(page, await desktop.context.newPage())
     await expectStatus(page, 'paused')
     await expectNothingLive(page)
     await expectUnwatched(stage)
@@ -106,8 +109,6 @@ describe.skipIf(reason !== null)(title, { timeout: 120_000 }, () => {
     await expectCounted(stage, page)
     expect(asked.length).toBeGreaterThan(0)
     expect(await isWatched(stage)).toBe(true)
-    await front.close()
-    await page.close()
   })
 })
 
