@@ -45,7 +45,7 @@ export function daemonBatch(
         ...(depth === 0
           ? {
               request_id: String(process.calls),
-              session: { key: `session-${process.calls >> 4}`, rule: 'connection' },
+              session: { key: sessionOf(process), rule: 'connection' },
               call_number: (process.calls & 15) + 1,
             }
           : {}),
@@ -69,6 +69,11 @@ export function daemonBatch(
     running_total: 0,
     records,
   }
+}
+
+/** Sixteen calls make a conversation. */
+export function sessionOf({ id, calls }: BenchProcess): string {
+  return `session-${id.slice(0, 8)}-${calls >> 4}`
 }
 
 export type DaemonBatch = ReturnType<typeof daemonBatch>

@@ -4,7 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { batchRecordsMax, reporterBatchRecordsMax, retryBaseMs, retryMsMax } from '../src/core/limit.ts'
-import { type BenchProcess, benchProcess, daemonBatch } from './daemon_batch.ts'
+import { type BenchProcess, benchProcess, daemonBatch, sessionOf } from './daemon_batch.ts'
 import { answerAsks } from './load_child.ts'
 
 export type LoadShape = {
@@ -70,6 +70,7 @@ async function run(daemon: Daemon): Promise<void> {
     since = began
     const { batchId, body } = batchOf(daemon, callsNow)
     for (let failures = 0; !daemon.stopped && !(await isTaken(body, failures)); failures += 1) putOff += 1
+    if (daemon.stopped) return
     acks.push([batchId, Date.now()])
     callsTaken += callsNow
     await pause(Math.max(0, shape.paceMs - (performance.now() - began)))
@@ -81,7 +82,7 @@ function batchOf(daemon: Daemon, callsNow: number): { readonly batchId: string; 
   const batch = daemonBatch(daemon.process, callsNow * layers.length, at, layers)
   // Each call runs for some batches, as an AI call does.
   daemon.running = daemon.running.filter(({ start_us }) => at - start_us < 6_000_000)
-  if (daemon.running.length < runningWanted) daemon.running.push(runningCall(at))
+  if (daemon.running.length < runningWanted) daemon.running.push(runningCall(daemon.process, at))
   const isFaulty = Math.floor((calls + callsNow) / callsPerError) > Math.floor(calls / callsPerError)
   calls += callsNow
   const whole = {
@@ -94,14 +95,14 @@ function batchOf(daemon: Daemon, callsNow: number): { readonly batchId: string; 
   return { batchId: batch.batch_id, body: JSON.stringify(whole) }
 }
 
-function runningCall(at: number) {
+function runningCall(process: BenchProcess, at: number) {
   return {
     trace_id: randomBytes(16).toString('hex'),
     span_id: randomBytes(8).toString('hex'),
     layer: 'api',
     name: 'POST /chat/completions',
     tool: 'chat',
-    session: 'session-1',
+    session: sessionOf(process),
     start_us: at,
   }
 }

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { RealtimeClient, type WebSocketLikeConstructor } from '@supabase/realtime-js'
 import { createClient } from '@supabase/supabase-js'
 import { WebSocket } from 'ws'
-import { liveBeatMs } from '../src/core/limit.ts'
+import { liveBeatMs, liveMinutesMax } from '../src/core/limit.ts'
 import type { Push } from '../src/core/live_snapshot.ts'
 import { answerAsks } from './load_child.ts'
 
@@ -80,8 +80,10 @@ async function openViewer(): Promise<Viewer> {
   const isFirst = viewers.length === 0
   const viewerId = randomUUID()
   const headers = { apikey, authorization: `Bearer ${token}` }
-  const look = async () => {
-    const answer = await fetch(`${url}/functions/v1/live?viewer=${viewerId}`, { headers }).catch(() => null)
+  // The first asks for the whole hour, as a page does, and the others for what is new.
+  const look = async (minutes: number) => {
+    const address = `${url}/functions/v1/live?viewer=${viewerId}&minutes=${minutes}`
+    const answer = await fetch(address, { headers }).catch(() => null)
     await answer?.arrayBuffer()
   }
   let beat: ReturnType<typeof setInterval> | undefined
@@ -102,9 +104,9 @@ async function openViewer(): Promise<Viewer> {
     if (tries === triesMax) throw new Error(`Cannot join the channel: ${tries} tries failed`)
     await pause(1_000)
   }
-  await look()
+  await look(liveMinutesMax)
   void pause(Math.random() * liveBeatMs).then(() => {
-    beat = setInterval(() => void look(), liveBeatMs)
+    beat = setInterval(() => void look(2), liveBeatMs)
   })
   return viewer
 }
