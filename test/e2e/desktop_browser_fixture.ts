@@ -3,8 +3,11 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core'
 import { chromiumPath } from './browser_fixture.ts'
+
+const closeMsMax = 5_000
 
 /**
  * A Chromium as it stands on a desk: of its tabs the front one is visible, and the others are hidden. Playwright keeps
@@ -47,8 +50,8 @@ export async function openDesktopBrowser(): Promise<DesktopBrowser> {
       async close() {
         // Asked to, it ends its helpers too.
         const session = await browser.newBrowserCDPSession()
-        await session.send('Browser.close').catch(() => undefined)
-        await exited
+        const asked = session.send('Browser.close').catch(() => undefined)
+        await Promise.race([Promise.all([asked, exited]), pause(closeMsMax, undefined, { ref: false })])
         await end()
       },
     }

@@ -55,8 +55,9 @@ export async function openLine(target: string): Promise<Line> {
       from.on('error', () => to.destroy())
       // What came before the end still has to go.
       from.on('close', () => {
-        ways.delete(way)
         to.end()
+        // One that is held back does not notice the end of the other before it is let go on.
+        if (near.destroyed && way.far.destroyed) ways.delete(way)
       })
     }
     flow(way)

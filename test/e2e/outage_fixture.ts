@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Browser, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import { createSignInLink } from '../../src/cli/open.ts'
@@ -8,6 +9,7 @@ import { type Line, openLine } from './line_fixture.ts'
 import { signInByCode, waitUntilLive } from './stage_fixture.ts'
 import { startTappedServer, type TappedServer } from './tapped_server_fixture.ts'
 
+const closeMsMax = 8_000
 /** What was sent while nobody answered is sent again after as much as 30 s. */
 export const catchUpMsMax = 45_000
 
@@ -122,17 +124,26 @@ async function createMortalStack(dir: string, env: Record<string, string>): Prom
   }
 }
 
-/** The last first, and each whatever became of the others. */
+/** The last first, and each whatever became of the others, also of one that hangs. */
 async function closeAll(closers: (() => unknown)[]): Promise<void> {
   const failures: unknown[] = []
   for (const closer of closers.splice(0).reverse()) {
     try {
-      await closer()
+      await inTime(closer)
     } catch (error) {
       failures.push(error)
     }
   }
   expect(failures).toEqual([])
+}
+
+async function inTime(closer: () => unknown): Promise<void> {
+  const done = new AbortController()
+  const late = pause(closeMsMax, undefined, { signal: done.signal }).then(() => {
+    throw new Error(`Cannot close the stage: ${closer} does not end`)
+  })
+  late.catch(() => undefined)
+  await Promise.race([closer(), late]).finally(() => done.abort())
 }
 
 async function countedBy({ env }: RunningStack): Promise<Calls> {
