@@ -2,13 +2,17 @@
 // for, in the order in which it asks. Usage: node bench/page_size.ts
 import { gzipSync } from 'node:zlib'
 import { openBrowser, openPage } from '../test/e2e/browser_fixture.ts'
+import { startTappedServer } from '../test/e2e/tapped_server_fixture.ts'
 import { createDataDir, startTelltale } from '../test/stack_fixture.ts'
 
 const aimKb = 120
 const dataDir = createDataDir()
 const stack = await startTelltale(dataDir.dir)
 const browser = await openBrowser()
+const server = await startTappedServer(stack.env)
 try {
+  // An empty store has nothing to draw.
+  await server.call('work')
   const { page } = await openPage(browser)
   const scripts: string[] = []
   page.on('request', (request) => {
@@ -30,6 +34,7 @@ try {
   console.log(`with it: ${sum(sizes).toFixed(1)} KB`)
   for (const { name, kb } of sizes) console.log(`  ${kb.toFixed(1).padStart(6)} KB  ${name}`)
 } finally {
+  await server.close()
   await browser.close()
   await stack.stop('SIGTERM')
   dataDir.remove()
