@@ -13,6 +13,8 @@ export type ViewersWanted = { readonly viewers: number }
 
 /** Since the question before. */
 export type Delivered = {
+  /** Those of the viewers wanted that could not join. */
+  readonly missing: number
   readonly deliveries: number
   /** Of the first viewer alone: payloads as JSON. */
   readonly bytes: readonly number[]
@@ -26,7 +28,7 @@ const transport = WebSocket as unknown as WebSocketLikeConstructor
 const env = (name: string) => process.env[name] ?? ''
 const url = env('SUPABASE_URL')
 const apikey = env('SUPABASE_PUBLISHABLE_KEY')
-const triesMax = 20
+const triesMax = 3
 const viewers: Viewer[] = []
 let bytes: number[] = []
 
@@ -34,13 +36,16 @@ const session = signIn()
 
 answerAsks<ViewersWanted>(async ({ viewers: wanted }): Promise<Delivered> => {
   await Promise.all(viewers.splice(wanted).map((viewer) => viewer.close()))
-  while (viewers.length < wanted) {
-    const missing = Array.from({ length: Math.min(10, wanted - viewers.length) }, () => openViewer())
-    viewers.push(...(await Promise.all(missing)))
+  let missing = 0
+  while (viewers.length < wanted && missing === 0) {
+    const opening = Array.from({ length: Math.min(10, wanted - viewers.length) }, () => openViewer())
+    const opened = (await Promise.all(opening)).filter((viewer) => viewer !== null)
+    viewers.push(...opened)
+    if (opened.length < opening.length) missing = wanted - viewers.length
   }
   const seen = viewers.map((viewer) => viewer.seen)
   for (const viewer of viewers) viewer.seen = []
-  const answer = { deliveries: seen.reduce((sum, list) => sum + list.length, 0), bytes, seen }
+  const answer = { missing, deliveries: seen.reduce((sum, list) => sum + list.length, 0), bytes, seen }
   bytes = []
   return answer
 })
@@ -69,7 +74,7 @@ async function isJoined(client: RealtimeClient, hear: (push: Push) => void): Pro
   return joined
 }
 
-async function openViewer(): Promise<Viewer> {
+async function openViewer(): Promise<Viewer | null> {
   const token = await session
   const client = new RealtimeClient(`${url}/realtime/v1`, {
     params: { apikey },
@@ -101,7 +106,10 @@ async function openViewer(): Promise<Viewer> {
   }
   // What was sent before may still be waited for, and a join waits no longer than a page's would.
   for (let tries = 1; !(await isJoined(client, hear)); tries += 1) {
-    if (tries === triesMax) throw new Error(`Cannot join the channel: ${tries} tries failed`)
+    if (tries === triesMax) {
+      await client.disconnect()
+      return null
+    }
     await pause(1_000)
   }
   await look(liveMinutesMax)

@@ -6,11 +6,11 @@ import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { createDataDir, startTelltale } from '../test/stack_fixture.ts'
-import { openChild, quantileOf } from './load_child.ts'
+import { type LoadChild, openChild, quantileOf } from './load_child.ts'
 import type { LoadTaken } from './load_daemons.ts'
 import type { Delivered } from './load_viewers.ts'
 
-const seconds = Number(process.argv[2] ?? 5)
+const seconds = Number(process.argv[2] ?? 4)
 const viewersByDaemons: readonly (readonly [number, readonly number[]])[] = [
   [1, [1, 10, 100]],
   [10, [1, 10, 100]],
@@ -19,44 +19,57 @@ const viewersByDaemons: readonly (readonly [number, readonly number[]])[] = [
 ]
 const paceMs = 1_000
 /** A thousand are more than an embedded stack takes: until reporters that are put off have found their own pace. */
-const settleMsOf = (daemons: number) => (daemons < 1_000 ? 2_500 : 15_000)
+const settleMsOf = (daemons: number) => (daemons < 1_000 ? 2_500 : 12_000)
 const sampleEveryMs = 500
 const sampled = 40
 
-const dataDir = createDataDir()
-const stack = await startTelltale(dataDir.dir)
-const stackPid = Number(JSON.parse(readFileSync(join(dataDir.dir, 'lock.json'), 'utf8')).pid)
-const daemons = openChild('load_daemons.ts', stack.env)
-const viewers = openChild('load_viewers.ts', stack.env)
+console.log(
+  `load before: ${loadavg()[0]?.toFixed(1)} (below 3 is quiet); ${seconds} s a row, one batch a second a daemon`,
+)
+console.log(
+  'daemons viewers | calls/s  taken  batches put off | pushes    KB p50    KB max | deliveries | lag p50     p99 | CPU of the stack',
+)
+for (const [daemonCount, viewerCounts] of viewersByDaemons) await group(daemonCount, viewerCounts)
 
-try {
-  console.log(
-    `load before: ${loadavg()[0]?.toFixed(1)} (below 3 is quiet); ${seconds} s a row, one batch a second a daemon`,
-  )
-  console.log(
-    'daemons viewers | calls/s  taken  batches put off | pushes    KB p50    KB max | deliveries | lag p50     p99 | CPU of the stack',
-  )
-  for (const [daemonCount, viewerCounts] of viewersByDaemons) {
-    for (const viewerCount of viewerCounts) await row(daemonCount, viewerCount)
+/** Over a stack of its own, which holds nothing of what was before. */
+async function group(daemonCount: number, viewerCounts: readonly number[]): Promise<void> {
+  const dataDir = createDataDir()
+  const stack = await startTelltale(dataDir.dir)
+  const pid = Number(JSON.parse(readFileSync(join(dataDir.dir, 'lock.json'), 'utf8')).pid)
+  const daemons = openChild('load_daemons.ts', stack.env)
+  const viewers = openChild('load_viewers.ts', stack.env)
+  try {
+    for (const viewerCount of viewerCounts) {
+      // Viewers come while it is quiet: how long a join takes under load is not the question.
+      await daemons.ask({ daemons: 0 })
+      const { missing } = await viewers.ask<Delivered>({ viewers: viewerCount })
+      if (missing > 0) console.log(`${daemonCount} daemons: ${missing} of ${viewerCount} viewers could not join`)
+      else await row({ env: stack.env, pid, daemons, viewers }, daemonCount, viewerCount)
+    }
+  } finally {
+    await Promise.all([daemons.close(), viewers.close()])
+    await stack.stop('SIGTERM')
+    dataDir.remove()
   }
-} finally {
-  await Promise.all([daemons.close(), viewers.close()])
-  await stack.stop('SIGTERM')
-  dataDir.remove()
 }
 
-async function row(daemonCount: number, viewerCount: number): Promise<void> {
-  // Viewers come while it is quiet: how long a join takes under load is not the question.
-  await daemons.ask({ daemons: 0 })
-  await viewers.ask({ viewers: viewerCount })
+type Scene = {
+  readonly env: Readonly<Record<string, string>>
+  /** Of the stack. */
+  readonly pid: number
+  readonly daemons: LoadChild
+  readonly viewers: LoadChild
+}
+
+async function row({ env, pid, daemons, viewers }: Scene, daemonCount: number, viewerCount: number): Promise<void> {
   await daemons.ask({ daemons: daemonCount, paceMs, callsPerBatch: 1 })
   await pause(settleMsOf(daemonCount))
   await Promise.all([daemons.ask({}), viewers.ask({ viewers: viewerCount })])
   const began = performance.now()
-  const cpuBefore = cpuSeconds()
-  const entries = await entriesDuring(seconds * 1_000)
+  const cpuBefore = cpuSeconds(pid)
+  const entries = await entriesDuring(env, seconds * 1_000)
   const took = (performance.now() - began) / 1_000
-  const cpu = (cpuSeconds() - cpuBefore) / took
+  const cpu = (cpuSeconds(pid) - cpuBefore) / took
   const sent = await daemons.ask<LoadTaken>({})
   // What was taken at the end is delivered a moment later.
   const early = await viewers.ask<Delivered>({ viewers: viewerCount })
@@ -72,14 +85,14 @@ async function row(daemonCount: number, viewerCount: number): Promise<void> {
 }
 
 /** Some of the newest entries of the stream now and then: their ids, by the id of their batch. */
-async function entriesDuring(ms: number): Promise<ReadonlyMap<string, string>> {
+async function entriesDuring(env: Scene['env'], ms: number): Promise<ReadonlyMap<string, string>> {
   const ids = new Map<string, string>()
   const end = performance.now() + ms
   for (let left = ms; left > 0; left = end - performance.now()) {
     await pause(Math.min(sampleEveryMs, left))
-    const answer = await fetch(stack.env.UPSTASH_REDIS_REST_URL ?? '', {
+    const answer = await fetch(env.UPSTASH_REDIS_REST_URL ?? '', {
       method: 'POST',
-      headers: { authorization: `Bearer ${stack.env.UPSTASH_REDIS_REST_TOKEN}` },
+      headers: { authorization: `Bearer ${env.UPSTASH_REDIS_REST_TOKEN}` },
       body: JSON.stringify(['XREVRANGE', 'telltale:batches', '+', '-', 'COUNT', sampled]),
     })
     const { result } = (await answer.json()) as { result: readonly [string, readonly [string, string]][] }
@@ -110,9 +123,9 @@ function lagsOf(
 }
 
 /** User and system time of the stack so far; NaN where the system does not tell. */
-function cpuSeconds(): number {
+function cpuSeconds(pid: number): number {
   try {
-    const fields = readFileSync(`/proc/${stackPid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
     return (Number(fields[11]) + Number(fields[12])) / 100
   } catch {
     return Number.NaN
