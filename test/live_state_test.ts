@@ -6,6 +6,7 @@ import {
   hotEndedMax,
   hotErrorsMax,
   lateSecondsMax,
+  liveProcessesMax,
   liveSecondsShown,
   liveStateBytesMax,
   pushBytesMax,
@@ -27,6 +28,15 @@ import { parseLiveState } from '../src/wire/parse_hot.ts'
 import { arbitraryStream, endedTrace, hotBatch, liveError, streamMs, streamSecond, windowAt } from './live_fixture.ts'
 
 const nowUs = streamMs * 1_000
+
+const runningCall = {
+  trace_id: '0'.repeat(32),
+  span_id: '0'.repeat(16),
+  layer: 'api',
+  name: 'x',
+  tool: null,
+  session: null,
+}
 
 function fold(state: LiveState | null, entries: readonly HotEntry[]): Merged {
   const merged = stateAfter(state, entries, nowUs)
@@ -273,6 +283,36 @@ test('stateAfter() keeps its lists within bounds, each process and id once', () 
   expect(push.running.map(({ seq }) => seq)).toEqual([199])
   const silent = fold(null, [{ id: at(0), batch: hotBatch(0, []) }])
   expect(silent.push.running).toEqual([])
+})
+
+test('stateAfter() tells of many processes those whose calls run longest, and that they are not all', () => {
+  const said = (n: number, seq: number, start_us: number | null) => {
+    const plain = hotBatch(seq, [])
+    const call = { ...runningCall, start_us: start_us ?? 0 }
+    const list = start_us === null ? [] : [call]
+    return { ...plain, running: { ...plain.running, process: `p${n}`, total: list.length, list } }
+  }
+  const count = liveProcessesMax + 20
+  const entries = Array.from({ length: count }, (_, n) => {
+    const start = n < 5 ? null : nowUs - n * 1_000
+    return { id: `${streamMs + n}-0`, batch: said(n, 1, start) }
+  })
+  const first = fold(null, entries)
+  const named = ({ push }: Merged) => push.running.map(({ process }) => process)
+  expect([first.push.crowded, first.state.running.length]).toEqual([true, liveProcessesMax])
+  // The newest started first here, so it has run longest.
+  expect(named(first)).toEqual(
+    entries
+      .map(({ batch }) => batch.running.process)
+      .slice(20)
+      .reverse(),
+  )
+  // One that was left out comes in with a call that has run longer, in the place of the shortest.
+  const second = fold(first.state, [{ id: `${streamMs + 500}-0`, batch: said(7, 2, nowUs - 1_000_000) }])
+  expect([second.push.crowded, named(second).length]).toEqual([true, liveProcessesMax])
+  expect([named(second)[0], named(second).includes('p20')]).toEqual(['p7', false])
+  const few = fold(null, entries.slice(0, liveProcessesMax))
+  expect(['crowded' in few.push, few.push.running.length]).toEqual([false, liveProcessesMax])
 })
 
 test('stateAfter() gives up whole seconds for their minutes where there is no room', () => {

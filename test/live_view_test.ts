@@ -133,6 +133,23 @@ test('withPush() drops a process that has not renewed its list, and the seconds 
   expect(viewOf([first, later(liveSecondsKept + 1)]).seconds).toHaveLength(0)
 })
 
+test('withPush() forgets whom a push of only some processes does not name, in whatever order pushes come', () => {
+  const said = (name: string, seq: number) => processOf(name, seq, startUs, [callOf(name.charCodeAt(0), startUs)])
+  const pushes = [
+    pushOf({ rev: '1-0', at_us: startUs, running: [said('a', 1), said('b', 1), said('c', 1)] }),
+    pushOf({ rev: '2-0', at_us: startUs, running: [said('b', 2), said('d', 1)], crowded: true }),
+    pushOf({ rev: '3-0', at_us: startUs, running: [said('a', 2), said('e', 1)] }),
+  ]
+  const namedOf = (view: LiveView) => view.running.map(({ process }) => process).sort()
+  expect(namedOf(viewOf(pushes.slice(0, 2)))).toEqual(['b', 'd'])
+  expect(namedOf(viewOf([...pushes, pushOf({ rev: '4-0', at_us: startUs, running: [], crowded: true })]))).toEqual([])
+  fc.assert(
+    fc.property(fc.shuffledSubarray([...pushes, ...pushes], { minLength: 6 }), (mixed) => {
+      expect(namedOf(viewOf(mixed))).toEqual(['a', 'b', 'd', 'e'])
+    }),
+  )
+})
+
 test('withPush() keeps the newest ended traces and no more than it may', () => {
   const pushes = Array.from({ length: 3 * liveEndedMax }, (_, i) =>
     pushOf({ rev: `${i + 1}-0`, at_us: startUs, ended: [endedOf(i, startUs + i)] }),

@@ -77,8 +77,10 @@ export type Push = {
   readonly at_us: number
   /** The last seconds, whole, all sources merged: each replaces what the page had for that second. */
   readonly windows: readonly Window[]
-  /** The processes that said something lately; the page keeps the rest. */
+  /** The processes that said something lately, at most liveProcessesMax; the page keeps the rest. */
   readonly running: readonly ProcessRunning[]
+  /** There are more processes than are listed: those whose calls run longest are, and the page forgets the rest. */
+  readonly crowded?: true
   /** Of the last seconds, newest first; a page knows them by id. */
   readonly ended: readonly EndedTrace[]
   readonly errors: readonly LiveError[]

@@ -5,6 +5,7 @@ import {
   hotErrorsMax,
   hotStaleMinutesMax,
   lateSecondsMax,
+  liveProcessesMax,
   liveSecondsShown,
   snapshotBatchesMax,
 } from './limit.ts'
@@ -33,7 +34,7 @@ export type LiveState = {
   readonly from: number
   /** Ascending: those that still take something, and those lately closed. */
   readonly windows: readonly Dated<Window>[]
-  /** One a process, newest first. */
+  /** One a process, newest first; of more than liveProcessesMax those whose calls run longest. */
   readonly running: readonly Dated<ProcessRunning>[]
   readonly ended: readonly Dated<EndedTrace>[]
   readonly errors: readonly Dated<LiveError>[]
@@ -74,13 +75,15 @@ export function stateAfter(state: LiveState | null, entries: readonly HotEntry[]
   const isRecent = (dated: Dated<unknown>) =>
     (state !== null && compareIds(dated.rev, state.before ?? '0-0') > 0) ||
     msOfId(rev) - msOfId(dated.rev) < lateSecondsMax * 1_000
+  const said = runningAfter(state, fresh).filter(isRecent)
+  const running = longestRunning(said, liveProcessesMax)
   const next: LiveState = {
     version: 1,
     rev,
     before,
     from: state?.from ?? 0,
     windows: inOrder.filter((dated) => !isClosed(dated.value.second, rev) || isRecent(dated)),
-    running: runningAfter(state, fresh).filter(isRecent),
+    running,
     ended: listAfter(state?.ended ?? [], fresh, (batch) => batch.ended, traceIdOf)
       .filter(isRecent)
       .slice(0, hotEndedMax),
@@ -90,7 +93,13 @@ export function stateAfter(state: LiveState | null, entries: readonly HotEntry[]
     stale: stale.filter(isRecent).slice(-hotStaleMinutesMax),
   }
   const kept = stateWithin(next)
-  return { state: kept, finished: finished.map(({ value }) => value), push: pushOf(kept, nowUs) }
+  const push = pushOf(kept, nowUs)
+  const isCrowded = running.length < said.length
+  return {
+    state: kept,
+    finished: finished.map(({ value }) => value),
+    push: isCrowded ? { ...push, crowded: true } : push,
+  }
 }
 
 /**
@@ -199,6 +208,17 @@ function runningAfter(state: LiveState | null, fresh: readonly HotEntry[]): Date
     if (batch.running.seq > seq) byProcess.set(batch.running.process, { rev: id, value: batch.running })
   }
   return [...byProcess.values()].sort((a, b) => compareIds(b.rev, a.rev))
+}
+
+/** So many of them, in the order in which they come. What runs longest is what an operator looks for. */
+function longestRunning(said: readonly Dated<ProcessRunning>[], countMax: number): readonly Dated<ProcessRunning>[] {
+  if (said.length <= countMax) return said
+  const startOf = ({ value }: Dated<ProcessRunning>) =>
+    value.list.reduce((least, { start_us }) => Math.min(least, start_us), Number.MAX_SAFE_INTEGER)
+  const byStart = said.map((dated) => ({ dated, start: startOf(dated) }))
+  byStart.sort((a, b) => a.start - b.start || (a.dated.value.process < b.dated.value.process ? -1 : 1))
+  const kept = new Set(byStart.slice(0, countMax).map(({ dated }) => dated))
+  return said.filter((dated) => kept.has(dated))
 }
 
 /** Newest first, each id once: as its newest entry tells it. */

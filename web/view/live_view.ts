@@ -79,7 +79,10 @@ export type LiveState = {
   readonly rev: string | null
   readonly at_us: number
   readonly seconds: ReadonlyMap<number, Revised<Window>>
-  readonly processes: ReadonlyMap<string, ProcessRunning>
+  /** By the greatest revision that named each. */
+  readonly processes: ReadonlyMap<string, Revised<ProcessRunning>>
+  /** Of the newest push that listed only some processes: what nothing has named since is not known any more. */
+  readonly crowded: string
   readonly ended: ReadonlyMap<string, Revised<EndedTrace>>
   readonly errors: ReadonlyMap<string, Revised<LiveError>>
   /** Revision by minute. */
@@ -95,6 +98,7 @@ export const emptyLive: LiveState = {
   at_us: 0,
   seconds: new Map(),
   processes: new Map(),
+  crowded: firstRev,
   ended: new Map(),
   errors: new Map(),
   stale: new Map(),
@@ -131,7 +135,7 @@ export function withPush(state: LiveState, push: Push): LiveState {
 /** The view of a state. */
 export function liveViewOf(state: LiveState, status: LiveStatus, skew_us = 0): LiveView {
   const { snapshot } = state
-  const processes = [...state.processes.values()]
+  const processes = [...state.processes.values()].map(({ value }) => value)
   const running = runningOf(processes)
   const unlisted = processes.reduce((sum, { total, list }) => sum + Math.max(0, total - list.length), 0)
   return {
@@ -180,7 +184,7 @@ function innermostOf(entries: readonly RunningTrace[]): RunningTrace {
     .reduce((outer, inner) => ({ ...inner, tool: inner.tool ?? outer.tool, session: inner.session ?? outer.session }))
 }
 
-type Told = Pick<Push, 'rev' | 'at_us' | 'windows' | 'running' | 'ended' | 'errors' | 'stale'>
+type Told = Pick<Push, 'rev' | 'at_us' | 'windows' | 'running' | 'crowded' | 'ended' | 'errors' | 'stale'>
 
 function merge(state: LiveState, told: Told): LiveState {
   const { rev } = told
@@ -191,10 +195,14 @@ function merge(state: LiveState, told: Told): LiveState {
   for (const trace of told.ended) revise(ended, trace.trace_id, { rev, value: trace })
   const errors = new Map(state.errors)
   for (const error of told.errors) revise(errors, error.error_id, { rev, value: error })
+  const crowded = told.crowded === true && compareRevs(state.crowded, rev) < 0 ? rev : state.crowded
   const processes = new Map(state.processes)
   for (const process of told.running) {
     const known = processes.get(process.process)
-    if (known === undefined || known.seq < process.seq) processes.set(process.process, process)
+    processes.set(process.process, {
+      rev: known === undefined || compareRevs(known.rev, rev) < 0 ? rev : known.rev,
+      value: known === undefined || known.value.seq < process.seq ? process : known.value,
+    })
   }
   const stale = new Map(state.stale)
   for (const minute of told.stale) if (compareRevs(stale.get(minute) ?? firstRev, rev) < 0) stale.set(minute, rev)
@@ -202,7 +210,12 @@ function merge(state: LiveState, told: Told): LiveState {
     rev: state.rev === null || compareRevs(state.rev, rev) < 0 ? rev : state.rev,
     at_us,
     seconds: onlyIf(seconds, (_, second) => second >= Math.floor(at_us / 1e6) - liveSecondsKept),
-    processes: onlyIf(processes, ({ received_at_us }) => received_at_us >= at_us - interruptedSecondsMin * 1e6),
+    processes: onlyIf(
+      processes,
+      (named) =>
+        compareRevs(named.rev, crowded) >= 0 && named.value.received_at_us >= at_us - interruptedSecondsMin * 1e6,
+    ),
+    crowded,
     ended: newest(ended, liveEndedMax),
     errors: newest(errors, liveErrorsMax),
     stale: onlyIf(stale, (_, minute) => minute >= Math.floor(at_us / 1e6) - liveStaleMinutesMax * 60),
