@@ -3,12 +3,7 @@
 // on the same spans; OpenTelemetry encodes in its exporter, which here does nothing, or JSON.stringify of what OTLP
 // sends. All in one run, in turns, garbage collection included. Usage: node bench/reporter_cost.ts
 import type { Tracer } from '@opentelemetry/api'
-import {
-  BasicTracerProvider,
-  BatchSpanProcessor,
-  type ReadableSpan,
-  type SpanExporter,
-} from '@opentelemetry/sdk-trace-base'
+import { BasicTracerProvider, BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace'
 import { createEpochClock } from '../src/reporter/epoch_clock.ts'
 import { Outbox } from '../src/reporter/outbox.ts'
 import type { RecordedSpan, TraceStart } from '../src/reporter/recorded_span.ts'

@@ -42,10 +42,13 @@ function recordEverywhere(text: string): void {
   reporter.captureError(failure, { span: root, errorType: text, context: { plain: text, [text]: [text] } })
   reporter.captureError({ thrown: text }, { traceback: `Error: ${text}\n    at f (x.ts:1:1)`, context: attributes })
   const said = { conversation_id: text, role: text, model_used: text, provider_used: text, tool_name: text }
-  reporter.message({ ...said, thinking_mode: text, token_usage: { [text]: text }, metadata: { a: { b: text } } }, root)
+  reporter.recordMessage(
+    { ...said, thinking_mode: text, token_usage: { [text]: text }, metadata: { a: { b: text } } },
+    root,
+  )
   const where = { connection_type: text, direction: text, script_name: text, function_name: text, trace_id: text }
   const what = { error: text, error_type: text, error_traceback: text, metadata: { a: text }, event_id: text }
-  reporter.event({ ...where, ...what, ...{ own: text, owned: { more: text } } })
+  reporter.recordEvent({ ...where, ...what, ...{ own: text, owned: { more: text } } })
   reporter.gauge(text, 1, { a: text, [text]: 'b' })
   wait.end('timeout', { ...fields, attributes })
   root.set({ ...fields, name: text })
@@ -66,7 +69,7 @@ test.each(allSecrets)('no byte that leaves a reporter holds %s', async (_, befor
   // The root still runs, so that it is in the running list and announced.
   await reporter.flush()
   expect(far.batches[0]?.running).toHaveLength(1)
-  reporter.event({ connection_type: 'a', direction: 'b', metadata: { longAgo: 'x'.repeat(10) } })
+  reporter.recordEvent({ connection_type: 'a', direction: 'b', metadata: { longAgo: 'x'.repeat(10) } })
   await reporter.flush()
   expect(far.batches.flatMap((batch) => batch.records).length).toBeGreaterThanOrEqual(8)
   expect(sent()).not.toContain(JSON.stringify(secret).slice(1, -1))
@@ -105,8 +108,8 @@ test('no byte that leaves a tap holds a token that a tool quotes in its error, o
 test('what stands under the name of a secret does not leave, whatever its form', async () => {
   const root = reporter.startTrace({ name: 'n', layer: 'tool', attributes: { db_password: 'open sesame' } })
   reporter.captureError({ credential: 'open sesame' }, { context: { nested: { 'X-Auth-Token': 'open sesame' } } })
-  reporter.message({ metadata: { accessKey: ['open sesame'] }, token_usage: { credential: 'open sesame' } })
-  reporter.event({ connection_type: 'a', direction: 'b', ...{ clientSecret: 'open sesame' } })
+  reporter.recordMessage({ metadata: { accessKey: ['open sesame'] }, token_usage: { credential: 'open sesame' } })
+  reporter.recordEvent({ connection_type: 'a', direction: 'b', ...{ clientSecret: 'open sesame' } })
   reporter.gauge('g', 1, { jwt: 'open sesame' })
   reporter.span(root, { name: 'rotate_token', attributes: { old: 'open sesame', new: 'open sesame' } }).end()
   const many = { api_key: 'open sesame', text: 'x'.repeat(20_000) }

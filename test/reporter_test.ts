@@ -185,8 +185,8 @@ test('no call of a reporter throws, whatever it is given, and what it cannot rec
     guest.wait(rubbish, rubbish).headers()
     guest.captureError(rubbish, rubbish)
     guest.gauge(rubbish, rubbish, rubbish)
-    guest.message(rubbish, rubbish)
-    guest.event(rubbish, rubbish)
+    guest.recordMessage(rubbish, rubbish)
+    guest.recordEvent(rubbish, rubbish)
   }
   await guest.close(500)
   const { recorded, stored, dropped, waiting } = guest.status()
@@ -365,8 +365,8 @@ test('every batch that a reporter makes is taken whole by the edge, whatever the
         reporter.captureError(thrown, { span: root, context: more })
         reporter.wait(root, { name, holder: session }).end('timeout')
         reporter.gauge(name || 'g', 1.5, tags)
-        reporter.event({ connection_type: 'stdio', direction: 'receive', data_size_bytes: 5 }, root)
-        reporter.message({ role: 'user', token_usage: { total: 3 } }, root)
+        reporter.recordEvent({ connection_type: 'stdio', direction: 'receive', data_size_bytes: 5 }, root)
+        reporter.recordMessage({ role: 'user', token_usage: { total: 3 } }, root)
         root.end('ok', given)
       },
     ),

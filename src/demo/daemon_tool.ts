@@ -96,8 +96,8 @@ function remember(
   tookMs: number,
 ): void {
   const both = { conversation_id: conversationId, model_used: model, provider_used: provider, tool_name: tool }
-  reporter.message({ ...both, role: 'user', metadata: { length: prompt.length } }, span)
-  reporter.message(
+  reporter.recordMessage({ ...both, role: 'user', metadata: { length: prompt.length } }, span)
+  reporter.recordMessage(
     {
       ...both,
       role: 'assistant',

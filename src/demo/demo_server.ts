@@ -57,7 +57,7 @@ server.setRequestHandler(CallToolRequestSchema, async ({ params }, { signal, req
   } catch (error) {
     return failed(span, tool, error)
   } finally {
-    reporter.event(
+    reporter.recordEvent(
       {
         connection_type: 'websocket',
         direction: 'send',

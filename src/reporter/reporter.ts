@@ -56,8 +56,8 @@ export type Reporter = {
   /** Records what was thrown, with its stack and its causes; answers the error's id, null when nothing was recorded. */
   captureError(thrown: unknown, options?: CaptureOptions): string | null
   gauge(name: string, value: number, labels?: Gauge['labels']): void
-  message(message: Partial<Omit<Message, 'type' | 'message_id' | 'at_us'>>, span?: SpanHandle): void
-  event(
+  recordMessage(message: Partial<Omit<Message, 'type' | 'message_id' | 'at_us'>>, span?: SpanHandle): void
+  recordEvent(
     event: Pick<ConnectionEvent, 'connection_type' | 'direction'> & Partial<ConnectionEvent>,
     span?: SpanHandle,
   ): void
@@ -172,8 +172,9 @@ function guarded({ recorder, courier, outbox, warn, nowUs, flushOnExit }: Parts)
     wait: (parent, start) => open(parent, { ...start, kind: 'wait' }),
     captureError: (thrown, options = {}) => guard(() => recorder.captureError(thrown, options), null),
     gauge: (name, value, labels = {}) => guard(() => recorder.gauge(name, value, labels), undefined),
-    message: (message, span) => guard(() => recorder.put(messageOf(message, span, nowUs()), false), undefined),
-    event: (event, span) => guard(() => recorder.put(eventOf(event, span, nowUs()), Boolean(event.error)), undefined),
+    recordMessage: (message, span) => guard(() => recorder.put(messageOf(message, span, nowUs()), false), undefined),
+    recordEvent: (event, span) =>
+      guard(() => recorder.put(eventOf(event, span, nowUs()), Boolean(event.error)), undefined),
     status: () => ({
       ...courier.status,
       recorded: outbox.recorded,
@@ -191,7 +192,11 @@ function guarded({ recorder, courier, outbox, warn, nowUs, flushOnExit }: Parts)
   }
 }
 
-function messageOf(message: Parameters<Reporter['message']>[0], span: SpanHandle | undefined, atUs: number): Message {
+function messageOf(
+  message: Parameters<Reporter['recordMessage']>[0],
+  span: SpanHandle | undefined,
+  atUs: number,
+): Message {
   return {
     trace_id: span?.traceId || null,
     span_id: span?.spanId || null,
@@ -211,7 +216,11 @@ function messageOf(message: Parameters<Reporter['message']>[0], span: SpanHandle
   }
 }
 
-function eventOf(event: Parameters<Reporter['event']>[0], span: SpanHandle | undefined, atUs: number): ConnectionEvent {
+function eventOf(
+  event: Parameters<Reporter['recordEvent']>[0],
+  span: SpanHandle | undefined,
+  atUs: number,
+): ConnectionEvent {
   return {
     at_us: atUs,
     event_id: randomUUID(),
@@ -280,8 +289,8 @@ const disabledReporter: Reporter = Object.freeze({
   wait: () => noSpan,
   captureError: () => null,
   gauge: () => undefined,
-  message: () => undefined,
-  event: () => undefined,
+  recordMessage: () => undefined,
+  recordEvent: () => undefined,
   status: () => ({
     recorded: 0,
     stored: 0,

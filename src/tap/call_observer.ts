@@ -118,7 +118,7 @@ export class CallObserver {
       exit_code: code,
       signal,
     }
-    this.#reporter.event({ connection_type: 'stdio', direction: 'disconnect', metadata })
+    this.#reporter.recordEvent({ connection_type: 'stdio', direction: 'disconnect', metadata })
   }
 
   *#framesOf(line: Line, side: Side, at: number): Iterable<readonly [McpFrame, number | null]> {
