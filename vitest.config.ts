@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config'
 const limits = {
   pool: 'forks' as const,
   setupFiles: ['test/seed_fixture.ts'],
+  // No reporter of a test leaves anything on the disk of whoever runs it, unless the test says where.
+  env: { TELLTALE_OUTBOX_DIR: 'none' },
   testTimeout: 30_000,
   hookTimeout: 60_000,
 }
