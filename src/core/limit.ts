@@ -151,6 +151,7 @@ export const causesMax = 8
 export const tapExitFlushMsMax = 1_000
 export const stderrTailBytesMax = 16 * KiB
 export const argumentNamesMax = 32
+export const contentRulesMax = 256
 
 // The embedded Postgres.
 export const idleInTransactionMsMax = 2_000
