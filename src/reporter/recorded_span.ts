@@ -82,6 +82,9 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
   readonly offsetUs: number
   readonly others: readonly string[]
   announced = false
+  /** The span that it began in, and the last call to a provider that began below it: a message is completed from them. */
+  parent: RecordedSpan | null = null
+  providerCall: RecordedSpan | null = null
   readonly #recorder: Recorder
   readonly #parentSpanId: string | null
   readonly #entry: boolean
@@ -104,6 +107,20 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
     this.#kind = start.kind === 'wait' ? 'wait' : 'work'
     this.#fields = start
     this.#number(start)
+  }
+
+  /** What is known of it now. */
+  get fields(): SpanFields {
+    return this.#fields
+  }
+
+  get session(): Session | null {
+    return this.#session
+  }
+
+  /** µs since the epoch; null while it runs. */
+  get endUs(): number | null {
+    return this.#endUs
   }
 
   get name(): string {
