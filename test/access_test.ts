@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { tickSteps } from '../functions/store/port.ts'
 import { type Caller, type TestDatabase, testDatabases } from './postgres_fixture.ts'
 import { aBatch, anError, aSpan, dayUs, nowUs, rowsOf, traceId } from './rows_fixture.ts'
 
@@ -41,9 +42,7 @@ for (const { name, open, reason } of testDatabases) {
       ['make_partitions', { days: [] }],
       ['claim_tick', { holder: 'x', seconds: 1 }],
       ['release_tick', { holder: 'x' }],
-      ...['make_partitions', 'mark_interrupted', 'compact_minutes', 'recompute_hours', 'drop_partitions', 'prune'].map(
-        (step): [string, Record<string, unknown>] => [`tick_${step}`, {}],
-      ),
+      ...tickSteps.map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
     ]
 
     beforeAll(async () => {

@@ -50,6 +50,13 @@ test('waterfallOf() shows every span once, whatever the parents are', () => {
   )
 })
 
+test('waterfallOf() moves a child by what was measured of its clock, and marks what was inferred', () => {
+  const other = { parent_span_id: spanIdOf(1), process: fixtureProcesses[1] } as const
+  const ahead = { ...spanFrom(2, 700, 720, other), shift_us: -500, inferred: 'arguments' } as const
+  const [, child] = waterfallOf([spanFrom(1, 0, 1_000), ahead], nowUs).nodes
+  expect([child?.start, child?.movedUs, child?.marks]).toEqual([fixtureBaseUs + 200, -500, ['inferred', 'moved']])
+})
+
 test('waterfallOf() gives each ended span the self time that the breakdown gives it', () => {
   fc.assert(
     fc.property(arbitrarySpans, (spans) => {

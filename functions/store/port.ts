@@ -115,6 +115,8 @@ export interface BatchStore {
 export const tickSteps = [
   'make_partitions',
   'mark_interrupted',
+  'join_traces',
+  'measure_clocks',
   'compact_minutes',
   'recompute_hours',
   'drop_partitions',

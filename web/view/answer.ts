@@ -125,6 +125,10 @@ export type SpanRow = {
   readonly service: string | null
   readonly instance: string | null
   readonly clock_offset_us: number | null
+  /** What was measured to bring its times to the clock of the trace's head, in µs. */
+  readonly shift_us?: number
+  /** What it has in common with its parent, where no trace context said that it hangs on it. */
+  readonly inferred?: 'arguments' | 'session'
 }
 
 /** A row of `telltale.errors(filter, cursor, n)`; what follows `context` is of failures that came as connection events. */

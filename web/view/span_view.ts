@@ -14,6 +14,7 @@ export const markTexts: { readonly [mark in SpanMark]: string } = {
   outside: 'reaches outside its parent',
   unseen: 'its parent was never reported',
   circle: 'its parents go round in a circle',
+  inferred: 'joined by inference: no trace context was passed on',
 }
 
 /** What a wait waited for and who held it: `waited for permit, held by call 7f3a`. Null for work. */
@@ -52,6 +53,7 @@ export function factsOfSpan(span: SpanRow, node: WaterfallNode, axisStart: numbe
     textFact('Service', span.service),
     textFact('Instance', span.instance),
     { term: 'Process', text: span.process, mono: true },
+    textFact('Joined by', span.inferred),
     clockFact(span.clock_offset_us),
   ]
   return facts.filter((fact) => fact !== null)
@@ -98,6 +100,7 @@ export const markNames: { readonly [mark in SpanMark]: string } = {
   outside: 'outside',
   unseen: 'orphan',
   circle: 'circle',
+  inferred: 'inferred',
 }
 
 /** What a line of the waterfall is called. */

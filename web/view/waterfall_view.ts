@@ -8,9 +8,10 @@ type Interval = { readonly start: number; readonly end: number }
 
 /**
  * What is peculiar about a span: it still runs; the tick concluded it; it was moved to where its parent's clock would have
- * it; it reaches outside its parent; its parent was never reported; its parents go round in a circle.
+ * it; it reaches outside its parent; its parent was never reported; its parents go round in a circle; no trace context
+ * said that it hangs on its parent, but what it has in common with it.
  */
-export type SpanMark = 'running' | 'interrupted' | 'moved' | 'outside' | 'unseen' | 'circle'
+export type SpanMark = 'running' | 'interrupted' | 'moved' | 'outside' | 'unseen' | 'circle' | 'inferred'
 
 /** One line of the waterfall. `span` is null in the one line under which spans stand whose parent was never reported. */
 export type WaterfallNode = {
@@ -183,12 +184,17 @@ function moved({ start, end }: Interval, by: number): Interval {
   return { start: start + by, end: end + by }
 }
 
-/** By how much a child of another process is moved: as in breakdown.ts, else by what is known of the two clocks. */
+/**
+ * By how much a child of another process is moved: by what was measured of the two clocks, and then as in breakdown.ts;
+ * else by what their batches told of them.
+ */
 function shiftOf(child: SpanRow, parent: SpanRow, nowUs: number): number {
   if (child.process === parent.process || (child.end_us === null && parent.end_us !== null)) return 0
-  const inner = intervalOf(child, nowUs)
+  const known = (child.shift_us ?? 0) - (parent.shift_us ?? 0)
+  const inner = moved(intervalOf(child, nowUs), known)
   const outer = intervalOf(parent, nowUs)
-  if (inner.end - inner.start <= outer.end - outer.start) return placeInside(inner, outer) - inner.start
+  if (inner.end - inner.start <= outer.end - outer.start) return known + placeInside(inner, outer) - inner.start
+  if (known !== 0) return known
   const apart = inner.start >= outer.end || inner.end <= outer.start
   return apart ? offsetBetween(child, parent) : 0
 }
@@ -240,6 +246,7 @@ function marksOf(span: SpanRow, shift: number, parent: SpanRow | undefined, nowU
   const marks: SpanMark[] = []
   if (span.end_us === null) marks.push('running')
   if (span.concluded === true) marks.push('interrupted')
+  if (span.inferred !== undefined) marks.push('inferred')
   if (shift !== 0) marks.push('moved')
   if (parent !== undefined && parent.end_us !== null && span.end_us !== null) {
     const shown = moved(intervalOf(span, nowUs), shift)
