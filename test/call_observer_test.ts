@@ -4,6 +4,7 @@ import type { Span } from '../src/core/record.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import { shapeOf } from '../src/tap/argument_shape.ts'
 import { CallObserver, type ObserverOptions } from '../src/tap/call_observer.ts'
+import { departureOfProcess } from '../src/tap/departure.ts'
 import { type Line, LineSplitter } from '../src/tap/line_splitter.ts'
 import { OpenCalls } from '../src/tap/open_calls.ts'
 import { serviceOf } from '../src/tap/service_name.ts'
@@ -106,9 +107,9 @@ test('two requests in flight with one id are answered first in, first out, and f
     ['<', answer(7)],
     ['<', answer(7)],
   ])
-  expect(spans.map((span) => [span.tool, span.attributes['telltale.duplicate_id'] ?? false])).toEqual([
-    ['first', false],
-    ['second', true],
+  expect(spans.map((span) => [span.tool, span.attributes['telltale.fault'] ?? null])).toEqual([
+    ['first', null],
+    ['second', 'duplicate_id'],
   ])
 })
 
@@ -213,25 +214,29 @@ test('batches, blank lines, notifications and strangers: what is no protocol is 
     ['>', [call(1, 'a'), call(2, 'b'), { jsonrpc: '2.0', method: 'notifications/initialized' }]],
     ['<', ''],
     ['<', 'Server listening with password hunter2'],
+    ['<', 'and again'],
     ['<', '{"not":"a message"}'],
     ['<', [answer(2), answer(1)]],
   ])
   expect(spans.map((span) => span.tool)).toEqual(['b', 'a'])
-  observer.close({ code: 0, signal: null, clientLeft: true, lastWords: '' }, performance.now())
+  observer.close(departureOfProcess(0, null, true, ''), performance.now())
   await reporter.flush()
-  expect(far.errors().map((error) => error.error_type)).toEqual(['NonProtocolOutput'])
+  expect(far.errors().map((error) => error.error_type)).toEqual(['NonProtocolOutput', 'MalformedFrame'])
   const event = far.batches.flatMap((batch) => batch.records).find((record) => record.type === 'event')
-  expect(event).toMatchObject({ direction: 'disconnect', metadata: { non_protocol: 2, frames_in: 3, frames_out: 2 } })
+  expect(event).toMatchObject({
+    direction: 'disconnect',
+    metadata: { faults: { non_protocol_output: 2, malformed_frame: 1 }, frames_in: 3, frames_out: 2 },
+  })
   expect(JSON.stringify(far.batches)).not.toContain('hunter2')
 })
 
 test('close() interrupts what runs when the server died, and cancels it when the client left', async () => {
   const died = observerOf()
   await play(died, [['>', call(1, 'a')]])
-  died.close({ code: 3, signal: null, clientLeft: false, lastWords: 'boom' }, performance.now() + 5)
+  died.close(departureOfProcess(3, null, false, 'boom'), performance.now() + 5)
   const left = observerOf()
   await play(left, [['>', call(1, 'b')]])
-  left.close({ code: 0, signal: null, clientLeft: true, lastWords: '' }, performance.now() + 5)
+  left.close(departureOfProcess(0, null, true, ''), performance.now() + 5)
   await reporter.flush()
   const ended = far.spans().filter((span) => span.end_us !== null)
   expect(ended.map((span) => [span.tool, span.outcome])).toEqual([
@@ -280,10 +285,10 @@ test('CallObserver survives any JSON at all, in either direction', async () => {
       (frames) => {
         const observer = observerOf()
         for (const [client, value] of frames) {
-          if (client) observer.clientLine(lineOf(JSON.stringify(value)), 1)
+          if (client) void observer.clientLine(lineOf(JSON.stringify(value)), 1)
           else observer.serverLine(lineOf(JSON.stringify(value)), 2)
         }
-        observer.close({ code: 0, signal: null, clientLeft: true, lastWords: '' }, 3)
+        observer.close(departureOfProcess(0, null, true, ''), 3)
       },
     ),
     { numRuns: 300 },

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { PassThrough, Readable, Writable } from 'node:stream'
 import { expect, test } from 'vitest'
-import { relay } from '../src/tap/relay.ts'
+import { relay, unchanged } from '../src/tap/relay.ts'
 
 test('relay() keeps to the pace of a slow target and holds no more than its buffer and one chunk', async () => {
   const chunk = Buffer.alloc(10_000, 'z')
@@ -16,7 +16,7 @@ test('relay() keeps to the pace of a slow target and holds no more than its buff
       setImmediate(done)
     },
   })
-  await relay(source, target, null, true)
+  await relay(source, target, unchanged(null), true)
   if (!target.writableFinished) await new Promise((resolve) => target.once('finish', resolve))
   expect(bytes).toBe(2_000_000)
   expect(most).toBeLessThanOrEqual(16_384 + chunk.length)
@@ -35,14 +35,14 @@ test('relay() writes a chunk before anyone is shown it, and goes on when the obs
     order.push(`observe ${Buffer.from(part)}`)
     if (order.length > 2) throw new Error('ours')
   }
-  await relay(source, target, observe, true)
+  await relay(source, target, unchanged(observe), true)
   expect(order).toEqual(['write a', 'observe a', 'write b', 'observe b', 'write c'])
 })
 
 test('relay() destroys its source when the target breaks, so that the writer learns of it', async () => {
   const source = new PassThrough()
   const target = new PassThrough()
-  const over = relay(source, target, null, true)
+  const over = relay(source, target, unchanged(null), true)
   target.destroy(new Error('EPIPE'))
   await over
   expect(source.destroyed).toBe(true)
@@ -52,7 +52,7 @@ test('relay() ends its target when the source breaks, so that a server does not 
   const source = new PassThrough()
   const target = new PassThrough()
   const ended = once(target.resume(), 'end')
-  const over = relay(source, target, null, true)
+  const over = relay(source, target, unchanged(null), true)
   source.destroy(new Error('hung up'))
   await Promise.all([over, ended])
 })

@@ -8,13 +8,15 @@ type WrapOptions = {
   readonly instance?: string
   readonly session?: string
   readonly inner?: boolean
+  readonly context: boolean
+  readonly content: readonly string[]
 }
 
 /** `telltale wrap [options] -- CMD ARGS...`: a server on the stdio transport, recorded on its way past. */
 export function registerWrap(program: Command): void {
   program
     .command('wrap')
-    .description('run an MCP server (stdio) and record every request to it; its bytes pass unchanged')
+    .description('run an MCP server (stdio) and record every request to it')
     .usage('[options] -- CMD [ARGS...]')
     .argument('<command...>', 'the command that starts the server, after --')
     .option('--service <name>', 'name of the server (default: from the command)')
@@ -23,6 +25,16 @@ export function registerWrap(program: Command): void {
     .option('--instance <name>', 'which copy of the server (default: the host name)')
     .option('--session <key>', 'session of calls that name none')
     .option('--inner', 'another Telltale recorder further out has recorded each request already')
+    .option(
+      '--no-context',
+      'leave every byte alone: by default requests are sent on with a trace context in params._meta',
+    )
+    .option(
+      '--content <rule>',
+      'record arguments and results too, of tool=NAME (* stands for anything); may be repeated',
+      (rule: string, before: readonly string[]) => [...before, rule],
+      [],
+    )
     .action(async (words: readonly string[], options: WrapOptions) => {
       const [command, ...args] = words
       if (command !== undefined) await wrap(command, args, options)
@@ -42,7 +54,7 @@ async function wrap(command: string, args: readonly string[], options: WrapOptio
     return { reporter: null, listener: null }
   })
   const { stdin: input, stdout: output, stderr: errors } = process
-  const tap = startTap({ command, args, input, output, errors, listener, warn })
+  const tap = startTap({ command, args, input, output, errors, listener, context: options.context, warn })
   const stopForwarding = forwardSignals(tap)
   const exit = await tap.ended
   if (exit.kind === 'not_started') warn(exit.message)
@@ -52,11 +64,20 @@ async function wrap(command: string, args: readonly string[], options: WrapOptio
 }
 
 async function listenerOf(command: string, args: readonly string[], options: WrapOptions) {
-  const [{ createReporter, isTurnedOff }, { CallObserver }, { serviceOf }, { randomUUID }] = await Promise.all([
+  const [
+    { createReporter, isTurnedOff },
+    { CallObserver },
+    { serviceOf },
+    { randomUUID },
+    { parseContentRules },
+    { saltOf },
+  ] = await Promise.all([
     import('../reporter/reporter.ts'),
     import('../tap/call_observer.ts'),
     import('../tap/service_name.ts'),
     import('node:crypto'),
+    import('../tap/content_rule.ts'),
+    import('../tap/argument_hash.ts'),
   ])
   const env = await settings()
   const reporter = createReporter({
@@ -73,8 +94,16 @@ async function listenerOf(command: string, args: readonly string[], options: Wra
       warn('Cannot record: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set; traffic passes unread')
     return { reporter: null, listener: null }
   }
-  const { layer, session, inner } = options
-  return { reporter, listener: new CallObserver({ reporter, layer, session, inner, connectionId: randomUUID() }) }
+  const rules = parseContentRules([env.TELLTALE_CONTENT ?? '', ...options.content])
+  if (!rules.ok) warn(`${rules.error}; no content is recorded`)
+  const { layer, session, inner, context } = options
+  const content = rules.ok ? rules.value : undefined
+  const salt = saltOf(env.TELLTALE_INGEST_KEY ?? '')
+  const connectionId = randomUUID()
+  return {
+    reporter,
+    listener: new CallObserver({ reporter, layer, session, inner, context, content, salt, connectionId }),
+  }
 }
 
 /** The environment, and what it lacks from the local.env that `telltale start` has written. */

@@ -132,6 +132,15 @@ export const waterfallShapesMax = 500
 // The reporter, a guest in its host.
 export const outboxBytesMax = 8 * MiB
 export const outboxRecordsMax = 50_000
+// Its outbox on the disk: what is the same in every reporter that shares a directory.
+export const segmentBytesMax = 4 * MiB
+export const spillBytesMax = 64 * MiB // Of one destination, all its processes together.
+export const segmentBeatMs = 10_000
+export const orphanMsMin = 60_000
+export const orphanLookMs = 30_000
+export const exitSpillMsMax = 1_000
+export const sliceMsMax = 1
+export const selfMetricMs = 60_000
 export const reporterBatchRecordsMax = 500
 export const exitFlushMsMax = 2_000
 export const retryBaseMs = 250
@@ -151,6 +160,18 @@ export const causesMax = 8
 export const tapExitFlushMsMax = 1_000
 export const stderrTailBytesMax = 16 * KiB
 export const argumentNamesMax = 32
+
+// The MCP taps, stdio and HTTP.
+export const heldLineBytesMax = 1 * MiB // Of a line that has not ended, before its start is sent on.
+export const heldLineMsMax = 100
+export const hashedBytesMax = 256 * KiB
+export const faultGapMs = 60_000
+export const unansweredMsMin = 60_000
+export const interruptedErrorsMax = 100
+export const goneIdsMax = 1_000
+export const tapSessionsMax = 10_000
+export const tapConnectMsMax = 10_000
+export const tapHeadersBytesMax = 64 * KiB
 export const contentRulesMax = 256
 
 // The embedded Postgres.
@@ -248,6 +269,8 @@ assert(recordAheadDaysMax < partitionDaysAhead, 'a record from tomorrow finds it
 assert(messageBytesMax + stackBytesMax + attributesBytesMax < batchBytesMax, 'the largest error fits into a batch')
 assert(reporterBatchRecordsMax <= batchRecordsMax, 'a reporter never makes a batch that the edge refuses')
 assert(batchBytesMax < outboxBytesMax, 'an outbox holds at least one full batch')
+assert(batchBytesMax < segmentBytesMax && segmentBytesMax * 8 <= spillBytesMax, 'a full disk loses a small part')
+assert(segmentBeatMs * 4 < orphanMsMin, 'a segment of a living process is no orphan')
 assert(jsonDepthMax < parseDepthMax, 'a record of full depth can be parsed inside its batch')
 assert(attributeBytesMax <= attributesBytesMax, 'one attribute of full length fits among the attributes')
 assert(embeddedFlushMs <= watchedFlushMs && watchedFlushMs <= hostedFlushMs, 'watching never slows the pace')
@@ -289,6 +312,8 @@ assert(waterfallRowsDrawnMax < traceSpansMax, 'a waterfall of all spans is drawn
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
 assert(stderrTailBytesMax <= stackBytesMax, 'what a dying server said fits into the traceback of its error')
+assert(heldLineBytesMax < tapFrameBytesMax, 'a line that flows before its end can still be read')
+assert(hashedBytesMax <= heldLineBytesMax, 'arguments that are hashed came in a line that was whole')
 assert(tapExitFlushMsMax <= exitFlushMsMax, 'a tap holds its client up no longer than a reporter its host')
 assert(metadataBytesMax * 4 < headersBytesMax, 'a token with all the metadata there can be passes the gateway')
 assert(metadataBytesMax * 2 < authBodyBytesMax, 'all the metadata there can be fits into one request')

@@ -1,127 +1,168 @@
 import { layerOf } from '../core/layer.ts'
+import { interruptedErrorsMax, unansweredMsMin } from '../core/limit.ts'
 import { type Outcome, outcomeOfCode } from '../core/outcome.ts'
 import type { Attributes } from '../core/record.ts'
 import type { Reporter, SpanHandle } from '../reporter/reporter.ts'
-import { type McpFrame, type McpId, type McpParams, type McpResult, parseMcpFrames } from '../wire/mcp_frame.ts'
-import { shapeOf } from './argument_shape.ts'
+import { type McpFrame, type McpParams, parseMcpFrames } from '../wire/mcp_frame.ts'
+import type { TraceHeaders } from '../wire/trace_context.ts'
+import { argumentAttributesOf, type ContentOptions, resultAttributesOf } from './call_content.ts'
 import { ConnectionFacts } from './connection_facts.ts'
+import { type ContentRules, noContent } from './content_rule.ts'
+import type { Departure } from './departure.ts'
+import { GoneIds } from './gone_ids.ts'
+import { injectContexts } from './inject_context.ts'
 import type { Line } from './line_splitter.ts'
+import {
+  type ObservedCall as Call,
+  type CallTransport,
+  type Carrier,
+  type Ending,
+  endAttributesOf,
+  type Frame,
+  outcomeOf,
+  type Side,
+  startAttributesOf,
+} from './observed_call.ts'
 import { idKeyOf, OpenCalls } from './open_calls.ts'
+import { ProtocolFaults } from './protocol_fault.ts'
 
 export type ObserverOptions = {
   readonly reporter: Reporter
-  /** The layer that the wrapped server is; `tool` by default. */
+  /** The layer that the server is; `tool` by default. */
   readonly layer?: string | undefined
   /** An explicit session handle for every call without a more specific one. */
   readonly session?: string | undefined
   /** Another tap or recorder further out has already recorded each request. */
   readonly inner?: boolean | undefined
   readonly connectionId: string
+  /** `pipe` by default. */
+  readonly transport?: CallTransport | undefined
+  /** Whether requests are sent on with the trace context of their span. False by default. */
+  readonly context?: boolean | undefined
+  /** Of which tools arguments and results are recorded; of none by default. */
+  readonly content?: ContentRules | undefined
+  /** Key of the argument hash (`saltOf`); without it there is no hash. */
+  readonly salt?: string | undefined
+  /** Shared by observers whose faults are told of together; by default each has its own. */
+  readonly faults?: ProtocolFaults | undefined
 }
 
-/** How the connection ended. `clientLeft`: the client closed it or asked the server to stop. */
-export type Departure = {
-  readonly code: number | null
-  readonly signal: string | null
-  readonly clientLeft: boolean
-  /** The last that the server wrote to stderr. */
-  readonly lastWords: string
-}
-
-type Side = 'client' | 'server'
-
-/** One request without an answer. */
-type Call = {
-  readonly span: SpanHandle
-  readonly asker: Side
-  readonly method: string
-  readonly id: McpId
-  readonly startedAt: number
-  readonly progressKey: string | null
-  progressCount: number
-  firstChunkAt: number | null
-}
-
-type Frame<K extends McpFrame['kind']> = Extract<McpFrame, { readonly kind: K }>
-
-const interruptedErrorsMax = 100
 // A subscription lasts as long as its connection: as a call it would only blur every latency.
 const standing: ReadonlySet<string> = new Set(['subscriptions/listen'])
 
 /**
- * Turns the frames of one MCP connection into spans and errors. It only listens: nothing here can change a byte.
- * `at` is the monotonic ms (performance.now()) at which the frame's last bytes came by.
+ * Turns the frames of one MCP connection into spans and errors, whatever the transport. It changes nothing by itself:
+ * it answers what a client's line should be sent on as. `at` is the monotonic ms (performance.now()) at which the
+ * frame's last bytes came by.
  */
 export class CallObserver {
+  readonly #options: ObserverOptions
   readonly #reporter: Reporter
   readonly #layer: string
-  readonly #inner: boolean
+  readonly #content: ContentOptions
+  readonly #transport: CallTransport
   readonly #facts: ConnectionFacts
+  readonly #faults: ProtocolFaults
   /** Requests by who asked: the client, or the server (sampling, elicitation, roots). */
   readonly #open: { readonly [side in Side]: OpenCalls<Call> } = { client: new OpenCalls(), server: new OpenCalls() }
+  readonly #gone: { readonly [side in Side]: GoneIds } = { client: new GoneIds(), server: new GoneIds() }
   readonly #byProgress = new Map<string, Call>()
   readonly #seen = { frames_in: 0, frames_out: 0, bytes_in: 0, bytes_out: 0, oversized: 0, unmatched: 0 }
-  readonly #strange: { [side in Side]: number } = { client: 0, server: 0 }
 
   constructor(options: ObserverOptions) {
+    this.#options = options
     this.#reporter = options.reporter
     this.#layer = layerOf(options.layer ?? 'tool')
-    this.#inner = options.inner ?? false
+    this.#content = { content: options.content ?? noContent, salt: options.salt ?? '' }
+    this.#transport = options.transport ?? 'pipe'
     this.#facts = new ConnectionFacts(options.connectionId, options.session || null)
+    this.#faults = options.faults ?? new ProtocolFaults(options.reporter)
   }
 
-  /** A line from the client to the server. */
-  clientLine(line: Line, at: number): void {
+  /** A line or message from the client to the server. Answers what to send on in its place; null: what came. */
+  clientLine(line: Line, at: number, carrier: Carrier | null = null): string | null {
     this.#seen.bytes_in += line.bytes
+    const contexts: (TraceHeaders | null)[] = []
     for (const [frame, bytes] of this.#framesOf(line, 'client', at)) {
-      this.#seen.frames_in++
-      if (frame.kind === 'request') this.#asked(frame, bytes, at)
+      let span: SpanHandle | null = null
+      if (frame === null) this.#faults.note('malformed_frame', at, null, { from: 'client', in_batch: true })
+      else if (frame.kind === 'request') span = this.#asked(frame, bytes, line.bytes, at, carrier)
       else if (frame.kind === 'notification') this.#cancelled(frame, 'client', at)
       else this.#answered(frame, bytes, at, 'server')
+      if (frame !== null) this.#seen.frames_in++
+      contexts.push(span?.headers() ?? null)
     }
+    return this.#options.context && line.text !== null ? injectContexts(line.text, contexts) : null
   }
 
-  /** A line from the server to the client. */
+  /** A line or message from the server to the client. */
   serverLine(line: Line, at: number): void {
     this.#seen.bytes_out += line.bytes
     for (const [frame, bytes] of this.#framesOf(line, 'server', at)) {
-      this.#seen.frames_out++
-      if (frame.kind === 'request') this.#askedBack(frame, bytes, at)
+      if (frame === null) this.#faults.note('malformed_frame', at, null, { from: 'server', in_batch: true })
+      else if (frame.kind === 'request') this.#askedBack(frame, bytes, at)
       else if (frame.kind !== 'notification') this.#answered(frame, bytes, at, 'client')
       else if (frame.method === 'notifications/progress') this.#progressed(frame.params, at)
       else this.#cancelled(frame, 'server', at)
+      if (frame !== null) this.#seen.frames_out++
+    }
+  }
+
+  /** What headers of HTTP say of the connection; null: nothing. */
+  learnHeaders(sessionId: string | null, protocolVersion: string | null): void {
+    this.#facts.learnHeaders(sessionId, protocolVersion)
+  }
+
+  /** Whether a call that came with this carrier, or any call, has no answer yet. */
+  waits(carrier?: Carrier): boolean {
+    if (carrier === undefined) return this.#open.client.size > 0
+    return this.#open.client.some((call) => call.carrier === carrier)
+  }
+
+  /** Ends the calls that came with this carrier and will have no answer; one error tells of them all. */
+  fail(carrier: Carrier, ending: Ending | null, at: number): void {
+    const calls = this.#open.client.takeWhere((call) => call.carrier === carrier)
+    const { errorType, message, context } = ending ?? {}
+    if (ending)
+      this.#reporter.captureError(message, {
+        span: calls[0]?.span ?? null,
+        errorType: errorType ?? '',
+        context: context ?? {},
+      })
+    for (const call of calls) {
+      this.#gone.client.add(call.id)
+      this.#end(call, ending?.outcome ?? 'cancelled', null, at, ending ? { 'error.type': ending.errorType } : {})
     }
   }
 
   /** The connection is over: what still runs will have no answer. */
-  close(departure: Departure, at: number): void {
-    const { code, signal, clientLeft, lastWords } = departure
+  close({ clientLeft, failure, facts }: Departure, at: number): void {
     const running = [...this.#open.server.takeAll(), ...this.#open.client.takeAll()]
-    const died = !clientLeft && (running.length > 0 || code !== 0 || signal !== null)
-    const how = signal ? `was killed by ${signal}` : `exited with code ${code}`
-    const exited = (span: SpanHandle | null) =>
-      this.#reporter.captureError(`The server ${how}`, {
+    const died = !clientLeft && failure !== null && (running.length > 0 || failure.abnormal)
+    const tell = (span: SpanHandle | null) =>
+      this.#reporter.captureError(failure?.message, {
         span,
-        errorType: 'ServerExited',
-        ...(lastWords === '' ? {} : { traceback: lastWords }),
-        context: { exit_code: code, signal, running: running.length },
+        errorType: failure?.errorType ?? '',
+        ...(failure?.traceback ? { traceback: failure.traceback } : {}),
+        context: { ...facts, running: running.length },
       })
-    if (died && running.length === 0) exited(null)
+    if (died && running.length === 0) tell(null)
     for (const [index, call] of running.entries()) {
-      if (died && index < interruptedErrorsMax) exited(call.span)
-      this.#end(call, clientLeft ? 'cancelled' : 'interrupted', null, at)
+      if (died && index < interruptedErrorsMax) tell(call.span)
+      const waitedMs = at - call.startedAt
+      if (clientLeft && waitedMs >= unansweredMsMin) this.#unanswered(call, at)
+      this.#end(call, clientLeft ? 'cancelled' : 'interrupted', null, at, { 'telltale.fault': 'unanswered' })
     }
-    const metadata = {
-      ...this.#facts.attributes(),
-      ...this.#seen,
-      non_protocol: this.#strange.server,
-      exit_code: code,
-      signal,
-    }
-    this.#reporter.recordEvent({ connection_type: 'stdio', direction: 'disconnect', metadata })
+    if (facts === null) return
+    const metadata = { ...this.#facts.attributes(), ...this.#seen, faults: this.#faults.counts(), ...facts }
+    this.#reporter.recordEvent({
+      connection_type: this.#transport === 'pipe' ? 'stdio' : this.#transport,
+      direction: 'disconnect',
+      metadata,
+    })
   }
 
-  *#framesOf(line: Line, side: Side, at: number): Iterable<readonly [McpFrame, number | null]> {
+  *#framesOf(line: Line, side: Side, at: number): Iterable<readonly [McpFrame | null, number | null]> {
     if (line.text === null) {
       this.#tooLong(side, at)
       return
@@ -129,39 +170,53 @@ export class CallObserver {
     if (line.text.trim() === '') return
     const parsed = parseMcpFrames(jsonOf(line.text))
     if (!parsed.ok) {
-      this.#foreign(line, side)
+      this.#foreign(line.text, line.bytes, side, at)
       return
     }
-    // The bytes of one message among several in a line are not known.
-    const bytes = parsed.value.length === 1 ? line.bytes + 1 : null
+    // The bytes of one message among several in a line are not known. On a pipe the newline counts.
+    const bytes = parsed.value.length > 1 ? null : line.bytes + (this.#transport === 'pipe' ? 1 : 0)
     for (const frame of parsed.value) yield [frame, bytes]
   }
 
   /** The client asks. */
-  #asked(frame: Frame<'request'>, bytes: number | null, at: number): void {
+  #asked(
+    frame: Frame<'request'>,
+    bytes: number | null,
+    lineBytes: number,
+    at: number,
+    carrier: Carrier | null,
+  ): SpanHandle | null {
     const { method, params } = frame
     this.#facts.learn(params)
-    if (standing.has(method)) return
+    if (standing.has(method)) return null
     const tool = method === 'tools/call' ? params.name : null
     const target = method === 'prompts/get' ? params.name : tool
+    const session = method === 'tools/call' ? this.#facts.sessionOf(params) : null
+    const repeated = this.#open.client.has(frame.id)
     const span = this.#reporter.startTrace({
       name: target === null ? method : `${method} ${target}`,
       layer: this.#layer,
       tool,
       requestId: String(frame.id),
-      session: method === 'tools/call' ? this.#facts.sessionOf(params) : null,
+      session,
       bytesIn: bytes,
-      context: params.context,
-      ...(this.#inner ? { entry: false } : {}),
-      attributes: this.#attributesOf(frame, 'client'),
+      context: params.context ?? carrier?.context ?? null,
+      ...(this.#options.inner ? { entry: false } : {}),
+      attributes: {
+        ...startAttributesOf(frame, this.#transport, repeated),
+        ...(params.arguments ? argumentAttributesOf(params.arguments, tool, lineBytes, this.#content) : {}),
+      },
       at,
     })
-    this.#add(frame, 'client', span, at)
+    if (repeated) this.#faults.note('duplicate_id', at, span, { method })
+    this.#add({ frame, asker: 'client', span, at, tool, session, carrier })
+    return span
   }
 
   /** The server asks: inside the one call that runs; where none or several do, the request stands alone. */
   #askedBack(frame: Frame<'request'>, bytes: number | null, at: number): void {
     const parent = this.#open.client.only((call) => call.method === 'tools/call')
+    const repeated = this.#open.server.has(frame.id)
     const start = {
       name: frame.method,
       layer: this.#layer,
@@ -169,27 +224,37 @@ export class CallObserver {
       holder: 'client',
       requestId: String(frame.id),
       bytesOut: bytes,
-      attributes: this.#attributesOf(frame, 'server'),
+      attributes: startAttributesOf(frame, this.#transport, repeated),
       at,
     } as const
     const span = parent
       ? this.#reporter.span(parent.span, start)
       : this.#reporter.startTrace({ ...start, entry: false })
-    this.#add(frame, 'server', span, at)
+    if (repeated) this.#faults.note('duplicate_id', at, span, { method: frame.method, from: 'server' })
+    this.#add({ frame, asker: 'server', span, at, tool: null, session: null, carrier: null })
   }
 
-  #add(frame: Frame<'request'>, asker: Side, span: SpanHandle, at: number): void {
+  #add(asked: Pick<Call, 'asker' | 'span' | 'tool' | 'session' | 'carrier'> & { frame: Frame<'request'>; at: number }) {
+    const { frame, at, ...rest } = asked
     const { id, method, params } = frame
-    const progressKey = asker === 'server' || params.progressToken === null ? null : idKeyOf(params.progressToken)
-    const call: Call = { span, asker, method, id, startedAt: at, progressKey, progressCount: 0, firstChunkAt: null }
+    const progressKey = rest.asker === 'server' || params.progressToken === null ? null : idKeyOf(params.progressToken)
+    const call: Call = { ...rest, method, id, startedAt: at, progressKey, progressCount: 0, firstChunkAt: null }
     if (progressKey !== null) this.#byProgress.set(progressKey, call)
-    const evicted = this.#open[asker].add(id, call)
-    if (evicted) this.#end(evicted, 'interrupted', null, at, { 'telltale.evicted': true })
+    const evicted = this.#open[rest.asker].add(id, call)
+    if (!evicted) return
+    this.#unanswered(evicted, at)
+    this.#end(evicted, 'interrupted', null, at, { 'telltale.evicted': true, 'telltale.fault': 'unanswered' })
+  }
+
+  #unanswered(call: Call, at: number): void {
+    this.#gone[call.asker].add(call.id)
+    const context = { method: call.method, waited_ms: Math.round(at - call.startedAt) }
+    this.#faults.note('unanswered', at, call.span, context)
   }
 
   #answered(frame: Frame<'result'> | Frame<'error'>, bytes: number | null, at: number, asker: Side): void {
     const call = frame.id === null ? null : this.#open[asker].take(frame.id)
-    if (!call) this.#seen.unmatched++
+    if (!call) this.#unmatched(frame, at, asker)
     if (frame.kind === 'error') {
       if (call || frame.id === null) this.#failed(frame, call)
       const status = { 'rpc.response.status_code': String(frame.code), 'error.type': String(frame.code) }
@@ -198,8 +263,11 @@ export class CallObserver {
     }
     if (!call) return
     const { result } = frame
+    const isTool = call.method === 'tools/call'
     if (asker === 'client') this.#facts.learnFrom(call.method, result)
-    const outcome = call.method === 'tools/call' ? outcomeOf(result) : 'ok'
+    const session = isTool ? this.#facts.sessionFrom(result, call.session) : null
+    if (session) call.span.set({ session })
+    const outcome = isTool ? outcomeOf(result) : 'ok'
     if (outcome === 'tool_error') {
       const message = result.firstText ?? 'Cannot say why the tool failed: its result has no text'
       this.#reporter.captureError(message, {
@@ -211,7 +279,15 @@ export class CallObserver {
     this.#end(call, outcome, bytes, at, {
       ...(outcome === 'tool_error' ? { 'error.type': 'tool_error' } : {}),
       ...(result.resultType ? { 'mcp.result.type': result.resultType } : {}),
+      ...(isTool ? resultAttributesOf(result.value, call.tool, this.#content) : {}),
     })
+  }
+
+  #unmatched(frame: Frame<'result'> | Frame<'error'>, at: number, asker: Side): void {
+    this.#seen.unmatched++
+    // An error without an id answers what its sender could not read; a late answer to a cancelled call is allowed.
+    if (frame.id === null || this.#gone[asker].take(frame.id)) return
+    this.#faults.note('reply_to_nobody', at, null, { from: asker === 'client' ? 'server' : 'client', kind: frame.kind })
   }
 
   #failed(frame: Frame<'error'>, call: Call | null): void {
@@ -226,7 +302,9 @@ export class CallObserver {
   #cancelled(frame: Frame<'notification'>, asker: Side, at: number): void {
     if (frame.method !== 'notifications/cancelled' || frame.params.requestId === null) return
     const call = this.#open[asker].take(frame.params.requestId)
-    if (call) this.#end(call, 'cancelled', null, at)
+    if (!call) return
+    this.#gone[asker].add(call.id)
+    this.#end(call, 'cancelled', null, at)
   }
 
   #progressed(params: McpParams, at: number): void {
@@ -237,26 +315,12 @@ export class CallObserver {
   }
 
   #end(call: Call, outcome: Outcome, bytes: number | null, at: number, more: Attributes = {}): void {
-    const { progressKey, progressCount, firstChunkAt, startedAt, asker } = call
+    const { progressKey, asker } = call
     if (progressKey !== null && this.#byProgress.get(progressKey) === call) this.#byProgress.delete(progressKey)
-    const chunks: Attributes =
-      firstChunkAt === null
-        ? {}
-        : { 'telltale.progress_count': progressCount, 'telltale.first_chunk_ms': Math.round(firstChunkAt - startedAt) }
     // What the server receives is `bytes_in`, whoever asked.
     const size = bytes === null ? {} : asker === 'client' ? { bytesOut: bytes } : { bytesIn: bytes }
-    call.span.end(outcome, { ...size, attributes: { ...this.#facts.attributes(), ...chunks, ...more } }, at)
-  }
-
-  #attributesOf(frame: Frame<'request'>, asker: Side): Attributes {
-    const { params, method, id } = frame
-    return {
-      'mcp.method.name': method,
-      'network.transport': 'pipe',
-      ...(params.uri === null ? {} : { 'mcp.resource.uri': params.uri }),
-      ...(params.arguments ? { 'telltale.argument_shape': shapeOf(params.arguments) } : {}),
-      ...(this.#open[asker].has(id) ? { 'telltale.duplicate_id': true } : {}),
-    }
+    const attributes = { ...this.#facts.attributes(), ...endAttributesOf(call), ...more }
+    call.span.end(outcome, { ...size, attributes }, at)
   }
 
   /** A line that was too long to read can only be the answer to the one request that runs, where just one does. */
@@ -267,14 +331,10 @@ export class CallObserver {
     if (only && calls.take(only.id)) this.#end(only, 'ok', null, at, { 'telltale.reply_unread': true })
   }
 
-  /** Told of once a connection, counted after that; what the line says is content and stays out. */
-  #foreign(line: Line, side: Side): void {
-    this.#strange[side]++
-    if (side === 'client' || this.#strange.server > 1) return
-    this.#reporter.captureError("Cannot read a line on the server's stdout: it is no JSON-RPC message", {
-      errorType: 'NonProtocolOutput',
-      context: { bytes: line.bytes },
-    })
+  /** What the line says is content and stays out. A server that prints to its stdout is told from a broken message. */
+  #foreign(text: string, bytes: number, side: Side, at: number): void {
+    const printed = side === 'server' && this.#transport === 'pipe' && !/^\s*[[{]/.test(text)
+    this.#faults.note(printed ? 'non_protocol_output' : 'malformed_frame', at, null, { bytes, from: side })
   }
 }
 
@@ -284,9 +344,4 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function outcomeOf(result: McpResult): Outcome {
-  if (result.isError) return 'tool_error'
-  return result.empty === true ? 'empty' : 'ok'
 }

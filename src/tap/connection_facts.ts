@@ -6,6 +6,8 @@ export class ConnectionFacts {
   readonly #connectionId: string
   readonly #explicitSession: string | null
   #protocolVersion: string | null = null
+  /** The header `Mcp-Session-Id` of HTTP. */
+  #sessionId: string | null = null
   #client: McpParty | null = null
   #server: McpParty | null = null
 
@@ -27,9 +29,16 @@ export class ConnectionFacts {
     this.#server = result.server ?? this.#server
   }
 
+  /** What headers of HTTP tell; null: nothing. */
+  learnHeaders(sessionId: string | null, protocolVersion: string | null): void {
+    this.#sessionId = sessionId ?? this.#sessionId
+    this.#protocolVersion = protocolVersion ?? this.#protocolVersion
+  }
+
   attributes(): Attributes {
     return {
       'telltale.connection_id': this.#connectionId,
+      ...(this.#sessionId === null ? {} : { 'mcp.session.id': this.#sessionId }),
       ...(this.#protocolVersion === null ? {} : { 'mcp.protocol.version': this.#protocolVersion }),
       ...partyAttributes('mcp.client', this.#client),
       ...partyAttributes('mcp.server', this.#server),
@@ -42,8 +51,17 @@ export class ConnectionFacts {
     if (typeof continuation === 'string' && continuation !== '') return { key: continuation, rule: 'continuation' }
     if (params.conversationId !== null) return { key: params.conversationId, rule: 'conversation' }
     if (this.#explicitSession !== null) return { key: this.#explicitSession, rule: 'explicit' }
-    if (params.mcpSessionId !== null) return { key: params.mcpSessionId, rule: 'mcp' }
+    const mcpSessionId = params.mcpSessionId ?? this.#sessionId
+    if (mcpSessionId !== null) return { key: mcpSessionId, rule: 'mcp' }
     return { key: this.#connectionId, rule: 'connection' }
+  }
+
+  /** The session that an answer tells of, for the call that it answers; null when it tells of none that goes before. */
+  sessionFrom(result: McpResult, before: Session | null): Session | null {
+    if (before?.rule === 'continuation') return null
+    if (result.continuationId !== null) return { key: result.continuationId, rule: 'continuation' }
+    if (before?.rule === 'conversation' || result.conversationId === null) return null
+    return { key: result.conversationId, rule: 'conversation' }
   }
 }
 

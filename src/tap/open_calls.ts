@@ -42,6 +42,25 @@ export class OpenCalls<T> {
     return all
   }
 
+  some(matches: (call: T) => boolean): boolean {
+    for (const calls of this.#byId.values()) if (calls.some(matches)) return true
+    return false
+  }
+
+  /** Takes out those that `matches`, oldest ids first. */
+  takeWhere(matches: (call: T) => boolean): readonly T[] {
+    const taken: T[] = []
+    for (const [key, calls] of this.#byId) {
+      const kept = calls.filter((call) => !matches(call))
+      if (kept.length === calls.length) continue
+      taken.push(...calls.filter(matches))
+      this.#size -= calls.length - kept.length
+      if (kept.length === 0) this.#byId.delete(key)
+      else this.#byId.set(key, kept)
+    }
+    return taken
+  }
+
   /** The call that is open, where exactly one of those that `matches` is. */
   only(matches: (call: T) => boolean): T | null {
     let found: T | null = null

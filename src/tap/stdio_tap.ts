@@ -2,13 +2,15 @@ import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import spawn from 'cross-spawn'
 import { stderrTailBytesMax } from '../core/limit.ts'
-import type { Departure } from './call_observer.ts'
+import { type Departure, departureOfProcess } from './departure.ts'
+import { lineGate } from './line_gate.ts'
 import { type Line, LineSplitter } from './line_splitter.ts'
-import { relay } from './relay.ts'
+import { type Passage, relay, unchanged } from './relay.ts'
 
 /** Whoever listens to the frames. Every method may throw: the traffic flows on. */
 export type Listener = {
-  clientLine(line: Line, at: number): void
+  /** Answers what is sent on in the line's place; null: the line. */
+  clientLine(line: Line, at: number): string | null
   serverLine(line: Line, at: number): void
   close(departure: Departure, at: number): void
 }
@@ -22,6 +24,8 @@ export type TapOptions = {
   readonly errors: Writable
   /** Null: bytes pass and nobody listens. */
   readonly listener: Listener | null
+  /** Whether the listener may have a client's line sent on changed; if not, bytes pass before it hears of them. */
+  readonly context?: boolean
   /** Told once when the listener has thrown. */
   readonly warn: (text: string) => void
 }
@@ -56,11 +60,15 @@ export function startTap(options: TapOptions): Tap {
     })
   }
   const tail = createTail()
-  const toServer = splitterOf(options, (listener, line, at) => listener.clientLine(line, at))
-  const toClient = splitterOf(options, (listener, line, at) => listener.serverLine(line, at))
+  const tell = tellerOf(options)
+  const toServer = clientPassage(options, tell)
+  const toClient = new LineSplitter((line) => tell((listener, at) => listener.serverLine(line, at)))
 
-  void relay(options.input, stdin, toServer.push, true)
-  const written = [relay(stdout, options.output, toClient.push, false), relay(stderr, options.errors, tail.push, false)]
+  void relay(options.input, stdin, toServer, true)
+  const written = [
+    relay(stdout, options.output, unchanged(options.listener && ((chunk) => toClient.push(chunk))), false),
+    relay(stderr, options.errors, unchanged(tail.push), false),
+  ]
   const ended = exitOf(child, options.command).then(async (exit) => {
     options.input.pause()
     await Promise.all([...written, ...[options.output, options.errors].map(flushed)])
@@ -68,7 +76,7 @@ export function startTap(options: TapOptions): Tap {
     const code = exit.kind === 'killed' ? null : exit.code
     const signal = exit.kind === 'killed' ? exit.signal : null
     const lastWords = exit.kind === 'not_started' ? exit.message : tail.text()
-    toClient.tell((listener, at) => listener.close({ code, signal, clientLeft, lastWords }, at))
+    tell((listener, at) => listener.close(departureOfProcess(code, signal, clientLeft, lastWords), at))
     return exit
   })
   return {
@@ -96,37 +104,31 @@ function exitOf(child: ChildProcess, command: string): Promise<TapExit> {
   })
 }
 
-type Tell = (tell: (listener: Listener, at: number) => void) => void
+type Tell = <T>(told: (listener: Listener, at: number) => T) => T | null
 
-/** Lines of one direction for the listener, who is left alone for good once it has thrown. */
-function splitterOf(
-  { listener, warn }: TapOptions,
-  pass: (listener: Listener, line: Line, at: number) => void,
-): { readonly push: ((chunk: Uint8Array) => void) | null; readonly end: () => void; readonly tell: Tell } {
-  if (!listener) return { push: null, end: () => undefined, tell: () => undefined }
-  let deaf = false
-  const tell: Tell = (told) => {
-    if (deaf) return
+/** Speaks to the listener, who is left alone for good once it has thrown. */
+function tellerOf({ listener, warn }: TapOptions): Tell {
+  let deaf = listener === null
+  return (told) => {
+    if (deaf || !listener) return null
     try {
-      told(listener, performance.now())
+      return told(listener, performance.now())
     } catch (error) {
       deaf = true
       warn(
         `Cannot read the traffic any longer, it passes unread: ${error instanceof Error ? error.message : String(error)}`,
       )
+      return null
     }
   }
-  let arrivedAt = 0
-  const splitter = new LineSplitter((line) => tell((heard) => pass(heard, line, arrivedAt)))
-  return {
-    push(chunk) {
-      if (deaf) return
-      arrivedAt = performance.now()
-      splitter.push(chunk)
-    },
-    end: () => splitter.end(),
-    tell,
-  }
+}
+
+/** The client's bytes: line by line where the listener may change them, else as they come. */
+function clientPassage({ listener, context }: TapOptions, tell: Tell): Passage {
+  const read = (line: Line) => tell((heard, at) => heard.clientLine(line, at))
+  if (listener && context) return lineGate(read)
+  const splitter = new LineSplitter((line) => void read(line))
+  return unchanged(listener && ((chunk) => splitter.push(chunk)))
 }
 
 /** Keeps the last of what was written, from the start of a line: half a line could begin inside a secret. */

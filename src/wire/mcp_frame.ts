@@ -39,6 +39,12 @@ export type McpResult = {
   readonly resultType: string | null
   readonly protocolVersion: string | null
   readonly server: McpParty | null
+  /** `structuredContent.continuation_id`: the key of the conversation that the call began or went on with. */
+  readonly continuationId: string | null
+  /** `_meta` `gen_ai.conversation.id`. */
+  readonly conversationId: string | null
+  /** The whole result: content, for those who opted in. */
+  readonly value: unknown
 }
 
 export type McpFrame =
@@ -56,12 +62,12 @@ export type McpFrame =
     }
 
 /**
- * Parses one line of the stdio transport: a JSON-RPC message of MCP, or an array of them (revision 2025-03-26).
- * Members of an array that are no message are left out; an error when nothing is one.
+ * Parses one line of the stdio transport or one body of HTTP: a JSON-RPC message of MCP, or an array of them (revision
+ * 2025-03-26). Null stands for a member of the array that is no message; an error when nothing is one.
  */
-export function parseMcpFrames(value: unknown): Result<readonly McpFrame[]> {
-  const frames = (Array.isArray(value) ? value : [value]).map(frameOf).filter((frame) => frame !== null)
-  return frames.length > 0 ? ok(frames) : err('Cannot read the line: it is no JSON-RPC message')
+export function parseMcpFrames(value: unknown): Result<readonly (McpFrame | null)[]> {
+  const frames = (Array.isArray(value) ? value : [value]).map(frameOf)
+  return frames.some((frame) => frame !== null) ? ok(frames) : err('Cannot read the line: it is no JSON-RPC message')
 }
 
 function frameOf(value: unknown): McpFrame | null {
@@ -117,6 +123,9 @@ function resultOf(value: unknown): McpResult {
     resultType: textOf(result.resultType),
     protocolVersion: textOf(result.protocolVersion),
     server: partyOf(result.serverInfo) ?? partyOf(meta['io.modelcontextprotocol/serverInfo']),
+    continuationId: isObject(result.structuredContent) ? nonEmpty(result.structuredContent.continuation_id) : null,
+    conversationId: nonEmpty(meta['gen_ai.conversation.id']),
+    value,
   }
 }
 
