@@ -17,7 +17,7 @@ export function failureOf(thrown: unknown): Failure {
   collect(thrown, '', parts, new Set())
   const traceback = parts.join('\n')
   return {
-    errorType: cutText(typeOf(thrown), nameBytesMax),
+    errorType: cutText(errorTypeOf(thrown), nameBytesMax),
     message: cutText(messageOf(thrown), messageBytesMax),
     traceback: traceback === '' ? null : cutMiddle(traceback, stackBytesMax),
   }
@@ -28,7 +28,7 @@ function collect(thrown: unknown, label: string, parts: string[], seen: Set<unkn
   if (typeof thrown === 'object') seen.add(thrown)
   const stack = fieldOf(thrown, 'stack')
   if (typeof stack === 'string' && stack !== '') parts.push(label + stack)
-  else if (label !== '') parts.push(`${label}${typeOf(thrown)}: ${messageOf(thrown)}`)
+  else if (label !== '') parts.push(`${label}${errorTypeOf(thrown)}: ${messageOf(thrown)}`)
   const members = fieldOf(thrown, 'errors')
   if (isError(thrown) && Array.isArray(members)) {
     for (const member of members.slice(0, causesMax)) {
@@ -47,7 +47,8 @@ function isError(thrown: unknown): boolean {
   }
 }
 
-function typeOf(thrown: unknown): string {
+/** The name of an error's kind: its own, else its class's, else what `typeof` says. */
+export function errorTypeOf(thrown: unknown): string {
   if (thrown === null || typeof thrown !== 'object') return thrown === null ? 'null' : typeof thrown
   const name = fieldOf(thrown, 'name')
   const own = fieldOf(fieldOf(thrown, 'constructor'), 'name')
@@ -75,7 +76,8 @@ function objectText(thrown: object): string {
   return json === undefined ? '' : JSON.stringify(redactJson(JSON.parse(json) as Json, withoutSecrets))
 }
 
-function fieldOf(value: unknown, key: string): unknown {
+/** A property, undefined where there is none or it cannot be read. */
+export function fieldOf(value: unknown, key: string): unknown {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return undefined
   try {
     return (value as { readonly [key: string]: unknown })[key]

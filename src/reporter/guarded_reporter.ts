@@ -1,0 +1,165 @@
+import { exitFlushMsMax, hostedFlushMs } from '../core/limit.ts'
+import { ActiveSpan } from './active_span.ts'
+import type { Courier } from './courier.ts'
+import { errorTypeOf } from './failure.ts'
+import type { Outbox } from './outbox.ts'
+import { eventOf, messageOf } from './record_builder.ts'
+import { RecordedSpan, type SpanHandle, type SpanStart, type TraceStart, type WaitStart } from './recorded_span.ts'
+import type { CaptureOptions, Recorder } from './recorder.ts'
+import type { Reporter, TimeStart } from './reporter_surface.ts'
+import { outcomeOfThrown, SeenFailures } from './seen_failure.ts'
+import { noSpan } from './silent_reporter.ts'
+import { type CallScope, timeCall } from './timed_call.ts'
+import { textOf, type Warn } from './warning.ts'
+
+/** What a reporter is made of. */
+export type ReporterParts = {
+  readonly recorder: Recorder
+  readonly courier: Courier
+  readonly outbox: Outbox
+  readonly warn: Warn
+  /** µs since the epoch. */
+  readonly nowUs: () => number
+  readonly flushOnExit: boolean
+}
+
+/** The reporter over its parts; whatever fails inside is caught, told once on stderr, and costs that one record. */
+export function guardedReporter(parts: ReporterParts): Reporter {
+  const { recorder, courier, outbox, nowUs } = parts
+  const shutting = closingOf(parts)
+  const active = new ActiveSpan()
+  const guard = <T>(act: () => T, otherwise: T): T => {
+    if (recorder.closed) return otherwise
+    try {
+      return act()
+    } catch (error) {
+      recorder.options.fail(error)
+      return otherwise
+    }
+  }
+  const belonging = (span: SpanHandle | null | undefined) => (span === undefined ? active.current : span)
+  const open = (parent: SpanHandle | null | undefined, start: TimeStart) =>
+    guard(() => opened(recorder, belonging(parent), start), noSpan)
+  const openWait = (parent: SpanHandle | null | undefined, start: WaitStart) =>
+    guard(() => {
+      const around = belonging(parent)
+      return around ? opened(recorder, around, { ...start, kind: 'wait' }) : noSpan
+    }, noSpan)
+  const openTrace = (start: TraceStart) => guard<SpanHandle>(() => recorder.startTrace(start), noSpan)
+  const capture = capturing(recorder, active)
+  const scope: CallScope = {
+    run: (span, fn) => active.run(span, fn),
+    active: () => active.current,
+    instant: recorder.options.clock.instant,
+    fail: (span, thrown) => guard(() => endThrown(span, thrown, capture), undefined),
+    firstChunk: (span, at) => openWait(span, { name: 'first chunk', at }),
+  }
+  const timed = <T>(span: SpanHandle, fn: (span: SpanHandle) => T): T =>
+    span === noSpan ? fn(noSpan) : timeCall(span, fn, scope)
+  const time = <T>(start: TimeStart, fn: (span: SpanHandle) => T): T => timed(open(undefined, start), fn)
+
+  return {
+    enabled: true,
+    active: () => active.current,
+    run: (span, fn) => (span === noSpan ? fn() : active.run(span, fn)),
+    startTrace: openTrace,
+    span: (...given: [TimeStart] | [SpanHandle | null | undefined, TimeStart]) =>
+      given.length === 1 ? open(undefined, given[0]) : open(...given),
+    wait: (...given: [WaitStart] | [SpanHandle | null | undefined, WaitStart]) =>
+      given.length === 1 ? openWait(undefined, given[0]) : openWait(...given),
+    trace: (start, fn) => timed(openTrace(start), fn),
+    time,
+    wrap: (fn, start) => guard(() => wrapped(fn, start, time, guard), fn),
+    captureError: (thrown, options = {}) => guard(() => capture(thrown, options), null),
+    gauge: (name, value, labels = {}) => guard(() => recorder.gauge(name, value, labels), undefined),
+    recordMessage: (message, span) =>
+      guard(() => recorder.put(messageOf(message, belonging(span), nowUs()), false), undefined),
+    recordEvent: (event, span) =>
+      guard(() => recorder.put(eventOf(event, belonging(span), nowUs()), Boolean(event.error)), undefined),
+    status: () => ({
+      ...courier.status,
+      recorded: outbox.recorded,
+      dropped: outbox.dropped,
+      waiting: outbox.waiting,
+      running: recorder.running.total,
+    }),
+    ...shutting,
+  }
+}
+
+function opened(recorder: Recorder, parent: SpanHandle | null, start: TimeStart): SpanHandle {
+  if (parent === null) return recorder.startTrace({ ...start, layer: start.layer ?? 'tool' })
+  if (!(parent instanceof RecordedSpan)) return noSpan
+  const span = recorder.span(parent, start)
+  span.parent = parent
+  if (isProviderCall(start, span.layer)) {
+    let root = parent
+    while (root.parent) root = root.parent
+    root.providerCall = span
+  }
+  return span
+}
+
+function isProviderCall(start: SpanStart, layer: string): boolean {
+  return start.kind !== 'wait' && (layer === 'api' || typeof start.model === 'string')
+}
+
+function capturing(recorder: Recorder, active: ActiveSpan): (thrown: unknown, options: CaptureOptions) => string {
+  const seen = new SeenFailures()
+  return (thrown, options) => {
+    const span = options.span === undefined ? active.current : options.span
+    const id = seen.idOf(thrown, span) ?? recorder.captureError(thrown, { ...options, span })
+    seen.note(thrown, id, span)
+    return id
+  }
+}
+
+/** Whoever aborts knows why: an abort ends its span, and is no error. */
+function endThrown(
+  span: SpanHandle,
+  thrown: unknown,
+  capture: (thrown: unknown, options: CaptureOptions) => string,
+): void {
+  const outcome = outcomeOfThrown(thrown)
+  if (outcome !== 'cancelled') capture(thrown, { span })
+  span.end(outcome, { attributes: { 'error.type': errorTypeOf(thrown) } })
+}
+
+/** A proxy, as it alone is the function in all but its calls. */
+function wrapped<F extends (...args: never[]) => unknown>(
+  fn: F,
+  start: TimeStart | ((...args: Parameters<F>) => TimeStart),
+  time: <T>(start: TimeStart, fn: (span: SpanHandle) => T) => T,
+  guard: <T>(act: () => T, otherwise: T) => T,
+): F {
+  const startOf = (args: Parameters<F>): TimeStart =>
+    typeof start === 'function' ? guard(() => start(...args), { name: fn.name }) : start
+  return new Proxy(fn, {
+    apply: (target, self, args) => time(startOf(args as Parameters<F>), () => Reflect.apply(target, self, args)),
+    construct: (target, args, newTarget) =>
+      time(startOf(args as Parameters<F>), () => Reflect.construct(target, args, newTarget) as object),
+  })
+}
+
+/** Sending what waits: when asked, when the host's event loop runs dry, and for the last time. */
+function closingOf({ recorder, courier, outbox, warn, flushOnExit }: ReporterParts): Pick<Reporter, 'flush' | 'close'> {
+  let closing: Promise<void> | null = null
+  const drain = async (withinMs: number, patient: boolean, final: boolean) => {
+    await courier
+      .drain(withinMs, patient, final)
+      .catch((error: unknown) => warn('internal', `Cannot flush: ${textOf(error)}`))
+    if (final && outbox.waiting > 0)
+      warn('unsent', `Cannot deliver ${outbox.waiting} records before the exit: they are lost`)
+  }
+  const onExit = () => void drain(exitFlushMsMax, true, false)
+  if (flushOnExit) process.once('beforeExit', onExit)
+  return {
+    flush: (withinMs = hostedFlushMs) => (closing ? closing : drain(withinMs, false, false)),
+    close(withinMs = exitFlushMsMax) {
+      process.removeListener('beforeExit', onExit)
+      closing ??= drain(withinMs, true, true)
+      recorder.closed = true
+      return closing
+    },
+  }
+}
