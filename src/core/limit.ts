@@ -13,6 +13,12 @@ export const batchCompressedBytesMax = 1 * MiB
 export const runningMax = 1_000
 export const piecesMax = 1_000
 
+// A request in OpenTelemetry's protocol, which is split into batches inside.
+export const otlpRecordsMax = 10_000
+export const otlpBytesMax = 4 * MiB
+export const otlpRulesMax = 100
+export const otlpReasonsMax = 4
+
 // A value inside a record. Text longer than its limit is cut and marked; a malformed id is refused.
 export const nameBytesMax = 256
 export const idBytesMax = 256
@@ -268,6 +274,7 @@ assert(detailDaysKept <= minuteDaysKept, 'every trace that can be read lies in a
 assert(recordAheadDaysMax < partitionDaysAhead, 'a record from tomorrow finds its partition')
 assert(messageBytesMax + stackBytesMax + attributesBytesMax < batchBytesMax, 'the largest error fits into a batch')
 assert(reporterBatchRecordsMax <= batchRecordsMax, 'a reporter never makes a batch that the edge refuses')
+assert(batchRecordsMax < otlpRecordsMax && batchBytesMax < otlpBytesMax, 'what a batch may hold OTLP may hold too')
 assert(batchBytesMax < outboxBytesMax, 'an outbox holds at least one full batch')
 assert(batchBytesMax < segmentBytesMax && segmentBytesMax * 8 <= spillBytesMax, 'a full disk loses a small part')
 assert(segmentBeatMs * 4 < orphanMsMin, 'a segment of a living process is no orphan')
