@@ -1,0 +1,3077 @@
+"""Telltale's reporter for Python: one file, standard library only, Python 3.9 and newer, threads and asyncio.
+
+    import telltale                      # TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY say where records go
+    with telltale.start_trace("tools/call chat", layer="tool", tool="chat"):
+        with telltale.span("generate", layer="api", provider="KIMI", model="kimi-k2"):
+            ...
+
+A guest in its host: no call raises, blocks or prints to stdout; memory and disk are bounded; what is lost is counted.
+Without an address or a key, or with TELLTALE_DISABLED=1, every call does nothing. Times on the wire are integer
+microseconds since the epoch; `at` arguments are seconds of time.perf_counter(); sizes are bytes.
+"""
+
+import asyncio
+import atexit
+import collections
+import contextvars
+import datetime
+import functools
+import gzip
+import hashlib
+import hmac
+import inspect
+import json
+import math
+import os
+import queue
+import random
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback as tracebacks
+import zlib
+
+sdk_name = "telltale-py/0.1.0"
+
+# ---------------------------------------------------------------------------------------------------------------------
+# limits: those of src/core/limit.ts, by the same names
+# ---------------------------------------------------------------------------------------------------------------------
+
+KIB = 1024
+MIB = 1024 * KIB
+BATCH_BYTES_MAX = 1 * MIB
+RUNNING_MAX = 1_000
+PIECES_MAX = 1_000
+NAME_BYTES_MAX = 256
+ID_BYTES_MAX = 256
+MESSAGE_BYTES_MAX = 8 * KIB
+STACK_BYTES_MAX = 64 * KIB
+ATTRIBUTES_MAX = 64
+ATTRIBUTE_BYTES_MAX = 4 * KIB
+ATTRIBUTES_BYTES_MAX = 16 * KIB
+LABELS_MAX = 16
+OUTBOX_AGE_DAYS_MAX = 14
+INTERRUPTED_SECONDS_MIN = 60
+FLUSHES_UNRENEWED_MAX = 4
+HOSTED_FLUSH_MS = 15_000
+WATCHED_FLUSH_MS = 1_000
+RENEWAL_MS_MIN = 2_000
+OUTBOX_BYTES_MAX = 8 * MIB
+OUTBOX_RECORDS_MAX = 50_000
+REPORTER_BATCH_RECORDS_MAX = 500
+EXIT_FLUSH_MS_MAX = 2_000
+RETRY_BASE_MS = 250
+RETRY_MS_MAX = 30_000
+OPEN_CALLS_MAX = 10_000
+SESSIONS_COUNTED_MAX = 10_000
+QUIET_FLUSH_MS = 50
+ERROR_GAP_MS = 100
+SEND_MS_MAX = 10_000
+REPLY_BYTES_MAX = 1 * MIB
+GZIP_BYTES_MIN = 1 * KIB
+REFUSED_KEY_RETRY_MS = 60_000
+RETRY_AFTER_MS_MAX = 300_000
+CIRCUIT_FAILURES_MIN = 5
+CAUSES_MAX = 8
+ARGUMENT_NAMES_MAX = 32
+SEGMENT_BYTES_MAX = 4 * MIB
+OUTBOX_DISK_BYTES_MAX = 64 * MIB
+ORPHAN_SECONDS_MIN = 60
+ORPHAN_SCAN_SECONDS = 30
+SEGMENT_TOUCH_SECONDS = 10
+DISK_RETRY_SECONDS = 10
+# A record that is kept as an object until it is encoded is charged this much for its fixed members.
+SPAN_BYTES_CHARGED = 700
+# Slower than this, and the tick would take a process with running calls for dead.
+PACE_MS_MAX = INTERRUPTED_SECONDS_MIN * 1_000 / FLUSHES_UNRENEWED_MAX
+RECUT_BYTES_MIN = 16 * KIB
+INTEGER_MAX = 2**53 - 1
+
+outcomes = (
+    "ok",
+    "tool_error",
+    "empty",
+    "truncated",
+    "caller_fault",
+    "server_fault",
+    "timeout",
+    "cancelled",
+    "interrupted",
+)
+failures = frozenset(("tool_error", "server_fault", "timeout", "interrupted"))
+session_rules = ("continuation", "conversation", "explicit", "mcp", "connection")
+layers = ("shim", "websocket", "tool", "provider", "api", "storage")
+
+# ---------------------------------------------------------------------------------------------------------------------
+# text and redaction: src/core/secret_form.ts, secret_name.ts, src/wire/redact_json.ts, src/reporter/text_cut.ts
+# ---------------------------------------------------------------------------------------------------------------------
+
+redacted = "[redacted]"
+unredactable = "[dropped: redaction failed]"
+
+_suspicious = re.compile(
+    r"""earer|uthorization|sk-|sb_secret_|tt_|eyJ|A[KS]IA|gh[opusr]_|github_pat_|glpat-|npm_|AIza|xox|PRIVATE KEY|:\/\/[^\s/@]+@|[0-9a-f]\.[0-9a-z]{16}|(?:passw(?:or)?d|passphrase|secret|token|pwd|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=]""",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def _form(pattern, replacement, flags=0):
+    return re.compile(pattern, re.ASCII | flags), replacement
+
+
+_forms = (
+    _form(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", redacted),
+    _form(r"\b(bearer)[ \t]{1,4}[A-Za-z0-9._~+/=-]{8,}", r"\1 " + redacted, re.I),
+    _form(
+        r"""\b(authorization["']?[ \t]{0,4}[:=][ \t]{0,4}["']?(?:basic|digest|token))[ \t]{1,4}[^\s"',;]{4,}""",
+        r"\1 " + redacted,
+        re.I,
+    ),
+    _form(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", redacted),
+    _form(r"\bsk-[A-Za-z0-9_-]{16,}", redacted),
+    _form(r"\bsb_secret_[A-Za-z0-9_-]{8,}", redacted),
+    _form(r"\btt_[a-z0-9]{12}_[A-Za-z0-9_-]{20,}", redacted),
+    _form(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", redacted),
+    _form(
+        r"\b(?:gh[opusr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})",
+        redacted,
+    ),
+    _form(r"\bAIza[A-Za-z0-9_-]{30,}", redacted),
+    _form(r"\bxox[a-z]-[A-Za-z0-9-]{8,}", redacted),
+    _form(r"\b[0-9a-f]{32}\.[A-Za-z0-9]{16}\b", redacted),
+    _form(r"(:\/\/[^\s:@/]{0,256}):[^\s@/]{1,512}@", r"\1:" + redacted + "@"),
+    _form(
+        r"""(\b(?:[a-z_]{0,32}_)?(?:password|passwd|passphrase|pwd|secret)\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?)[^\s"',;&]{4,}""",
+        r"\1" + redacted,
+        re.I,
+    ),
+    _form(
+        r"""(\b(?:[a-z_]{0,32}_)?(?:token|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?)(?=[^\s"',;&]{0,64}\d)[^\s"',;&]{8,}""",
+        r"\1" + redacted,
+        re.I,
+    ),
+)
+
+
+def without_secrets(text):
+    """The text without the secrets that are known by their form; the same text where there are none."""
+    if len(text) < 8 or not _suspicious.search(text):
+        return text
+    for form, replacement in _forms:
+        text = form.sub(replacement, text)
+    return text
+
+
+_secret_words = frozenset(
+    "password passwd passphrase pwd secret secrets authorization cookie cookies jwt apikey credential credentials "
+    "bearer".split()
+)
+_key_kinds = frozenset("api access private signing encryption role auth ingest".split())
+_measures = frozenset("count usage limit budget type rate length total".split())
+_camel = re.compile(r"([a-z0-9])([A-Z])")
+_no_word = re.compile(r"[^a-z0-9]+")
+
+
+def _secret_by_words(name):
+    words = _no_word.split(_camel.sub(r"\1 \2", name[:128]).lower())
+    for index, word in enumerate(words):
+        following = words[index + 1] if index + 1 < len(words) else None
+        if word in _secret_words:
+            return True
+        if word == "token" and (following is None or following not in _measures):
+            return True
+        if word == "key" and index > 0 and words[index - 1] in _key_kinds:
+            return True
+    return False
+
+
+is_secret_name = functools.lru_cache(maxsize=4_096)(_secret_by_words)
+
+
+def _is_secret(name, value, rotating=False):
+    """Whether the name says secret. A flag or an absence is none, nor is a number under a token's name."""
+    if value is None or isinstance(value, bool) or value == "":
+        return False
+    if rotating and name in ("old", "new"):
+        return True
+    return is_secret_name(name) and not (isinstance(value, (int, float)) and "token" in name.lower())
+
+
+def _utf8(text):
+    """UTF-8; a lone surrogate as U+FFFD, as every parser on the way would make it."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", "\ufffd", text).encode("utf-8")
+
+
+def _redact_text(text):
+    clean = without_secrets(text)
+    if len(clean) <= len(text):
+        return clean
+    room = max(len(_utf8(text)), len(redacted))
+    return clean if len(_utf8(clean)) <= room else _head(clean, room - 3) + "\u2026"
+
+
+def redact_json(value, rotates=False):
+    """Any JSON value without the secrets in it, by the names they stand under and by their own form."""
+    if isinstance(value, str):
+        return _redact_text(value)
+    if isinstance(value, (list, tuple)):
+        return [redact_json(item, rotates) for item in value]
+    if not isinstance(value, dict):
+        return value
+    rotating = rotates or any(isinstance(item, str) and item == "rotate_token" for item in value.values())
+    clean = {}
+    for name, item in value.items():
+        name = str(name)
+        secret = _is_secret(name, item, rotating)
+        clean[_redact_text(name)] = redacted if secret else redact_json(item, rotating or name == "rotate_token")
+    return clean
+
+
+# What every record has by itself and is no hint.
+_innocent = re.compile(r'"tokens_(?:in|out)":|"key":|_tokens":')
+_hints = tuple(
+    "sk- tt_ eyj akia asia gho_ ghp_ ghu_ ghs_ ghr_ github_pat_ glpat- npm_ aiza xox private\x20key :// password "
+    "passwd passphrase pwd secret authorization cookie jwt credential bearer token key".replace("private\x20key", "private_key")
+    .split()
+) + ("private key",)
+_glm_key = re.compile(r"[0-9a-f]\.[0-9a-z]{16}", re.ASCII)
+
+
+def hints_at_secret(text):
+    """Whether the JSON of a record could hold a secret; false positives cost a redaction, there is no false negative."""
+    text = _innocent.sub("", text.lower())
+    for hint in _hints:
+        if hint in text:
+            return True
+    return _glm_key.search(text) is not None
+
+
+def _head(text, bytes_max):
+    return _utf8(text[:bytes_max])[:bytes_max].decode("utf-8", "ignore")
+
+
+def _tail(text, bytes_max):
+    data = _utf8(text[-bytes_max:])
+    start = max(0, len(data) - bytes_max)
+    while start < len(data) and data[start] & 0xC0 == 0x80:
+        start += 1
+    return data[start:].decode("utf-8", "ignore")
+
+
+def _redacted_before_cut(text):
+    try:
+        return without_secrets(text)
+    except Exception:
+        return unredactable
+
+
+def cut_text(text, bytes_max):
+    """Text of at most `bytes_max` bytes of UTF-8, marked where something is missing, redacted before it is cut."""
+    if len(text) * 3 <= bytes_max or (len(text) <= bytes_max and len(_utf8(text)) <= bytes_max):
+        return text
+    clean = _redacted_before_cut(text[: 2 * bytes_max])
+    if len(text) <= 2 * bytes_max and len(_utf8(clean)) <= bytes_max:
+        return clean
+    return _head(clean, bytes_max - 3) + "\u2026"
+
+
+def cut_middle(text, bytes_max):
+    """The same, cut in the middle, so that the beginning and the end of a traceback both stay."""
+    if len(text) * 3 <= bytes_max or (len(text) <= bytes_max and len(_utf8(text)) <= bytes_max):
+        return text
+    reach = 2 * bytes_max
+    whole = len(text) <= 2 * reach
+    head = _redacted_before_cut(text if whole else text[:reach])
+    tail = head if whole else _redacted_before_cut(text[-reach:])
+    if whole and len(_utf8(head)) <= bytes_max:
+        return head
+    mark = "\n\u2026 %d bytes and more left out \u2026\n" % (len(_utf8(text)) - bytes_max)
+    room = bytes_max - len(_utf8(mark))
+    kept = _head(head, -(-room // 2))
+    return kept + mark + _tail(tail, room - len(_utf8(kept)))
+
+
+def _safe_text(value):
+    """The text of anything, whatever its __str__ does."""
+    try:
+        return value if type(value) is str else str(value)
+    except Exception:
+        return "<unreadable %s>" % type(value).__name__
+
+
+def _plain(value):
+    """What JSON has no word for. Objects of the host are named, never printed: their text may be content."""
+    if isinstance(value, (set, frozenset, collections.deque)):
+        return list(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "<%d bytes>" % len(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    kind = type(value)
+    if kind.__module__ in ("uuid", "decimal", "pathlib", "pathlib._local", "fractions", "ipaddress"):
+        return str(value)
+    return "<%s>" % kind.__name__
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain).encode
+_quote = json.encoder.encode_basestring
+
+
+def _finite(value, depth=0):
+    """The same without NaN, infinities and keys that are no text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        if depth > 32:
+            return "\u2026"
+        return {_safe_text(key): _finite(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return "\u2026" if depth > 32 else [_finite(item, depth + 1) for item in value]
+    return value
+
+
+def _json(value):
+    """JSON as JSON.stringify writes it: NaN and the infinities are null."""
+    try:
+        return _encode(value)
+    except (ValueError, TypeError, RecursionError):
+        return _encode(_finite(value))
+
+
+def attributes_json(attributes):
+    """Attributes as JSON, or, where they are too many, too large or cannot be written, a mark that says so."""
+    if not attributes:
+        return "{}"
+    try:
+        if len(attributes) > ATTRIBUTES_MAX:
+            attributes = dict(list(attributes.items())[:ATTRIBUTES_MAX])
+        text = _json(attributes)
+        if len(text) * 3 <= ATTRIBUTES_BYTES_MAX or len(_utf8(text)) <= ATTRIBUTES_BYTES_MAX:
+            return text
+        clean = _json(redact_json(json.loads(text)))
+        return _json({"telltale.attributes_lost": cut_text(clean, MESSAGE_BYTES_MAX // 8)})
+    except Exception as error:
+        return _json({"telltale.attributes_lost": cut_text(_safe_text(error), NAME_BYTES_MAX)})
+
+
+def _bag(attributes):
+    """The same as an object: what later changes in the host changes nothing here."""
+    return json.loads(attributes_json(attributes)) if attributes else {}
+
+
+def _text_or_none(value, bytes_max):
+    return None if value is None else cut_text(_safe_text(value), bytes_max)
+
+
+def _text_json(value, bytes_max):
+    return "null" if value is None else _quote(cut_text(_safe_text(value), bytes_max))
+
+
+def _count_or_none(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        return None
+    return min(INTEGER_MAX, math.floor(value + 0.5) if isinstance(value, float) else value)
+
+
+def _count_json(value):
+    count = _count_or_none(value)
+    return "null" if count is None else str(count)
+
+
+def _number_or_none(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        return None
+    return value
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# clock and ids: src/reporter/epoch_clock.ts, identifier.ts
+# ---------------------------------------------------------------------------------------------------------------------
+
+_instant_ns = time.perf_counter_ns
+_random = random.Random()
+_random.seed(int.from_bytes(os.urandom(32), "big"))
+_bits = _random.getrandbits
+
+
+class _EpochClock:
+    """Turns monotonic instants into µs since the epoch; a trace keeps one offset, so that no clock step disturbs it."""
+
+    def __init__(self):
+        self._offset_ns = time.time_ns() - _instant_ns()
+        self._checked_ns = _instant_ns()
+
+    def offset_ns(self):
+        now = _instant_ns()
+        if now - self._checked_ns >= 1_000_000_000:
+            self._checked_ns = now
+            measured = time.time_ns() - now
+            if abs(measured - self._offset_ns) > 10_000_000:
+                self._offset_ns = measured
+        return self._offset_ns
+
+    def now_us(self):
+        return (_instant_ns() + self.offset_ns()) // 1_000
+
+
+def new_trace_id():
+    """32 random hex digits, never all zero (W3C trace id)."""
+    return "%032x" % (_bits(128) or 1)
+
+
+def new_span_id():
+    """16 random hex digits, never all zero (W3C span id)."""
+    return "%016x" % (_bits(64) or 1)
+
+
+def _uuid_of(value):
+    text = "%032x" % value
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def new_uuid():
+    """A random UUID (version 4)."""
+    return _uuid_of(_bits(128) & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62)
+
+
+def new_uuid_v7():
+    """A UUID of version 7: ms since the epoch, then random bits (RFC 9562, 5.7)."""
+    millis = time.time_ns() // 1_000_000 & (1 << 48) - 1
+    return _uuid_of(millis << 80 | 0x7 << 76 | _bits(12) << 64 | 0x2 << 62 | _bits(62))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# trace context: src/wire/trace_context.ts
+# ---------------------------------------------------------------------------------------------------------------------
+
+TraceContext = collections.namedtuple("TraceContext", "trace_id parent_span_id sampled recorded others")
+
+_traceparent = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\Z", re.ASCII)
+_member = re.compile(r"[^=]{1,256}=[\x20-\x7e]{1,256}\Z")
+
+
+def parse_trace_context(traceparent, tracestate=None):
+    """A W3C trace context as it arrived, or None. An invalid tracestate is ignored, as the recommendation asks."""
+    found = _traceparent.match(traceparent.strip()) if isinstance(traceparent, str) else None
+    if not found:
+        return None
+    version, trace_id, span_id, flags, more = found.groups()
+    if version == "ff" or (version == "00" and more) or not trace_id.strip("0") or not span_id.strip("0"):
+        return None
+    members = [member.strip() for member in tracestate.split(",")] if isinstance(tracestate, str) else []
+    members = [member for member in members if member]
+    if len(members) > 32 or not all(_member.match(member) for member in members):
+        members = []
+    others = tuple(member for member in members if not member.startswith("telltale="))
+    return TraceContext(trace_id, span_id, int(flags, 16) & 1 == 1, len(others) < len(members), others)
+
+
+def headers_of(trace_id, span_id, others=()):
+    """The context to send on from a span: always sampled, and marked so that the next recorder is not the first."""
+    state = "telltale=" + span_id
+    for member in others[:31]:
+        if len(state) + 1 + len(member) > 512:
+            break
+        state += "," + member
+    return {"traceparent": "00-%s-%s-01" % (trace_id, span_id), "tracestate": state}
+
+
+def context_of(carrier):
+    """The context in a carrier: a mapping with traceparent and tracestate, in any spelling of case, or None."""
+    if not isinstance(carrier, collections.abc.Mapping):
+        return None
+    parent, state = carrier.get("traceparent"), carrier.get("tracestate")
+    if parent is None:
+        lowered = {key.lower(): value for key, value in carrier.items() if isinstance(key, str)}
+        parent, state = lowered.get("traceparent"), lowered.get("tracestate")
+    return parse_trace_context(parent, state)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# records: src/reporter/recorded_span.ts, failure.ts, src/core/record.ts, layer.ts
+# ---------------------------------------------------------------------------------------------------------------------
+
+_active = contextvars.ContextVar("telltale_span", default=None)
+_absent = object()
+_fields = frozenset(
+    "name tool provider model request_id bytes_in bytes_out tokens_in tokens_out holder attributes".split()
+)
+_scalars = frozenset((str, int, float, bool, type(None)))
+_aliases = {
+    "stdio": "shim",
+    "ws": "websocket",
+    "daemon": "websocket",
+    "tool layer": "tool",
+    "tools": "tool",
+    "provider layer": "provider",
+    "providers": "provider",
+    "ai api": "api",
+    "ai api layer": "api",
+    "api layer": "api",
+    "kimi": "api",
+    "glm": "api",
+    "storage layer": "storage",
+    "supabase": "storage",
+    "database": "storage",
+    "redis": "storage",
+}
+
+
+def layer_of(name):
+    """The layer that a name means: aliases of the six are mapped, any other name stays, in lower case."""
+    key = _safe_text(name).strip().lower()
+    return _aliases.get(key, key)
+
+
+def _named(value):
+    text = None if value is None else _safe_text(value)
+    return cut_text(text, NAME_BYTES_MAX) if text and not text.isspace() else "unnamed"
+
+
+def _session_of(given):
+    """(key, rule) of a text, a pair or a mapping; None where there is no key."""
+    if given is None:
+        return None
+    key, rule = given, "explicit"
+    if isinstance(given, collections.abc.Mapping):
+        key, rule = given.get("key"), given.get("rule", "explicit")
+    elif isinstance(given, (tuple, list)) and len(given) == 2:
+        key, rule = given
+    text = "" if key is None else _safe_text(key)
+    if not text.strip():
+        return None
+    return cut_text(text, ID_BYTES_MAX), rule if rule in session_rules else "explicit"
+
+
+def outcome_of(error):
+    """The outcome that an exception means for the span that it leaves."""
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+        return "ok"
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        return "cancelled"
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return "interrupted"
+    if any(kind.__name__.endswith(("Timeout", "TimeoutError")) or kind is socket.timeout for kind in type(error).__mro__):
+        return "timeout"
+    return "tool_error"
+
+
+class _Trace:
+    """What the spans of one trace share. `facts`: what is known of its last provider call, for message_metadata()."""
+
+    __slots__ = ("trace_id", "offset_ns", "others", "facts", "session", "tool")
+
+    def __init__(self, trace_id, offset_ns, others):
+        self.trace_id = trace_id
+        self.offset_ns = offset_ns
+        self.others = others
+        self.facts = None
+        self.session = None
+        self.tool = None
+
+
+class Span:
+    """A stretch of time in one layer, while it runs and until it is encoded. As a context manager it is the active span
+    of its block, ends with it, and records the exception that leaves it. Every method is safe to call at any time."""
+
+    __slots__ = (
+        *("_reporter", "_epoch", "trace", "span_id", "parent_span_id", "entry", "layer", "kind", "start_us", "end_us"),
+        *("outcome", "fields", "session", "call_number", "_announced", "_token"),
+    )
+    recording = True
+
+    def __init__(self, reporter, trace, parent_span_id, entry, layer, kind, at, session, call_number, fields):
+        self._reporter = reporter
+        self._epoch = reporter._epoch
+        self.trace = trace
+        self.span_id = new_span_id()
+        self.parent_span_id = parent_span_id
+        self.entry = entry
+        self.layer = layer
+        self.kind = kind
+        instant_ns = _instant_ns() if at is None else _ns_of(at)
+        self.start_us = (instant_ns + trace.offset_ns) // 1_000
+        self.end_us = None
+        self.outcome = None
+        self.fields = fields
+        self.session = None
+        self.call_number = None
+        self._announced = False
+        self._token = None
+        if fields.get("attributes"):
+            fields["attributes"] = dict(fields["attributes"])
+        if session is not None or call_number is not _absent:
+            self._number(session, call_number)
+
+    @property
+    def trace_id(self):
+        return self.trace.trace_id
+
+    @property
+    def name(self):
+        return _named(self.fields.get("name"))
+
+    def set(self, session=_absent, call_number=_absent, attributes=None, **fields):
+        """Adds what became known: name, tool, provider, model, request_id, session, call_number, bytes_in, bytes_out,
+        tokens_in, tokens_out, holder; attributes are added to those that are there. Nothing after the end."""
+        try:
+            if self.end_us is None and self._epoch == self._reporter._epoch:
+                self._merge(session, call_number, attributes, fields)
+        except Exception as error:
+            self._reporter._fail(error)
+
+    def end(self, outcome="ok", at=None, session=_absent, call_number=_absent, attributes=None, **fields):
+        """Ends the span, once. `at` in seconds of time.perf_counter()."""
+        if self.end_us is not None:
+            return
+        reporter = self._reporter
+        try:
+            if self._epoch != reporter._epoch or reporter._closed:
+                return
+            reporter._running.pop(self.span_id, None)
+            if fields or attributes or session is not _absent or call_number is not _absent:
+                self._merge(session, call_number, attributes, fields)
+            instant_ns = _instant_ns() if at is None else _ns_of(at)
+            self.end_us = max(self.start_us, (instant_ns + self.trace.offset_ns) // 1_000)
+            self.outcome = outcome if outcome in outcomes else "ok"
+            known = self.fields
+            if self.layer == "api":
+                self._tell_trace()
+            bytes_charged = SPAN_BYTES_CHARGED
+            if len(known) > 1:
+                for value in known.values():
+                    if value.__class__ is str:
+                        bytes_charged += len(value)
+                attributes = known.get("attributes")
+                if attributes:
+                    for value in attributes.values():
+                        if value.__class__ is str:
+                            bytes_charged += len(value) + 32
+                        elif value.__class__ in _scalars:
+                            bytes_charged += 32
+                        else:
+                            bytes_charged = OUTBOX_BYTES_MAX
+            # What is large or can still change is encoded now; the rest by the sender.
+            item = self if bytes_charged < 8_192 else self.json()
+            reporter._put(item, bytes_charged if item is self else len(item), outcome in failures)
+        except Exception as error:
+            reporter._fail(error)
+
+    def headers(self):
+        """The W3C headers to send on to whoever is called from within this span."""
+        return headers_of(self.trace.trace_id, self.span_id, self.trace.others)
+
+    def _merge(self, session, call_number, attributes, fields):
+        if attributes:
+            before = self.fields.get("attributes")
+            fields["attributes"] = {**before, **attributes} if before else dict(attributes)
+        # A new dictionary: the sender may be encoding the old one, to announce the span.
+        self.fields = {**self.fields, **fields}
+        if session is not _absent or call_number is not _absent:
+            self._number(session, call_number)
+
+    def _number(self, session, call_number):
+        """Numbers the call where its session becomes known. Only entry spans: the outermost recorder counts."""
+        if call_number is not _absent:
+            self.call_number = call_number
+        if session is _absent:
+            return
+        before = self.session
+        self.session = now = _session_of(session)
+        if now and self.trace.session is None:
+            self.trace.session = now
+        if now and self.entry and call_number is _absent and (before is None or before[0] != now[0]):
+            self.call_number = self._reporter._next_call(now[0])
+
+    def _tell_trace(self):
+        fields = self.fields
+        facts = dict(self.trace.facts) if self.trace.facts else {}
+        for name in ("provider", "model", "tokens_in", "tokens_out"):
+            if fields.get(name) is not None:
+                facts[name] = fields[name]
+        facts["response_time_ms"] = (self.end_us - self.start_us) / 1_000
+        self.trace.facts = facts
+
+    def json(self):
+        """The span as a record in JSON, its members those of `Span` in src/core/record.ts, in that order."""
+        fields = self.fields
+        attributes = fields.get("attributes")
+        if not fields.keys() <= _fields:
+            unknown = {name: value for name, value in fields.items() if name not in _fields}
+            attributes = {**unknown, **(attributes or {})}
+        session = self.session
+        parent = self.parent_span_id
+        get = fields.get
+        return (
+            '{"type":"span","trace_id":"%s","span_id":"%s","parent_span_id":%s,"layer":%s,"kind":"%s","name":%s'
+            ',"start_us":%d,"end_us":%s,"outcome":%s,"entry":%s,"request_id":%s,"session":%s,"call_number":%s,"tool":%s'
+            ',"provider":%s,"model":%s,"bytes_in":%s,"bytes_out":%s,"tokens_in":%s,"tokens_out":%s,"holder":%s'
+            ',"attributes":%s}'
+        ) % (
+            self.trace.trace_id,
+            self.span_id,
+            "null" if parent is None else '"%s"' % parent,
+            _quote(self.layer),
+            self.kind,
+            _quote(self.name),
+            self.start_us,
+            "null" if self.end_us is None else self.end_us,
+            "null" if self.outcome is None else '"%s"' % self.outcome,
+            "true" if self.entry else "false",
+            _text_json(get("request_id"), ID_BYTES_MAX),
+            '{"key":%s,"rule":"%s"}' % (_quote(session[0]), session[1]) if session else "null",
+            _count_json(self.call_number),
+            _text_json(get("tool"), NAME_BYTES_MAX),
+            _text_json(get("provider"), NAME_BYTES_MAX),
+            _text_json(get("model"), NAME_BYTES_MAX),
+            _count_json(get("bytes_in")),
+            _count_json(get("bytes_out")),
+            _count_json(get("tokens_in")),
+            _count_json(get("tokens_out")),
+            _text_json(get("holder"), NAME_BYTES_MAX),
+            attributes_json(attributes),
+        )
+
+    def __enter__(self):
+        self._token = _active.set(self)
+        return self
+
+    def __exit__(self, kind, error, stack):
+        try:
+            token, self._token = self._token, None
+            if token is not None:
+                _active.reset(token)
+        except Exception:
+            pass  # Left in another context than it was entered in: that context ends by itself.
+        if error is None:
+            self.end()
+        elif self.end_us is None:
+            if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
+                self._reporter.capture_error(error, span=self)
+            self.end(outcome_of(error))
+        return False
+
+    async def __aenter__(self):
+        return self.__enter__()
+
+    async def __aexit__(self, kind, error, stack):
+        return self.__exit__(kind, error, stack)
+
+
+class _NoSpan:
+    """The span of a reporter that records nothing."""
+
+    __slots__ = ()
+    recording = False
+    trace = None
+    trace_id = span_id = layer = name = ""
+    parent_span_id = session = call_number = end_us = outcome = None
+
+    def set(self, *_, **__):
+        pass
+
+    def end(self, *_, **__):
+        pass
+
+    def headers(self):
+        return {"traceparent": "", "tracestate": ""}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        return False
+
+
+no_span = _NoSpan()
+
+
+def _ns_of(at):
+    if isinstance(at, (int, float)) and not isinstance(at, bool) and math.isfinite(at):
+        return int(at * 1e9)
+    return _instant_ns()
+
+
+def at_of(epoch_seconds):
+    """The `at` (seconds of time.perf_counter()) of a wall-clock time in seconds since the epoch."""
+    return time.perf_counter() - (time.time() - epoch_seconds)
+
+
+def failure_of(error):
+    """(error_type, message, traceback) of an exception with its causes and members, or of anything else."""
+    if not isinstance(error, BaseException):
+        return type(error).__name__, cut_text(_safe_text(error), MESSAGE_BYTES_MAX), None
+    message = cut_text(_safe_text(error), MESSAGE_BYTES_MAX)
+    try:
+        text = "".join(tracebacks.format_exception(type(error), error, error.__traceback__)).rstrip("\n")
+        if sys.version_info < (3, 11):
+            text += _members_text(error)
+    except Exception:
+        text = "%s: %s" % (type(error).__name__, message)
+    return cut_text(type(error).__name__, NAME_BYTES_MAX), message, cut_middle(text, STACK_BYTES_MAX)
+
+
+def _members_text(error):
+    """The members of an exception group, which a Python before 3.11 does not print by itself."""
+    members = getattr(error, "exceptions", None)
+    if not isinstance(members, (tuple, list)) or "exceptiongroup" in type(error).__module__:
+        return ""
+    parts = []
+    for member in members[:CAUSES_MAX]:
+        if isinstance(member, BaseException):
+            text = "".join(tracebacks.format_exception(type(member), member, member.__traceback__))
+            parts.append("\n\n[exceptions]: " + text.rstrip("\n"))
+    return "".join(parts)
+
+
+def _instant_us(timestamp, otherwise_us):
+    """µs since the epoch of seconds, ms or µs as a number, of a datetime or of ISO 8601 text."""
+    try:
+        if isinstance(timestamp, str):
+            text = timestamp.strip()
+            timestamp = datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
+        if isinstance(timestamp, datetime.datetime):
+            return round(timestamp.timestamp() * 1e6)
+        if isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool) and 0 < timestamp < math.inf:
+            factor = 1e6 if timestamp < 1e11 else 1e3 if timestamp < 1e14 else 1
+            return round(timestamp * factor)
+    except Exception:
+        pass
+    return otherwise_us
+
+
+def _bare(record):
+    """The record without any text of its own, where redaction failed: when and how long is still told."""
+    kept = {}
+    for name, value in record.items():
+        plain = value is None or isinstance(value, (bool, int, float))
+        if plain or name in ("type", "trace_id", "span_id", "parent_span_id", "error_id", "message_id", "event_id"):
+            kept[name] = value
+        elif name in ("outcome", "kind"):
+            kept[name] = value
+        elif name in ("attributes", "context", "metadata", "labels"):
+            kept[name] = {}
+        elif name in ("name", "error_type", "message", "error"):
+            kept[name] = unredactable
+        elif name == "layer":
+            kept[name] = value if value in layers else "unknown"
+        elif name in ("connection_type", "direction"):
+            kept[name] = "unknown"
+        else:
+            kept[name] = None
+    return kept
+
+
+def redact_json_text(text):
+    """The JSON of a record without known secrets; None where it cannot be read, since it must not leave then."""
+    try:
+        if not hints_at_secret(text):
+            return text
+        record = json.loads(text)
+        try:
+            return _json(_redact_record(record))
+        except Exception:
+            return _json(_bare(record))
+    except Exception:
+        return None
+
+
+def _redact_record(record):
+    rotates = "rotate_token" in (record.get("tool"), record.get("name"), record.get("function_name"))
+    clean = {}
+    for name, value in record.items():
+        if name == "type":
+            clean[name] = value
+        elif _is_secret(name, value):
+            clean[name] = redacted
+        else:
+            clean[name] = redact_json(value, rotates)
+    return clean
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# outbox: in memory and on disk, in the file format that src/reporter's outbox shares
+# ---------------------------------------------------------------------------------------------------------------------
+
+_entry_head = struct.Struct("<4sII")
+_batch_head = struct.Struct("<BBH16sQ")
+_magic = b"TTE1"
+_segment_name = re.compile(r"([0-9a-f]{16})-([0-9a-f-]{36})-(\d{6,})\.outbox\Z")
+
+
+def entry_of(payload):
+    """One entry of an outbox file."""
+    return _entry_head.pack(_magic, len(payload), zlib.crc32(payload)) + payload
+
+
+def batch_payload(batch):
+    """The payload of a batch: its head, then exactly the bytes that are sent."""
+    head = _batch_head.pack(1, 1 if batch.encoding else 0, batch.count, _uuid_bytes(batch.batch_id), batch.made_at_us)
+    return head + batch.body
+
+
+def answered_payload(batch_id):
+    return b"\x02" + _uuid_bytes(batch_id)
+
+
+def _uuid_bytes(text):
+    return bytes.fromhex(text.replace("-", ""))
+
+
+def parse_segment(data):
+    """([(offset, payload)], damaged) of the bytes of an outbox file. A torn tail is ignored; damage is skipped."""
+    entries, damaged, at, size = [], 0, 0, len(data)
+    while at + _entry_head.size <= size:
+        magic, length, crc = _entry_head.unpack_from(data, at)
+        start = at + _entry_head.size
+        if magic == _magic and start + length <= size and zlib.crc32(data[start : start + length]) == crc:
+            entries.append((at, data[start : start + length]))
+            at = start + length
+            continue
+        following = data.find(_magic, at + 1)
+        if magic == _magic and start + length > size and following < 0:
+            break
+        damaged += 1
+        if following < 0:
+            break
+        at = following
+    return entries, damaged
+
+
+class _Batch:
+    """A batch whose id and bytes can no longer change. `body` is None while only the disk has it."""
+
+    __slots__ = ("batch_id", "made_at_us", "count", "body", "encoding", "declared", "segment", "offset", "adopted", "piece")
+
+    def __init__(self, batch_id, made_at_us, count, body, encoding, declared=0, adopted=False, piece=(1, 1)):
+        self.batch_id = batch_id
+        self.made_at_us = made_at_us
+        self.count = count
+        self.body = body
+        self.encoding = encoding
+        self.declared = declared
+        self.segment = None
+        self.offset = 0
+        self.adopted = adopted
+        self.piece = piece
+
+
+class _Segment:
+    __slots__ = ("path", "size", "open_ids", "made_at_us")
+
+    def __init__(self, path, made_at_us):
+        self.path = path
+        self.size = 0
+        self.open_ids = {}
+        self.made_at_us = made_at_us
+
+
+def _default_outbox_dir(env):
+    home = os.path.expanduser("~")
+    if os.name == "nt":
+        base = env.get("LOCALAPPDATA") or os.path.join(home, "AppData", "Local")
+        return os.path.join(base, "telltale", "outbox")
+    if sys.platform == "darwin":
+        return os.path.join(home, "Library", "Application Support", "telltale", "outbox")
+    base = env.get("XDG_STATE_HOME") or os.path.join(home, ".local", "state")
+    return os.path.join(base, "telltale", "outbox")
+
+
+class _DiskOutbox:
+    """The segments of one destination in one directory. Only the sender, and at exit the exiting thread, calls it."""
+
+    def __init__(self, folder, ingest_url, process_id):
+        self.folder = folder
+        self.destination = hashlib.sha256(ingest_url.encode("utf-8", "replace")).hexdigest()[:16]
+        self.process_id = process_id
+        self.segments = []
+        self._current = None
+        self._number = 0
+        self._blocked_until = -math.inf
+        self._checked = False
+        self.usable = folder is not None
+
+    def _ready(self):
+        """Whether the directory is there, is ours and can be written."""
+        if not self.usable or time.perf_counter() < self._blocked_until:
+            return False
+        if not self._checked:
+            try:
+                os.makedirs(self.folder, mode=0o700, exist_ok=True)
+                mine = not hasattr(os, "geteuid") or os.stat(self.folder).st_uid == os.geteuid()
+                self.usable = mine and os.access(self.folder, os.W_OK | os.X_OK)
+                self._checked = True
+            except OSError:
+                self.usable = False
+        return self.usable
+
+    def _new_path(self):
+        self._number += 1
+        name = "%s-%s-%06d.outbox" % (self.destination, self.process_id, self._number)
+        return os.path.join(self.folder, name)
+
+    def append(self, batch):
+        """Writes a batch; False where the disk does not take it. What was half written is cut off again."""
+        if not self._ready():
+            return False
+        entry = entry_of(batch_payload(batch))
+        try:
+            segment = self._current
+            if segment is None or segment not in self.segments or segment.size + len(entry) > SEGMENT_BYTES_MAX:
+                segment = _Segment(self._new_path(), batch.made_at_us)
+            if not self._write(segment, entry):
+                return False
+            if segment not in self.segments:
+                self.segments.append(segment)
+            self._current = segment
+            batch.segment, batch.offset = segment, segment.size - len(entry)
+            segment.open_ids[batch.batch_id] = batch
+            return True
+        except OSError:
+            self._blocked_until = time.perf_counter() + DISK_RETRY_SECONDS
+            return False
+
+    def _write(self, segment, entry):
+        fresh = segment not in self.segments
+        flags = os.O_WRONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        file = os.open(segment.path, flags | (os.O_CREAT | os.O_EXCL if fresh else 0), 0o600)
+        try:
+            os.lseek(file, segment.size, os.SEEK_SET)
+            view = memoryview(entry)
+            try:
+                while view:
+                    view = view[os.write(file, view) :]
+            except OSError:
+                os.ftruncate(file, segment.size)
+                self._blocked_until = time.perf_counter() + DISK_RETRY_SECONDS
+                if fresh:
+                    os.unlink(segment.path)
+                return False
+            segment.size += len(entry)
+            return True
+        finally:
+            os.close(file)
+
+    def read(self, batch):
+        """The body of a batch that only the disk has, or None where the file is gone or damaged."""
+        try:
+            with open(batch.segment.path, "rb") as file:
+                file.seek(batch.offset)
+                magic, length, crc = _entry_head.unpack(file.read(_entry_head.size))
+                payload = file.read(length)
+            if magic == _magic and zlib.crc32(payload) == crc and payload[4:20] == _uuid_bytes(batch.batch_id):
+                return payload[_batch_head.size :]
+        except (OSError, struct.error):
+            pass
+        return None
+
+    def answered(self, batch):
+        """The batch has its final answer. A segment in which every batch has one is deleted."""
+        segment = batch.segment
+        if segment is None:
+            return
+        batch.segment = None
+        segment.open_ids.pop(batch.batch_id, None)
+        try:
+            if segment.open_ids:
+                self._write(segment, entry_of(answered_payload(batch.batch_id)))
+            elif segment in self.segments:
+                self.segments.remove(segment)
+                os.unlink(segment.path)
+        except OSError:
+            pass  # It is sent once more some day, which changes nothing.
+
+    def overfull(self):
+        """The batches of the oldest segments, deleted since all of them are larger than may be; (batches, foreign)."""
+        lost, foreign = [], 0
+        try:
+            sizes = {path: size for path, size, _ in self._listed()}
+            while sum(sizes.values()) > OUTBOX_DISK_BYTES_MAX and len(sizes) > 1:
+                mine = {segment.path: segment for segment in self.segments}
+                oldest = min(sizes, key=lambda path: (self._made_at_us(path), path))
+                size = sizes.pop(oldest)
+                segment = mine.get(oldest)
+                if segment is None and size:
+                    foreign += sum(batch.count for batch in self._parsed(oldest)[0])
+                os.unlink(oldest)
+                if segment is not None:
+                    self.segments.remove(segment)
+                    lost.extend(segment.open_ids.values())
+        except OSError:
+            pass
+        return lost, foreign
+
+    def _made_at_us(self, path):
+        try:
+            with open(path, "rb") as file:
+                head = file.read(_entry_head.size + _batch_head.size)
+            return _batch_head.unpack_from(head, _entry_head.size)[4]
+        except (OSError, struct.error):
+            return 0
+
+    def _listed(self):
+        """(path, size, mtime) of every segment of this destination."""
+        found = []
+        with os.scandir(self.folder) as listing:
+            for item in listing:
+                name = _segment_name.match(item.name)
+                if name and name.group(1) == self.destination:
+                    try:
+                        facts = item.stat(follow_symlinks=False)
+                        found.append((item.path, facts.st_size, facts.st_mtime))
+                    except OSError:
+                        pass
+        return found
+
+    def touch(self):
+        for segment in self.segments:
+            try:
+                os.utime(segment.path)
+            except OSError:
+                pass
+
+    def adopt(self):
+        """The unanswered batches of segments whose process is gone, claimed by rename; ([batch], damaged)."""
+        adopted, damaged = [], 0
+        if not self.usable or not (self._checked or os.path.isdir(self.folder)) or not self._ready():
+            return adopted, damaged
+        try:
+            listed = self._listed()
+        except OSError:
+            return adopted, damaged
+        newest = {}
+        for path, _, mtime in listed:
+            owner = _segment_name.match(os.path.basename(path)).group(2)
+            newest[owner] = max(mtime, newest.get(owner, 0))
+        now = time.time()
+        for path, size, _ in sorted(listed):
+            owner = _segment_name.match(os.path.basename(path)).group(2)
+            if owner == self.process_id or now - newest[owner] <= ORPHAN_SECONDS_MIN:
+                continue
+            mine = self._new_path()
+            try:
+                os.rename(path, mine)
+                os.utime(mine)
+                batches, bad = self._parsed(mine)
+                damaged += bad
+                if not batches:
+                    os.unlink(mine)
+                    continue
+            except OSError:
+                continue  # Another reporter was faster.
+            segment = _Segment(mine, batches[0].made_at_us)
+            segment.size = size
+            for batch in batches:
+                batch.segment = segment
+                segment.open_ids[batch.batch_id] = batch
+            self.segments.append(segment)
+            adopted.extend(batches)
+        return adopted, damaged
+
+    def _parsed(self, path):
+        """The unanswered batches of a file, without their bodies."""
+        with open(path, "rb") as file:
+            entries, damaged = parse_segment(file.read())
+        batches = {}
+        for offset, payload in entries:
+            kind = payload[:1]
+            if kind == b"\x01" and len(payload) >= _batch_head.size:
+                _, encoding, count, raw_id, made_at_us = _batch_head.unpack_from(payload)
+                batch_id = _uuid_of(int.from_bytes(raw_id, "big"))
+                batch = _Batch(batch_id, made_at_us, count, None, "gzip" if encoding else None, adopted=True)
+                batch.offset = offset
+                batches[batch_id] = batch
+            elif kind == b"\x02" and len(payload) >= 17:
+                batches.pop(_uuid_of(int.from_bytes(payload[1:17], "big")), None)
+        return list(batches.values()), damaged
+
+
+class _MemoryOutbox:
+    """Records in no batch yet, bounded; the oldest is dropped first, and every drop is counted by its reason."""
+
+    def __init__(self, lock, bytes_max=OUTBOX_BYTES_MAX, records_max=OUTBOX_RECORDS_MAX):
+        self.lock = lock
+        self.bytes_max = bytes_max
+        self.records_max = records_max
+        self.queue = collections.deque()
+        self.bytes = 0
+        self.recorded = 0
+        self.dropped = {}
+        # Records that a batch is being made of.
+        self.in_hand = 0
+        # Batches that only memory has.
+        self.frozen_bytes = 0
+        self.frozen_records = 0
+
+    def put(self, item, size):
+        """Takes JSON text, or an ended span that the sender encodes later; answers how many wait."""
+        with self.lock:
+            self.recorded += 1
+            if size > BATCH_BYTES_MAX // 2:
+                self.drop("too_large", 1)
+                return len(self.queue)
+            self.queue.append((item, size))
+            self.bytes += size
+            while self.queue and (
+                self.bytes + self.frozen_bytes > self.bytes_max
+                or len(self.queue) + self.frozen_records > self.records_max
+            ):
+                self.bytes -= self.queue.popleft()[1]
+                self.drop("overflow", 1)
+            return len(self.queue)
+
+    def drop(self, reason, count):
+        if count > 0:
+            with self.lock:
+                self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def refuse(self, reason):
+        with self.lock:
+            self.recorded += 1
+            self.drop(reason, 1)
+
+    def take(self, records_max, bytes_max):
+        """The oldest records that fit, encoded and without secrets."""
+        records, taken = [], 0
+        while len(records) < records_max:
+            with self.lock:
+                if not self.queue:
+                    break
+                item, size = self.queue.popleft()
+                self.in_hand += 1
+            reason = "internal"
+            text = None
+            try:
+                text = item if item.__class__ is str else item.json()
+                reason = "unredactable"
+                text = redact_json_text(text)
+            except Exception:
+                pass
+            if text is None:
+                with self.lock:
+                    self.bytes -= size
+                    self.in_hand -= 1
+                    self.drop(reason, 1)
+                continue
+            length = len(_utf8(text)) if not text.isascii() else len(text)
+            if records and taken + length + 1 > bytes_max:
+                with self.lock:
+                    self.queue.appendleft((text, size))
+                    self.in_hand -= 1
+                break
+            with self.lock:
+                self.bytes -= size
+                if length > BATCH_BYTES_MAX // 2:
+                    self.in_hand -= 1
+                    self.drop("too_large", 1)
+                    continue
+            records.append(text)
+            taken += length + 1
+        return records
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# courier: src/reporter/courier.ts, transport.ts, verdict.ts, frozen_batch.ts
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+class _Transport:
+    """One kept connection to the ingest address. Only one thread posts at a time."""
+
+    def __init__(self, ingest_url, ingest_key, seconds_max):
+        import http.client
+        import urllib.parse
+
+        self._client = http.client
+        url = urllib.parse.urlsplit(ingest_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("the ingest URL is no http(s) address")
+        self._place = (url.hostname, url.port)
+        self._path = (url.path or "/") + ("?" + url.query if url.query else "")
+        self._key = ingest_key
+        self._seconds_max = seconds_max
+        self._connection = None
+        self._tls = None
+        if url.scheme == "https":
+            import ssl
+
+            self._tls = ssl.create_default_context()
+
+    def post(self, body, encoding, sent_at_us):
+        """(status, Retry-After or None, parsed JSON or None). Raises where no answer came."""
+        headers = {
+            "Authorization": "Bearer " + self._key,
+            "Content-Type": "application/json",
+            "Telltale-Sent-At": str(sent_at_us),
+        }
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        kept = self._connection is not None
+        try:
+            return self._exchange(body, headers)
+        except (self._client.RemoteDisconnected, ConnectionError):
+            self.abort()
+            if not kept:
+                raise
+        except BaseException:
+            self.abort()
+            raise
+        # The far end had closed the kept connection meanwhile: the same bytes once more, on a new one.
+        try:
+            return self._exchange(body, headers)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _exchange(self, body, headers):
+        deadline = time.perf_counter() + self._seconds_max
+        if self._connection is None:
+            host, port = self._place
+            if self._tls:
+                made = self._client.HTTPSConnection(host, port, timeout=self._seconds_max, context=self._tls)
+            else:
+                made = self._client.HTTPConnection(host, port, timeout=self._seconds_max)
+            self._connection = made
+        connection = self._connection
+        connection.request("POST", self._path, body, headers)
+        response = connection.getresponse()
+        chunks, size = [], 0
+        while True:
+            chunk = response.read(65_536)
+            if not chunk:
+                break
+            size += len(chunk)
+            if size > REPLY_BYTES_MAX or time.perf_counter() > deadline:
+                raise OSError("the answer is too large or too slow")
+            chunks.append(chunk)
+        if response.will_close:
+            self.abort()
+        try:
+            parsed = json.loads(b"".join(chunks))
+        except ValueError:
+            parsed = None
+        return response.status, response.headers.get("Retry-After"), parsed
+
+    def abort(self):
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                connection.close()
+        except Exception:
+            pass
+
+
+def retry_after_ms(value, now_s):
+    """Retry-After in seconds or as a date (RFC 9110, 10.2.3), bounded; None when absent or unreadable."""
+    try:
+        if value is None or not value.strip():
+            return None
+        if re.match(r"\s*\d+(\.\d+)?\s*\Z", value):
+            millis = float(value) * 1_000
+        else:
+            import email.utils
+
+            millis = (email.utils.parsedate_to_datetime(value).timestamp() - now_s) * 1_000
+        return min(max(millis, 0), RETRY_AFTER_MS_MAX)
+    except Exception:
+        return None
+
+
+def _ack_of(body, batch_id):
+    """The ack of this batch, or None: a page that some proxy answers with never passes for a store."""
+    if not isinstance(body, dict) or body.get("batch_id") != batch_id or body.get("status") not in ("stored", "repeated"):
+        return None
+    return body
+
+
+def _positive(value):
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf else 0
+
+
+class _Drain:
+    __slots__ = ("deadline", "patient", "done", "finished")
+
+    def __init__(self, deadline, patient):
+        self.deadline = deadline
+        self.patient = patient
+        self.done = threading.Event()
+        self.finished = False
+
+
+class _Courier:
+    """Sends what the outbox holds, one batch at a time, from one daemon thread that starts with the first record.
+
+    Pace: what the last ack said; a failure or an error goes at once; after a silence longer than the pace, 50 ms after
+    the next record. While attempts fail, what is recorded goes to the disk at each pace.
+    """
+
+    def __init__(self, reporter, transport, disk, options):
+        self.reporter = reporter
+        self.transport = transport
+        self.disk = disk
+        self.lock = reporter._lock
+        self.outbox = reporter._outbox
+        self.retry_ms = options.get("retry_ms") or RETRY_BASE_MS
+        self.frozen = collections.deque()
+        self.adopted = collections.deque()
+        self.seq = 0
+        self.pace_ms = WATCHED_FLUSH_MS
+        self.records_max = REPORTER_BATCH_RECORDS_MAX
+        self.bytes_max = BATCH_BYTES_MAX
+        self.stored = 0
+        self.rejected = 0
+        self.watched = False
+        self.failures = 0
+        self.declared = 0
+        self.adopted_delivered = 0
+        self.adopted_dropped = 0
+        self.damaged = 0
+        self.stopped = False
+        self._sent_at = -math.inf
+        self._spilled_at = -math.inf
+        self._blocked_until = -math.inf
+        self._adopted_until = -math.inf
+        self._active_since = None
+        self._urgent = False
+        self._full = False
+        # The exiting thread stores what the sender may be storing.
+        self._storing = threading.RLock()
+        self._signal = queue.SimpleQueue()
+        self._signalled = False
+        self._requests = collections.deque()
+        self._thread = None
+        self._thread_at = -math.inf
+        self._touched_at = -math.inf
+        self._scan_at = -math.inf
+
+    # What the host's threads call.
+
+    def note(self, urgent, waiting=0):
+        """Something was recorded or began. `urgent`: an operator wants to see it now."""
+        if self._active_since is None:
+            self._active_since = time.perf_counter()
+            if urgent:
+                self._urgent = True
+        elif urgent and not self._urgent:
+            self._urgent = True
+        elif waiting >= self.records_max and not self._full:
+            self._full = True
+        else:
+            return
+        self.wake()
+
+    def wake(self):
+        if self._thread is None and not self.stopped:
+            self._start()
+        if not self._signalled:
+            self._signalled = True
+            self._signal.put(None)
+
+    def _start(self):
+        with self.lock:
+            now = time.perf_counter()
+            if self._thread is not None or now - self._thread_at < 1:
+                return
+            self._thread_at = now
+            thread = threading.Thread(target=self._run, name="telltale", daemon=True)
+            self._thread = thread
+        try:
+            thread.start()
+            self.reporter._watch_exit()
+        except RuntimeError:
+            self._thread = None  # The interpreter is ending, or has no thread left: what is recorded waits.
+
+    def drain(self, seconds, patient):
+        """Sends until nothing waits, an attempt fails for good, or the seconds have passed. True: nothing waits."""
+        deadline = time.perf_counter() + seconds
+        if not self.unfinished():
+            return True
+        request = _Drain(deadline, patient)
+        self._requests.append(request)
+        self.wake()
+        if self._thread is None:
+            self._drain(request)
+        else:
+            request.done.wait(seconds)
+        return request.finished
+
+    def unfinished(self):
+        return bool(self.frozen or self.outbox.queue or self.outbox.in_hand) or self._undeclared()
+
+    def waiting(self):
+        with self.lock:
+            return len(self.outbox.queue) + self.outbox.in_hand + sum(batch.count for batch in self.frozen)
+
+    def _undeclared(self):
+        return sum(list(self.outbox.dropped.values())) > self.declared
+
+    # What the sender does.
+
+    def _run(self):
+        epoch = self.reporter._epoch
+        while not self.stopped and self.reporter._epoch == epoch:
+            try:
+                seconds = self._step()
+            except Exception as error:
+                self.reporter._warn("internal", "Cannot send a batch: %s" % _safe_text(error))
+                self._blocked_until = time.perf_counter() + RETRY_MS_MAX / 1_000
+                seconds = 1
+            if seconds > 0:
+                try:
+                    self._signal.get(timeout=seconds)
+                except queue.Empty:
+                    pass
+                self._signalled = False
+
+    def _step(self):
+        """What is due now; answers the seconds until something else is, or 0."""
+        while self._requests:
+            self._drain(self._requests.popleft())
+        now = time.perf_counter()
+        self._keep_house(now)
+        spill_at = self._spill_at()
+        if spill_at is not None and spill_at <= now:
+            self._spill(now)
+            spill_at = self._spill_at()
+        due = self._due_at()
+        adopted_at = max(self._blocked_until, self._adopted_until) if self.adopted and not self.frozen else None
+        if due is not None and due <= now:
+            self._attempt()
+            return 0
+        if adopted_at is not None and adopted_at <= now:
+            self._attempt_adopted()
+            return 0
+        moments = [at for at in (due, adopted_at, spill_at, self._scan_at) if at is not None]
+        if self.disk.segments:
+            moments.append(self._touched_at + SEGMENT_TOUCH_SECONDS)
+        return min(30, max(0.001, min(moments) - now))
+
+    def _keep_house(self, now):
+        if self.disk.segments and now - self._touched_at >= SEGMENT_TOUCH_SECONDS:
+            self._touched_at = now
+            self.disk.touch()
+        if now >= self._scan_at:
+            self._scan_at = now + ORPHAN_SCAN_SECONDS * (0.75 + _random.random() / 2)
+            adopted, damaged = self.disk.adopt()
+            self.damaged += damaged
+            self.adopted.extend(adopted)
+
+    def _due_at(self):
+        """When to send next, None when there is nothing to say."""
+        if self.frozen:
+            return self._blocked_until
+        waiting = len(self.outbox.queue)
+        active = waiting > 0 or self._active_since is not None or self._undeclared()
+        if not active and not self.reporter._running:
+            return None
+        now = time.perf_counter()
+        if self._blocked_until > now or waiting >= self.records_max:
+            return self._blocked_until
+        if self._urgent:
+            return self._sent_at + ERROR_GAP_MS / 1_000
+        pace = self.pace_ms / 1_000
+        if not active:
+            return self._sent_at + max(pace, RENEWAL_MS_MIN / 1_000)
+        since = self._active_since if self._active_since is not None else now
+        return since + QUIET_FLUSH_MS / 1_000 if since - self._sent_at > pace else self._sent_at + pace
+
+    def _spill_at(self):
+        """When what waits goes to the disk, None where it need not or cannot."""
+        if self.failures == 0 or not self.disk.usable or not self.outbox.queue:
+            return None
+        crowded = self.outbox.bytes * 2 > self.outbox.bytes_max or len(self.outbox.queue) * 2 > self.outbox.records_max
+        earliest = self.disk._blocked_until
+        return earliest if crowded else max(earliest, self._spilled_at + self.pace_ms / 1_000)
+
+    def _spill(self, now):
+        self._spilled_at = now
+        if not self.disk._ready():
+            return
+        while self.outbox.queue:
+            batch = self._cut()
+            if not self._store(batch):
+                return
+
+    def _store(self, batch):
+        """Writes a batch to the disk, and forgets its body; False where it stays in memory."""
+        with self._storing:
+            if batch.segment is not None:
+                return True
+            if batch.count == 0 or not self.disk.append(batch):
+                return False
+        with self.lock:
+            if batch.body is not None and not batch.adopted and batch in self.frozen:
+                self.outbox.frozen_bytes -= len(batch.body)
+                self.outbox.frozen_records -= batch.count
+            batch.body = None
+        lost, foreign = self.disk.overfull()
+        self.adopted_dropped += foreign
+        for gone in lost:
+            self._lose(gone, "outbox_full")
+        return True
+
+    def _lose(self, batch, reason):
+        """Gives a batch up, wherever it stands, and says so."""
+        with self.lock:
+            self._remove(batch)
+            if batch.adopted:
+                self.adopted_dropped += batch.count
+            else:
+                self.outbox.drop(reason, batch.count)
+        self.disk.answered(batch)
+
+    def _remove(self, batch):
+        with self.lock:
+            try:
+                (self.adopted if batch.adopted else self.frozen).remove(batch)
+            except ValueError:
+                return
+            if batch.body is not None and not batch.adopted:
+                self.outbox.frozen_bytes -= len(batch.body)
+                self.outbox.frozen_records -= batch.count
+
+    def _drain(self, request):
+        try:
+            while self.unfinished():
+                now = time.perf_counter()
+                if now >= request.deadline or self.stopped:
+                    break
+                if self._attempt():
+                    continue
+                wait = self._blocked_until - time.perf_counter()
+                if not request.patient or self.failures >= CIRCUIT_FAILURES_MIN:
+                    break
+                if time.perf_counter() + wait >= request.deadline:
+                    break
+                time.sleep(max(0, wait))
+            request.finished = not self.unfinished()
+        finally:
+            request.done.set()
+
+    def _attempt(self):
+        """One attempt with the oldest batch; true when it has its final answer."""
+        batch = self.frozen[0] if self.frozen else self._cut()
+        if self.failures and batch.segment is None and self.disk.usable:
+            self._store(batch)
+        return self._send(batch)
+
+    def _attempt_adopted(self):
+        with self.lock:
+            if not self.adopted:
+                return
+            batch = self.adopted[0]
+        if not self._send(batch):
+            self._adopted_until = self._blocked_until
+
+    def _send(self, batch):
+        if self.reporter._clock.now_us() - batch.made_at_us > OUTBOX_AGE_DAYS_MAX * 86_400_000_000:
+            self._lose(batch, "expired")
+            return True
+        body = batch.body if batch.body is not None else self.disk.read(batch)
+        if body is None:
+            self._lose(batch, "outbox_full" if not os.path.exists(batch.segment.path) else "outbox_damaged")
+            return True
+        self._sent_at = time.perf_counter()
+        try:
+            status, retry_after, reply = self.transport.post(body, batch.encoding, self.reporter._clock.now_us())
+        except Exception as error:
+            return self._keep(batch, None, _safe_text(error) or type(error).__name__)
+        return self._carry_out(batch, body, status, retry_after, reply)
+
+    def _carry_out(self, batch, body, status, retry_after, reply):
+        ack = _ack_of(reply, batch.batch_id) if status == 200 else None
+        if ack is not None:
+            self.failures = 0
+            self._blocked_until = -math.inf
+            self._settle(batch, ack)
+            return True
+        refused = status in (400, 413, 415, 422)
+        if refused and batch.count == 0:
+            # A sign of life was refused: there is nothing to give up, and no reason to hurry with the next.
+            self._remove(batch)
+            self._back_off(None, "it refuses a batch without records")
+            return False
+        if refused:
+            self.failures = 0
+            self._blocked_until = -math.inf
+            if status != 413:
+                text = "Cannot deliver %d records: the server refused_%d" % (batch.count, status)
+                self.reporter._warn("batch_refused", text)
+                self._lose(batch, "refused_%d" % status)
+            else:
+                self._recut(batch, body)
+            return True
+        wait_ms = retry_after_ms(retry_after, time.time())
+        if status in (401, 403):
+            return self._keep(batch, max(wait_ms or 0, REFUSED_KEY_RETRY_MS), "it answered %d" % status, True)
+        return self._keep(batch, wait_ms, "it answered %d" % status)
+
+    def _settle(self, batch, ack):
+        rejected = ack.get("rejected")
+        rejected = min(len(rejected), batch.count) if isinstance(rejected, list) else 0
+        with self.lock:
+            if batch in (self.adopted if batch.adopted else self.frozen):
+                if batch.adopted:
+                    self.adopted_delivered += batch.count - rejected
+                    self.adopted_dropped += rejected
+                else:
+                    self.rejected += rejected
+                    self.stored += batch.count - rejected
+                    self.declared = max(self.declared, batch.declared)
+            self._remove(batch)
+        self.disk.answered(batch)
+        self.watched = ack.get("watched") is True
+        pace, records = _positive(ack.get("flush_after_ms")), _positive(ack.get("records_max"))
+        if pace:
+            self.pace_ms = min(pace, PACE_MS_MAX)
+        if records:
+            self.records_max = max(1, int(min(REPORTER_BATCH_RECORDS_MAX, records)))
+
+    def _keep(self, batch, wait_ms, text, key_refused=False):
+        self._back_off(wait_ms, text, key_refused)
+        if not batch.adopted and self.disk.usable:
+            self._store(batch)
+        return False
+
+    def _back_off(self, wait_ms, text, key_refused=False):
+        """Waits between half and all of a delay that doubles, and at least as long as the server asked for."""
+        delay = min(RETRY_MS_MAX, self.retry_ms * 2 ** min(self.failures, 20))
+        self.failures += 1
+        wait = max(wait_ms or 0, delay * (0.5 + _random.random() / 2))
+        self._blocked_until = time.perf_counter() + wait / 1_000
+        if key_refused:
+            self.reporter._warn("key_refused", "Cannot deliver records: the ingest key is refused (%s)" % text)
+        elif self.failures == CIRCUIT_FAILURES_MIN:
+            where = "on the disk" if self.disk.segments else "in memory"
+            self.reporter._warn("unreachable", "Cannot reach the ingest address: %s; records wait %s" % (text, where))
+
+    def _cut(self):
+        """Freezes the oldest records that fit into one batch: from here on its id and its bytes stay as they are."""
+        reporter, outbox = self.reporter, self.outbox
+        self._urgent = False
+        self._active_since = None
+        self._full = False
+        reporter._announce()
+        self.seq += 1
+        envelope = reporter._envelope(self.seq)
+        room = max(1, self.bytes_max - len(_utf8(_json(envelope))) - 256)
+        records = outbox.take(self.records_max, room)
+        batch = self._freeze(envelope, records, (1, 1))
+        with self.lock:
+            outbox.in_hand -= len(records)
+            outbox.frozen_bytes += len(batch.body)
+            outbox.frozen_records += batch.count
+            self.frozen.append(batch)
+        return batch
+
+    def _freeze(self, envelope, records, piece, adopted=False):
+        batch_id = new_uuid_v7()
+        opening = _json({"batch_id": batch_id, **envelope, "piece": list(piece)})[:-1]
+        body = _utf8('%s,"records":[%s]}' % (opening, ",".join(records)))
+        encoding = None
+        if len(body) > GZIP_BYTES_MIN:
+            body, encoding = gzip.compress(body, compresslevel=3, mtime=0), "gzip"
+        declared = sum(envelope["counters"]["dropped"].values())
+        return _Batch(batch_id, envelope["made_at_us"], len(records), body, encoding, declared, adopted, piece)
+
+    def _recut(self, batch, body):
+        """Cuts a batch that was too large in two, with new ids and the same `seq`; drops what cannot be cut."""
+        try:
+            whole = json.loads(gzip.decompress(body) if batch.encoding else body)
+            records, (i, n) = whole.pop("records"), whole.pop("piece", (1, 1))
+            whole.pop("batch_id")
+        except Exception:
+            return self._lose(batch, "outbox_damaged")
+        self.bytes_max = max(RECUT_BYTES_MIN, self.bytes_max // 2)
+        if len(records) < 2 or n * 2 > PIECES_MAX:
+            return self._lose(batch, "too_large")
+        middle = (len(records) + 1) // 2
+        texts = [_json(record) for record in records]
+        pieces = [
+            self._freeze(whole, texts[:middle], (2 * i - 1, 2 * n), batch.adopted),
+            self._freeze(whole, texts[middle:], (2 * i, 2 * n), batch.adopted),
+        ]
+        with self.lock:
+            queue_ = self.adopted if batch.adopted else self.frozen
+            on_disk = batch.segment is not None
+            self._remove(batch)
+            for piece in reversed(pieces):
+                queue_.appendleft(piece)
+                if not batch.adopted:
+                    self.outbox.frozen_bytes += len(piece.body)
+                    self.outbox.frozen_records += piece.count
+        if on_disk and not batch.adopted:
+            for piece in pieces:
+                self._store(piece)
+        self.disk.answered(batch)
+        return None
+
+    def leave(self, seconds):
+        """At the host's end: what could not be delivered goes to the disk, within the seconds."""
+        deadline = time.perf_counter() + seconds
+        if self.disk.usable:
+            with self.lock:
+                waiting = list(self.frozen)
+            for batch in waiting:
+                if batch.segment is None and not self._store(batch):
+                    break
+            while self.outbox.queue and time.perf_counter() < deadline and self.disk._ready():
+                if not self._store(self._cut()):
+                    break
+        with self.lock:
+            lost = len(self.outbox.queue) + sum(batch.count for batch in self.frozen if batch.segment is None)
+        if lost:
+            self.reporter._warn("unsent", "Cannot deliver %d records before the exit: they are lost" % lost)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# reporter: the public API
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _write_warning(line):
+    try:
+        os.write(2, (line + "\n").encode("utf-8", "replace"))
+    except OSError:
+        pass  # A host without stderr loses the warning, nothing else.
+
+
+def _turned_off(env):
+    return env.get("TELLTALE_DISABLED", "") not in ("", "0", "false")
+
+
+class Reporter:
+    """Records spans, errors, events, messages and gauges, and sends them. Options that are absent come from TELLTALE_*
+    in `env`: ingest_url, ingest_key, service, instance, environment, version, outbox_dir (`none`: no disk), content;
+    warn (a function of one line), send_seconds_max, retry_ms, bytes_max, records_max. Without an address and a key
+    everything does nothing."""
+
+    def __init__(self, env=None, warn=None, **options):
+        self.enabled = False
+        self._warn_line = warn or _write_warning
+        self._told = set()
+        self._options = options
+        self._epoch = 0
+        self._closed = False
+        self._running = {}
+        self._clock = _EpochClock()
+        self._env = env = os.environ if env is None else env
+        self.ingest_key = options.get("ingest_key") or env.get("TELLTALE_INGEST_KEY") or ""
+        self.ingest_url = options.get("ingest_url") or env.get("TELLTALE_INGEST_URL") or ""
+        self.content = None
+        self.salt = hashlib.sha256(b"telltale argument hash\n" + _utf8(self.ingest_key)).hexdigest()
+        self._lock = threading.RLock()
+        self._outbox = _MemoryOutbox(self._lock)
+        self._courier = None
+        if _turned_off(env) or not self.ingest_key or not self.ingest_url:
+            return
+        try:
+            self._source = self._source_of(options, env)
+            self.content = parse_content_rules(options.get("content") or env.get("TELLTALE_CONTENT") or "")
+            self._begin()
+            self.enabled = True
+            _live_reporters.add(self)
+        except Exception as error:
+            self._warn("settings", "Cannot report: %s" % _safe_text(error))
+
+    def _begin(self):
+        """A process of its own: new id, empty outbox, no thread yet. After fork the parent keeps what it recorded."""
+        options = self._options
+        self._lock = threading.RLock()
+        self._outbox = _MemoryOutbox(
+            self._lock, options.get("bytes_max") or OUTBOX_BYTES_MAX, options.get("records_max") or OUTBOX_RECORDS_MAX
+        )
+        self._running = {}
+        self._calls = collections.OrderedDict()
+        self._clock = _EpochClock()
+        self._process = {
+            "id": new_uuid(),
+            "started_at_us": self._clock.now_us(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "sdk": sdk_name,
+        }
+        folder = options.get("outbox_dir") or self._env.get("TELLTALE_OUTBOX_DIR") or _default_outbox_dir(self._env)
+        disk = _DiskOutbox(None if folder == "none" else str(folder), self.ingest_url, self._process["id"])
+        seconds_max = options.get("send_seconds_max") or SEND_MS_MAX / 1_000
+        transport = _Transport(self.ingest_url, self.ingest_key, seconds_max)
+        self._courier = _Courier(self, transport, disk, options)
+        self._leaving = False
+
+    def _source_of(self, options, env):
+        def name(option, variable, otherwise):
+            text = _safe_text(options.get(option) or env.get(variable) or "").strip()
+            return cut_text(text or otherwise, NAME_BYTES_MAX)
+
+        version = options.get("version")
+        return {
+            "service": name("service", "TELLTALE_SERVICE", "python"),
+            "instance": name("instance", "TELLTALE_INSTANCE", socket.gethostname()),
+            "environment": name("environment", "TELLTALE_ENVIRONMENT", "default"),
+            "version": cut_text(_safe_text(version), NAME_BYTES_MAX) if version else None,
+        }
+
+    # Recording. Nothing here raises, whatever it is given.
+
+    def start_trace(
+        self,
+        name="unnamed",
+        layer="tool",
+        *,
+        context=None,
+        entry=None,
+        kind="work",
+        at=None,
+        session=None,
+        call_number=_absent,
+        **fields,
+    ):
+        """Begins a request: a trace of its own, or a part of the one that `context` names: a mapping with traceparent
+        and tracestate, as it came. `entry`: whether this is the outermost recorder, by default what the context says.
+        session: text (an explicit handle) or (key, rule). Fields: see Span.set()."""
+        if not self.enabled or self._closed:
+            return no_span
+        try:
+            remote = None if context is None else context_of(context)
+            fields["name"] = name
+            if remote is None:
+                trace = _Trace(new_trace_id(), self._clock.offset_ns(), ())
+                return self._open(trace, None, entry is not False, layer, kind, at, session, call_number, fields)
+            trace = _Trace(remote.trace_id, self._clock.offset_ns(), remote.others)
+            entry = not remote.recorded if entry is None else bool(entry)
+            return self._open(trace, remote.parent_span_id, entry, layer, kind, at, session, call_number, fields)
+        except Exception as error:
+            self._fail(error)
+            return no_span
+
+    def span(
+        self, name="unnamed", layer=None, *, parent=None, kind="work", at=None, session=None, call_number=_absent, **fields
+    ):
+        """A span below `parent`, by default below the active one; without any it begins a trace that is no request."""
+        if not self.enabled or self._closed:
+            return no_span
+        try:
+            if parent is None:
+                parent = _active.get()
+            fields["name"] = name
+            if parent is None:
+                trace = _Trace(new_trace_id(), self._clock.offset_ns(), ())
+                return self._open(trace, None, False, layer or "tool", kind, at, session, call_number, fields)
+            if not isinstance(parent, Span):
+                return no_span
+            layer = layer or parent.layer
+            return self._open(parent.trace, parent.span_id, False, layer, kind, at, session, call_number, fields)
+        except Exception as error:
+            self._fail(error)
+            return no_span
+
+    def wait(self, name="wait", *, holder=None, parent=None, layer=None, at=None, **fields):
+        """A span in which the request waits, `holder` being who holds what it waits for. Nothing outside of a trace."""
+        if not self.enabled or self._closed:
+            return no_span
+        parent = _active.get() if parent is None else parent
+        if not isinstance(parent, Span):
+            return no_span
+        return self.span(name, layer, parent=parent, kind="wait", at=at, holder=holder, **fields)
+
+    def _open(self, trace, parent_span_id, entry, layer, kind, at, session, call_number, fields):
+        if layer not in layers:
+            layer = _named(layer)
+        kind = "wait" if kind == "wait" else "work"
+        span = Span(self, trace, parent_span_id, entry, layer, kind, at, session, call_number, fields)
+        running = self._running
+        running[span.span_id] = span
+        if len(running) > OPEN_CALLS_MAX:
+            # A host that never ends its spans does not grow: the one that ran longest can still end.
+            running.pop(next(iter(running)), None)
+        if entry and trace.tool is None:
+            trace.tool = fields.get("tool")
+        if self._courier._active_since is None:
+            self._courier.note(False)
+        return span
+
+    def capture_error(self, error, span=None, context=None, error_type=None, traceback=None, message=None):
+        """Records a failure with its traceback, causes and members; answers the error's id, None when nothing was
+        recorded. An exception is recorded once a trace, however many blocks it leaves."""
+        if not self.enabled or self._closed:
+            return None
+        try:
+            if span is None:
+                span = _active.get()
+            span = span if isinstance(span, Span) else None
+            trace_id = span.trace_id if span else None
+            told = _told_of(error)
+            if told is not None and (told[0] == trace_id or trace_id is None):
+                return told[1]
+            kind, text, stack = failure_of(error)
+            error_id = new_uuid()
+            record = {
+                "type": "error",
+                "error_id": error_id,
+                "at_us": self._clock.now_us(),
+                "trace_id": trace_id,
+                "span_id": span.span_id if span else None,
+                "error_type": _named(error_type) if error_type else kind,
+                "message": cut_text(_safe_text(message), MESSAGE_BYTES_MAX) if message is not None else text,
+                "traceback": cut_middle(_safe_text(traceback), STACK_BYTES_MAX) if traceback else stack,
+                "context": _bag(context),
+            }
+            self._put_record(record, True)
+            _tell(error, (trace_id, error_id))
+            return error_id
+        except Exception as problem:
+            self._fail(problem)
+            return None
+
+    def gauge(self, name, value, labels=None, at=None):
+        """A sampled resource of this instance. Text and NaN are refused and counted."""
+        if not self.enabled or self._closed:
+            return
+        try:
+            good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if not good or not isinstance(name, str) or not name.strip():
+                self._outbox.refuse("invalid")
+                return
+            labels = {_safe_text(key): _safe_text(label) for key, label in dict(labels or {}).items()}
+            at_us = _instant_us(at, self._clock.now_us())
+            self._put_record({"type": "gauge", "name": name, "at_us": at_us, "value": value, "labels": labels}, False)
+        except Exception as error:
+            self._fail(error)
+
+    def record_event(
+        self,
+        connection_type,
+        direction,
+        script_name=None,
+        function_name=None,
+        data_size_bytes=None,
+        response_time_ms=None,
+        error=None,
+        error_type=None,
+        error_traceback=None,
+        metadata=None,
+        timestamp=None,
+        span=None,
+    ):
+        """One thing on a connection, by the eleven fields of the operator's monitor; with an error it is stored as one.
+        timestamp: seconds since the epoch, a datetime or ISO 8601; now when absent. `span`: the active one."""
+        if not self.enabled or self._closed:
+            return
+        try:
+            span = _active.get() if span is None else span
+            span = span if isinstance(span, Span) else None
+            if isinstance(error, BaseException):
+                kind, text, stack = failure_of(error)
+                error, error_type, error_traceback = text, error_type or kind, error_traceback or stack
+            record = {
+                "type": "event",
+                "event_id": new_uuid(),
+                "at_us": _instant_us(timestamp, self._clock.now_us()),
+                "trace_id": span.trace_id if span else None,
+                "span_id": span.span_id if span else None,
+                "connection_type": _named(connection_type),
+                "direction": _named(direction),
+                "script_name": _text_or_none(script_name, NAME_BYTES_MAX),
+                "function_name": _text_or_none(function_name, NAME_BYTES_MAX),
+                "data_size_bytes": _count_or_none(data_size_bytes),
+                "response_time_ms": _number_or_none(response_time_ms),
+                "error": None if not error else cut_text(_safe_text(error), MESSAGE_BYTES_MAX),
+                "error_type": _text_or_none(error_type, NAME_BYTES_MAX),
+                "error_traceback": cut_middle(_safe_text(error_traceback), STACK_BYTES_MAX) if error_traceback else None,
+                "metadata": _bag(metadata),
+            }
+            self._put_record(record, bool(error))
+        except Exception as problem:
+            self._fail(problem)
+
+    def record_message(self, span=None, metadata=None, timestamp=None, **known):
+        """What was said to or by a model, as metadata: see message_metadata(), which fills what is not given here."""
+        if not self.enabled or self._closed:
+            return
+        try:
+            filled = message_metadata(span=span, timestamp=timestamp, **known)
+            span = _active.get() if span is None else span
+            span = span if isinstance(span, Span) else None
+            usage = filled["token_usage"]
+            record = {
+                "type": "message",
+                "message_id": new_uuid(),
+                "at_us": _instant_us(timestamp, self._clock.now_us()),
+                "trace_id": span.trace_id if span else None,
+                "span_id": span.span_id if span else None,
+                "conversation_id": _text_or_none(filled["conversation_id"], ID_BYTES_MAX),
+                "role": _text_or_none(filled["role"], NAME_BYTES_MAX),
+                "model_used": _text_or_none(filled["model_used"], NAME_BYTES_MAX),
+                "provider_used": _text_or_none(filled["provider_used"], NAME_BYTES_MAX),
+                "response_time_ms": _number_or_none(filled["response_time_ms"]),
+                "tool_name": _text_or_none(filled["tool_name"], NAME_BYTES_MAX),
+                "thinking_mode": _text_or_none(filled["thinking_mode"], NAME_BYTES_MAX),
+                "token_usage": usage if usage is None else _bag(usage) if isinstance(usage, dict) else _plain_usage(usage),
+                "metadata": _bag(metadata),
+            }
+            self._put_record(record, False)
+        except Exception as error:
+            self._fail(error)
+
+    def _put_record(self, record, urgent):
+        text = _json(record)
+        self._put(text, len(text) if text.isascii() else len(_utf8(text)), urgent)
+
+    def _put(self, item, size, urgent):
+        waiting = self._outbox.put(item, size)
+        self._courier.note(urgent, waiting)
+
+    def _next_call(self, key):
+        """The number of the call that starts now in a session, from 1; sessions used long ago are forgotten."""
+        with self._lock:
+            number = self._calls.pop(key, 0) + 1
+            self._calls[key] = number
+            if len(self._calls) > SESSIONS_COUNTED_MAX:
+                self._calls.popitem(last=False)
+            return number
+
+    def _fail(self, error):
+        """Our own failure costs one record and is told once; it never reaches the host."""
+        try:
+            self._outbox.refuse("internal")
+            self._warn("internal", "Cannot record: %s: %s" % (type(error).__name__, _safe_text(error)))
+        except Exception:
+            pass
+
+    def _warn(self, kind, text):
+        """One short line a kind, ever, without secrets."""
+        try:
+            if kind not in self._told:
+                self._told.add(kind)
+                self._warn_line("telltale: " + without_secrets(text))
+        except Exception:
+            pass
+
+    # What the courier asks for.
+
+    def _announce(self):
+        """Records each span that runs and has not been told of yet, so that a trace can be seen while it runs."""
+        told = 0
+        for span in list(self._running.values()):
+            if span._announced:
+                continue
+            span._announced = True
+            if span.end_us is not None:
+                continue
+            text = span.json()
+            self._outbox.put(text, len(text))
+            told += 1
+            if told >= RUNNING_MAX:
+                break
+
+    def _envelope(self, seq):
+        innermost = {}
+        for span in list(self._running.values()):
+            innermost[span.trace.trace_id] = span
+        entries, size = [], 0
+        for trace_id, span in innermost.items():
+            session = span.session or span.trace.session
+            entry = redact_json(
+                {
+                    "trace_id": trace_id,
+                    "span_id": span.span_id,
+                    "layer": span.layer,
+                    "name": span.name,
+                    "tool": _text_or_none(span.fields.get("tool"), NAME_BYTES_MAX),
+                    "session": session[0] if session else None,
+                    "start_us": span.start_us,
+                }
+            )
+            size += 160 + sum(3 * len(value) for value in entry.values() if isinstance(value, str))
+            if len(entries) >= RUNNING_MAX or size > BATCH_BYTES_MAX // 4:
+                break
+            entries.append(entry)
+        with self._lock:
+            counters = {"recorded": self._outbox.recorded, "dropped": dict(self._outbox.dropped)}
+        return {
+            "made_at_us": self._clock.now_us(),
+            "source": self._source,
+            "process": self._process,
+            "seq": seq,
+            "counters": counters,
+            "running": entries,
+            "running_total": len(innermost),
+        }
+
+    # Around the host's life.
+
+    def status(self):
+        """recorded = stored + rejected + the sum of dropped + waiting (memory and disk), at any moment."""
+        courier, outbox = self._courier, self._outbox
+        if courier is None:
+            zero = dict.fromkeys(("recorded", "stored", "rejected", "waiting", "running"), 0)
+            adopted = {"waiting": 0, "delivered": 0, "dropped": 0}
+            return {"enabled": False, **zero, "dropped": {}, "watched": False, "circuit": "closed", "adopted": adopted}
+        with self._lock:
+            return {
+                "enabled": self.enabled,
+                "recorded": outbox.recorded,
+                "stored": courier.stored,
+                "rejected": courier.rejected,
+                "waiting": courier.waiting(),
+                "running": len({span.trace.trace_id for span in list(self._running.values())}),
+                "dropped": dict(outbox.dropped),
+                "watched": courier.watched,
+                "circuit": "open" if courier.failures >= CIRCUIT_FAILURES_MIN else "closed",
+                "adopted": {
+                    "waiting": sum(batch.count for batch in courier.adopted),
+                    "delivered": courier.adopted_delivered,
+                    "dropped": courier.adopted_dropped,
+                },
+            }
+
+    def flush(self, timeout=HOSTED_FLUSH_MS / 1_000):
+        """Sends what waits now; true when all of it is answered. Blocks up to `timeout` seconds: from asyncio call it
+        by asyncio.to_thread."""
+        if not self.enabled or self._courier is None or self._closed:
+            return True
+        try:
+            return self._courier.drain(timeout, False)
+        except Exception as error:
+            self._warn("internal", "Cannot flush: %s" % _safe_text(error))
+            return False
+
+    def close(self, timeout=EXIT_FLUSH_MS_MAX / 1_000):
+        """The same for the last time: later records are not taken. What could not be delivered goes to the disk."""
+        if not self.enabled or self._courier is None or self._closed:
+            return
+        courier = self._courier
+        try:
+            self._closed = True
+            began = time.perf_counter()
+            courier.drain(timeout * 0.75, True)
+            if courier.unfinished():
+                courier.leave(max(0.1, timeout - (time.perf_counter() - began)))
+            courier.stopped = True
+            courier.transport.abort()
+            courier.wake()
+        except Exception as error:
+            self._warn("internal", "Cannot close: %s" % _safe_text(error))
+
+    def _watch_exit(self):
+        """At the host's end, within 2 s, what waits is sent or goes to the disk."""
+        if self._leaving:
+            return
+        self._leaving = True
+        atexit.register(self._at_exit, self._epoch)
+        processes = sys.modules.get("multiprocessing.util")
+        # A child of multiprocessing ends without atexit.
+        if processes is not None and hasattr(processes, "Finalize"):
+            processes.Finalize(None, self._at_exit, (self._epoch,), exitpriority=-100)
+
+    def _at_exit(self, epoch):
+        if epoch == self._epoch and self._options.get("flush_at_exit", True):
+            self.close()
+
+    def _reborn(self):
+        """In a forked child: nothing of the parent's is sent, touched or waited for here."""
+        self._epoch += 1
+        if not self.enabled or self._closed:
+            return
+        try:
+            courier = self._courier
+            connection = courier.transport._connection
+            self._begin()
+            if connection is not None and connection.sock is not None:
+                os.close(connection.sock.detach())
+        except Exception:
+            self.enabled = False
+
+
+def _plain_usage(usage):
+    return usage if isinstance(usage, (int, float, str, bool)) else _safe_text(_plain(usage))
+
+
+def _told_of(error):
+    try:
+        return error.__dict__.get("_telltale") if isinstance(error, BaseException) else None
+    except Exception:
+        return None
+
+
+def _tell(error, what):
+    try:
+        if isinstance(error, BaseException):
+            error.__dict__["_telltale"] = what
+    except Exception:
+        pass
+
+
+def parse_content_rules(text):
+    """A function that says whether the content of a tool's calls is wanted, of rules such as `tool=chat,tool=deb*`."""
+    patterns = []
+    for rule in text.split(","):
+        rule = rule.strip()
+        if rule:
+            found = re.match(r"tool=(.+)\Z", rule, re.S)
+            if not found or len(found.group(1).strip()) > NAME_BYTES_MAX:
+                raise ValueError("Cannot read the content rule %r: it is no tool=NAME" % rule[:NAME_BYTES_MAX])
+            patterns.append(re.compile(".*".join(map(re.escape, found.group(1).strip().split("*"))), re.S))
+    return lambda tool: tool is not None and any(pattern.fullmatch(tool) for pattern in patterns)
+
+
+def _canonical(value):
+    """Integral floats as JavaScript writes them."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e21 else value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {re.sub("[\ud800-\udfff]", "\ufffd", str(key)): _canonical(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    return re.sub("[\ud800-\udfff]", "\ufffd", value) if isinstance(value, str) else value
+
+
+def argument_hash_of(arguments, salt):
+    """16 hex digits that say whether two calls had the same arguments, without saying which."""
+    try:
+        text = json.dumps(_canonical(arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    except Exception:
+        text = "null"
+    return hmac.new(salt.encode(), text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:16]
+
+
+_live_reporters = set()
+_reporter = None
+_reporter_lock = threading.RLock()
+
+
+def _after_fork():
+    global _reporter_lock
+    _random.seed(int.from_bytes(os.urandom(32), "big"))
+    _reporter_lock = threading.RLock()
+    for reporter in list(_live_reporters):
+        reporter._reborn()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def configure(**options):
+    """The reporter of this process; options as Reporter's. Called once, early; without it TELLTALE_* decide at the
+    first call. A reporter that was there before is closed."""
+    global _reporter
+    with _reporter_lock:
+        before, _reporter = _reporter, Reporter(**options)
+    if before is not None:
+        before.close()
+    return _reporter
+
+
+def reporter():
+    """The reporter of this process."""
+    global _reporter
+    if _reporter is None:
+        with _reporter_lock:
+            if _reporter is None:
+                _reporter = Reporter()
+    return _reporter
+
+
+def active():
+    """The span that the running code is in, or None."""
+    return _active.get()
+
+
+class activated:
+    """Makes a span the active one of a block, without ending it: `with telltale.activated(span):`."""
+
+    def __init__(self, span):
+        self._span = span if isinstance(span, Span) else None
+
+    def __enter__(self):
+        self._token = _active.set(self._span) if self._span else None
+        return self._span
+
+    def __exit__(self, *_):
+        try:
+            if self._token is not None:
+                _active.reset(self._token)
+        except Exception:
+            pass
+        return False
+
+
+def run(span, function, *args, **kwargs):
+    """Calls a function with `span` active: for threads, which do not inherit the active span."""
+    with activated(span):
+        return function(*args, **kwargs)
+
+
+def enabled():
+    return reporter().enabled
+
+
+def start_trace(name="unnamed", layer="tool", **start):
+    return (_reporter or reporter()).start_trace(name, layer, **start)
+
+
+def span(name="unnamed", layer=None, **start):
+    return (_reporter or reporter()).span(name, layer, **start)
+
+
+def wait(name="wait", **start):
+    return (_reporter or reporter()).wait(name, **start)
+
+
+def capture_error(error, **options):
+    return (_reporter or reporter()).capture_error(error, **options)
+
+
+def record_event(
+    connection_type,
+    direction,
+    script_name=None,
+    function_name=None,
+    data_size_bytes=None,
+    response_time_ms=None,
+    error=None,
+    error_type=None,
+    error_traceback=None,
+    metadata=None,
+    timestamp=None,
+):
+    return (_reporter or reporter()).record_event(
+        *(connection_type, direction, script_name, function_name, data_size_bytes, response_time_ms),
+        *(error, error_type, error_traceback, metadata, timestamp),
+    )
+
+
+def record_message(**message):
+    return (_reporter or reporter()).record_message(**message)
+
+
+def gauge(name, value, labels=None, at=None):
+    return (_reporter or reporter()).gauge(name, value, labels, at)
+
+
+def status():
+    return reporter().status()
+
+
+def flush(timeout=HOSTED_FLUSH_MS / 1_000):
+    return reporter().flush(timeout)
+
+
+def close(timeout=EXIT_FLUSH_MS_MAX / 1_000):
+    return reporter().close(timeout)
+
+
+for _function in (start_trace, span, wait, capture_error, record_event, record_message, gauge, status, flush, close):
+    _function.__doc__ = getattr(Reporter, _function.__name__).__doc__
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# operator's shapes: message metadata, request tracer, captured errors, gauges, waiting
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def message_metadata(
+    conversation_id=None,
+    role=None,
+    model_used=None,
+    provider_used=None,
+    response_time_ms=None,
+    tool_name=None,
+    thinking_mode=None,
+    token_usage=None,
+    timestamp=None,
+    response=None,
+    span=None,
+):
+    """Every field of a message: what is given, else what `response` (a model's answer: a mapping or an object with
+    usage, model, metadata) says, else what the active trace's last provider call told. role is `assistant` where
+    nothing says otherwise and a model answered, else `user`; timestamp is ISO 8601 in UTC."""
+    try:
+        span = _active.get() if span is None else span
+        trace = span.trace if isinstance(span, Span) else None
+        facts = (trace.facts if trace else None) or {}
+        said = _facts_of(response)
+        usage = token_usage if token_usage is not None else said.get("token_usage")
+        if usage is None and ("tokens_in" in facts or "tokens_out" in facts):
+            usage = _usage_of(facts.get("tokens_in"), facts.get("tokens_out"))
+        model_used = _first(model_used, said.get("model"), facts.get("model"))
+        answered = model_used is not None or usage is not None
+        session = (span.session or trace.session) if trace else None
+        at_us = _instant_us(timestamp, time.time_ns() // 1_000)
+        return {
+            "conversation_id": _first(conversation_id, session[0] if session else None),
+            "role": _first(role, "assistant" if answered else "user"),
+            "model_used": model_used,
+            "provider_used": _first(provider_used, said.get("provider"), facts.get("provider")),
+            "response_time_ms": _first(
+                response_time_ms, said.get("response_time_ms"), facts.get("response_time_ms")
+            ),
+            "tool_name": _first(tool_name, span.fields.get("tool") if trace else None, trace.tool if trace else None),
+            "thinking_mode": _first(thinking_mode, said.get("thinking_mode"), facts.get("thinking_mode")),
+            "token_usage": usage,
+            "timestamp": datetime.datetime.fromtimestamp(at_us / 1e6, datetime.timezone.utc).isoformat(),
+        }
+    except Exception as error:
+        reporter()._warn("metadata", "Cannot fill metadata: %s" % _safe_text(error))
+        names = "conversation_id role model_used provider_used response_time_ms tool_name thinking_mode token_usage"
+        given = (conversation_id, role, model_used, provider_used, response_time_ms, tool_name, thinking_mode, token_usage)
+        return {**dict(zip(names.split(), given)), "timestamp": timestamp}
+
+
+def _first(*values):
+    for value in values:
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def _usage_of(tokens_in, tokens_out):
+    return {
+        "prompt_tokens": tokens_in,
+        "completion_tokens": tokens_out,
+        "total_tokens": (tokens_in or 0) + (tokens_out or 0),
+    }
+
+
+def _member_of(value, name):
+    try:
+        return value.get(name) if isinstance(value, collections.abc.Mapping) else getattr(value, name, None)
+    except Exception:
+        return None
+
+
+def _facts_of(response):
+    """What a model's answer says of itself: of OpenAI's and Anthropic's shapes, and of those that wrap them."""
+    facts = {}
+    if response is None:
+        return facts
+    outer = _member_of(response, "metadata")
+    for source in (response, outer):
+        if source is None:
+            continue
+        usage = _first(_member_of(source, "token_usage"), _member_of(source, "usage"))
+        counts = usage_counts(usage)
+        if "token_usage" not in facts and counts != (None, None):
+            facts["token_usage"] = _usage_of(*counts)
+        for name, spellings in (
+            ("model", ("model_used", "model", "model_name")),
+            ("provider", ("provider_used", "provider", "provider_name")),
+            ("response_time_ms", ("ai_response_time_ms", "response_time_ms", "duration_ms", "latency_ms")),
+            ("thinking_mode", ("thinking_mode",)),
+        ):
+            if name not in facts:
+                found = _first(*(_member_of(source, spelling) for spelling in spellings))
+                if isinstance(found, (str, int, float)) and not isinstance(found, bool):
+                    facts[name] = found
+                elif name == "provider" and found is not None:
+                    value = _member_of(found, "value")
+                    facts[name] = value if isinstance(value, str) else type(found).__name__
+    return facts
+
+
+def usage_counts(usage):
+    """(tokens in, tokens out) of a model's usage, whoever spelled it; None where it does not say."""
+    return tuple(
+        _count_or_none(_first(*(_member_of(usage, name) for name in names)))
+        for names in (
+            ("prompt_tokens", "input_tokens", "prompt_token_count", "tokens_in"),
+            ("completion_tokens", "output_tokens", "candidates_token_count", "tokens_out"),
+        )
+    )
+
+
+class RequestTracer:
+    """Traces by the caller's own request id, for code that cannot hold a span: start_trace, add_span, complete_trace.
+    At most 10,000 requests run at once; the oldest is then ended as `interrupted`."""
+
+    def __init__(self, reporter=None):
+        self._own = reporter
+        self._spans = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def _reporter(self):
+        return self._own or reporter()
+
+    def start_trace(self, request_id=None, name=None, layer="tool", tool=None, session=None, **fields):
+        """Begins a request; answers its request id, a new one where none is given."""
+        try:
+            request_id = new_uuid() if request_id is None else _safe_text(request_id)
+            name = name or ("tools/call %s" % tool if tool else "request")
+            begun = self._reporter.start_trace(
+                name, layer, tool=tool, session=session, request_id=request_id, **fields
+            )
+            with self._lock:
+                before = self._spans.pop(request_id, None)
+                self._spans[request_id] = begun
+                oldest = self._spans.popitem(last=False)[1] if len(self._spans) > OPEN_CALLS_MAX else None
+            for forgotten in (before, oldest):
+                if forgotten is not None:
+                    forgotten.end("interrupted")
+        except Exception as error:
+            self._reporter._fail(error)
+        return request_id
+
+    def add_span(
+        self,
+        request_id,
+        layer,
+        name=None,
+        start_time=None,
+        end_time=None,
+        duration_ms=None,
+        outcome=None,
+        error=None,
+        kind="work",
+        metadata=None,
+        **fields,
+    ):
+        """A part of the request that has ended: start_time and end_time in seconds since the epoch, or duration_ms
+        before end_time or now. Answers the span's id, None where the request is unknown."""
+        try:
+            parent = self._spans.get(_safe_text(request_id))
+            if parent is None or not parent.recording:
+                return None
+            end = _seconds_of(end_time)
+            begin = _seconds_of(start_time)
+            if begin is None:
+                begin = (end or time.time()) - (duration_ms or 0) / 1_000
+            if end is None:
+                end = begin + duration_ms / 1_000 if duration_ms is not None else time.time()
+            part = self._reporter.span(
+                name or layer_of(layer), layer_of(layer), parent=parent, kind=kind, at=at_of(begin), attributes=metadata, **fields
+            )
+            if error is not None:
+                self._reporter.capture_error(error, span=part)
+                outcome = outcome or (outcome_of(error) if isinstance(error, BaseException) else "tool_error")
+            part.end(outcome or "ok", at=at_of(end))
+            return part.span_id
+        except Exception as problem:
+            self._reporter._fail(problem)
+            return None
+
+    def complete_trace(self, request_id, outcome=None, error=None, success=None, **fields):
+        """Ends the request, once; answers whether it was running."""
+        try:
+            with self._lock:
+                begun = self._spans.pop(_safe_text(request_id), None)
+            if begun is None:
+                return False
+            if error is not None:
+                self._reporter.capture_error(error, span=begun)
+                outcome = outcome or (outcome_of(error) if isinstance(error, BaseException) else "tool_error")
+            begun.end(outcome or ("tool_error" if success is False else "ok"), **fields)
+            return True
+        except Exception as problem:
+            self._reporter._fail(problem)
+            return False
+
+    def span_of(self, request_id):
+        """The request's span while it runs, or None: to be made active, or to send its headers on."""
+        return self._spans.get(_safe_text(request_id))
+
+
+def _seconds_of(moment):
+    at_us = _instant_us(moment, None)
+    return None if at_us is None else at_us / 1e6
+
+
+class capture_errors:
+    """Records what is raised in a block or a function, and lets it pass. `@capture_errors`, `@capture_errors(name=...,
+    layer=...)` on functions, coroutine functions, generators and async generators, and `with` or `async with`
+    capture_errors():`. With a name or a layer, each call is a span too."""
+
+    def __new__(cls, function=None, **options):
+        self = super().__new__(cls)
+        self._options = options
+        self._entered = []
+        if function is None:
+            return self
+        return self(function)
+
+    def __call__(self, function):
+        options = dict(self._options)
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            async def call_agen(*args, **kwargs):
+                inner = function(*args, **kwargs)
+                value, thrown = None, None
+                try:
+                    while True:
+                        with _Captured(options, function, keep=True) as captured:
+                            try:
+                                item = await (inner.athrow(thrown) if thrown is not None else inner.asend(value))
+                            except StopAsyncIteration:
+                                return
+                        thrown = None
+                        try:
+                            value = yield item
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:
+                            thrown = error
+                finally:
+                    await inner.aclose()
+
+            return call_agen
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def call_generator(*args, **kwargs):
+                with _Captured(options, function):
+                    return (yield from function(*args, **kwargs))
+
+            return call_generator
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def call_async(*args, **kwargs):
+                with _Captured(options, function):
+                    return await function(*args, **kwargs)
+
+            return call_async
+
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            with _Captured(options, function):
+                return function(*args, **kwargs)
+
+        return call
+
+    def __enter__(self):
+        captured = _Captured(self._options, None)
+        self._entered.append(captured)
+        captured.__enter__()
+        return self
+
+    def __exit__(self, kind, error, stack):
+        return self._entered.pop().__exit__(kind, error, stack) if self._entered else False
+
+    async def __aenter__(self):
+        return self.__enter__()
+
+    async def __aexit__(self, kind, error, stack):
+        return self.__exit__(kind, error, stack)
+
+
+class _Captured:
+    """One call of a captured function, or one block."""
+
+    def __init__(self, options, function, keep=False):
+        self._context = options.get("context")
+        self._span = None
+        named = options.get("name") or (function.__qualname__ if function is not None and options.get("layer") else None)
+        if named and not keep:
+            extra = {name: value for name, value in options.items() if name not in ("name", "layer", "context")}
+            self._span = span(named, options.get("layer"), **extra)
+
+    def __enter__(self):
+        if self._span is not None:
+            self._span.__enter__()
+        return self
+
+    def __exit__(self, kind, error, stack):
+        if isinstance(error, Exception) and not isinstance(error, (asyncio.CancelledError, StopIteration)):
+            capture_error(error, span=self._span, context=self._context)
+        if self._span is not None:
+            self._span.__exit__(kind, error, stack)
+        return False
+
+
+class PerformanceMetrics:
+    """Gauges under the operator's names: websocket_connections, supabase_pool_active, supabase_pool_idle,
+    redis_memory_mb, redis_key_count, process_memory_mb, event_loop_lag_ms, permits_in_use. `watch(name, read)` gives a
+    function to sample; `start(seconds)` samples in a thread of its own, which is off by default."""
+
+    names = frozenset(
+        "websocket_connections supabase_pool_active supabase_pool_idle redis_memory_mb redis_key_count "
+        "process_memory_mb event_loop_lag_ms permits_in_use".split()
+    )
+
+    def __init__(self, labels=None):
+        self._labels = labels
+        self._reads = {}
+        self._stop = None
+        self._epoch = None
+        self._loops = set()
+
+    def record(self, name, value, labels=None):
+        """One sample of one gauge."""
+        gauge(name, value, {**(self._labels or {}), **(labels or {})} or None)
+
+    def update(self, **values):
+        """Samples by name: update(websocket_connections=3, redis_memory_mb=12.5)."""
+        for name, value in values.items():
+            self.record(name, value)
+
+    def watch(self, name, read, labels=None):
+        """Samples `read()` from now on, at sample() and by the thread; one that raises is left out that time."""
+        if len(self._reads) < 256:
+            self._reads[name, tuple(sorted((labels or {}).items()))] = read
+
+    def watch_event_loop(self, loop=None):
+        """Samples how late a callback of this event loop runs. Call it from within the loop."""
+        try:
+            loop = loop or asyncio.get_running_loop()
+            lag = {"asked_at": None, "ms": None}
+
+            def heard():
+                lag["ms"] = (time.perf_counter() - lag["asked_at"]) * 1_000
+                lag["asked_at"] = None
+
+            def read():
+                late, lag["ms"] = lag["ms"], None
+                if lag["asked_at"] is None:
+                    lag["asked_at"] = time.perf_counter()
+                    loop.call_soon_threadsafe(heard)
+                    return late
+                return (time.perf_counter() - lag["asked_at"]) * 1_000
+
+            self.watch("event_loop_lag_ms", read)
+        except Exception as error:
+            reporter()._warn("metrics", "Cannot watch the event loop: %s" % _safe_text(error))
+
+    def sample(self):
+        """Samples everything that is watched, and this process's memory."""
+        memory = process_memory_mb()
+        if memory is not None:
+            self.record("process_memory_mb", memory)
+        for (name, labels), read in list(self._reads.items()):
+            try:
+                value = read()
+                if value is not None:
+                    self.record(name, value, dict(labels))
+            except Exception:
+                pass  # What is sampled may be gone, or not be there yet.
+
+    def start(self, seconds=15):
+        """Samples every `seconds` (1 at least) in a daemon thread until stop(); again after fork, by a call of its own."""
+        if not enabled() or (self._stop is not None and self._epoch == reporter()._epoch):
+            return
+        self._stop, self._epoch = threading.Event(), reporter()._epoch
+        stop = self._stop
+
+        def sampling():
+            while not stop.wait(max(1, seconds)):
+                self.sample()
+
+        try:
+            threading.Thread(target=sampling, name="telltale gauges", daemon=True).start()
+        except RuntimeError:
+            self._stop = None
+
+    def stop(self):
+        stop, self._stop = self._stop, None
+        if stop is not None:
+            stop.set()
+
+
+def process_memory_mb():
+    """The resident memory of this process in MB (10^6 bytes), None where the system does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except (OSError, ValueError, IndexError, AttributeError):
+        pass
+    try:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    except (ImportError, OSError):
+        return None
+
+
+def _holder_name(holding):
+    """Who holds something, in a few words: the tool or name of its span and its request id."""
+    if not isinstance(holding, Span):
+        return None
+    who = holding.trace.tool or holding.fields.get("tool") or holding.name
+    request = holding.fields.get("request_id")
+    return cut_text("%s %s" % (who, request) if request else _safe_text(who), NAME_BYTES_MAX)
+
+
+class WatchedSemaphore:
+    """A semaphore or lock, of threading or asyncio, whose waits are recorded with who held what was waited for. It
+    takes the place of the one it is made of: acquire, release, locked, `with` and `async with`."""
+
+    def __init__(self, inner, name, quick_ms=1):
+        self._inner = inner
+        self._name = name
+        self._quick_s = quick_ms / 1_000
+        self._holders = collections.OrderedDict()
+        self._serial = 0
+        self._awaited = inspect.iscoroutinefunction(inner.acquire)
+
+    def acquire(self, *args, **kwargs):
+        """As the inner one's: a coroutine where that is one."""
+        if self._awaited:
+            return self._acquire_async(*args, **kwargs)
+        began, waiting = self._begin()
+        taken = False
+        try:
+            taken = self._inner.acquire(*args, **kwargs)
+            return taken
+        finally:
+            self._taken(began, waiting, taken)
+
+    async def _acquire_async(self, *args, **kwargs):
+        began, waiting = self._begin()
+        taken = False
+        try:
+            taken = await self._inner.acquire(*args, **kwargs)
+            return taken
+        finally:
+            self._taken(began, waiting, taken)
+
+    def release(self, *args, **kwargs):
+        self._given_back()
+        return self._inner.release(*args, **kwargs)
+
+    def permits_in_use(self):
+        """How many hold a permit, for a gauge."""
+        return len(self._holders)
+
+    def _begin(self):
+        try:
+            holder = next(iter(self._holders.values()), None)
+        except RuntimeError:
+            holder = None
+        return time.perf_counter(), _holder_name(holder)
+
+    def _taken(self, began, holder, taken):
+        try:
+            ended = time.perf_counter()
+            if ended - began >= self._quick_s:
+                waited = wait("permit %s" % self._name, holder=holder, at=began)
+                waited.end("ok" if taken is not False else "timeout", at=ended)
+            if taken is not False:
+                self._serial += 1
+                self._holders[self._serial] = _active.get()
+        except Exception as error:
+            reporter()._fail(error)
+
+    def _given_back(self):
+        """Whoever gives a permit back had one: its own where it holds one, else the oldest."""
+        try:
+            mine = _active.get()
+            for serial, holding in list(self._holders.items()):
+                if holding is not None and mine is not None and holding.trace is mine.trace:
+                    self._holders.pop(serial, None)
+                    return
+            if self._holders:
+                self._holders.popitem(last=False)
+        except Exception:
+            pass
+
+    def __enter__(self):
+        self.acquire()
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+    async def __aenter__(self):
+        await self.acquire()
+
+    async def __aexit__(self, *_):
+        self.release()
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
+class WatchedQueue:
+    """A queue, of queue or asyncio: the time between put and get is a wait span of whoever put, and so is a put that
+    finds it full. It takes the place of the one it is made of."""
+
+    def __init__(self, inner, name):
+        self._inner = inner
+        self._name = name
+        self._awaited = inspect.iscoroutinefunction(inner.get)
+
+    def put(self, item, *args, **kwargs):
+        entry = _Queued(item)
+        return self._put_async(entry) if self._awaited else self._inner.put(entry, *args, **kwargs)
+
+    async def _put_async(self, entry):
+        await self._inner.put(entry)
+
+    def put_nowait(self, item):
+        return self._inner.put_nowait(_Queued(item))
+
+    def get(self, *args, **kwargs):
+        return self._get_async() if self._awaited else self._out(self._inner.get(*args, **kwargs))
+
+    async def _get_async(self):
+        return self._out(await self._inner.get())
+
+    def get_nowait(self):
+        return self._out(self._inner.get_nowait())
+
+    def _out(self, entry):
+        if not isinstance(entry, _Queued):
+            return entry
+        if entry.span is not None:
+            wait("queue %s" % self._name, parent=entry.span, at=entry.at).end()
+        return entry.item
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+
+@functools.total_ordering
+class _Queued:
+    """An item on its way through a queue; it sorts as the item does."""
+
+    __slots__ = ("item", "span", "at")
+
+    def __init__(self, item):
+        self.item = item
+        self.span = _active.get()
+        self.at = time.perf_counter()
+
+    def __eq__(self, other):
+        return self.item == (other.item if isinstance(other, _Queued) else other)
+
+    def __lt__(self, other):
+        return self.item < (other.item if isinstance(other, _Queued) else other)
+
+    __hash__ = None
+
+
+def watch_semaphore(inner, name):
+    """WatchedSemaphore(inner, name), or `inner` itself where nothing is recorded."""
+    return WatchedSemaphore(inner, name) if enabled() else inner
+
+
+def watch_queue(inner, name):
+    """WatchedQueue(inner, name), or `inner` itself where nothing is recorded."""
+    return WatchedQueue(inner, name) if enabled() else inner
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# hooks
+# ---------------------------------------------------------------------------------------------------------------------
+
+# ---------------------------------------------------------------------------------------------------------------------
+# MCP SDK
+# ---------------------------------------------------------------------------------------------------------------------
+
+# ---------------------------------------------------------------------------------------------------------------------
+# command line
+# ---------------------------------------------------------------------------------------------------------------------
