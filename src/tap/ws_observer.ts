@@ -1,0 +1,37 @@
+import type { Reporter } from '../reporter/reporter.ts'
+import type { ContentRules } from './content_rule.ts'
+
+/** One message of a WebSocket. `data` is as it came; whoever only looks changes nothing in it. */
+export type SocketMessage = { readonly data: Buffer; readonly binary: boolean }
+
+/** How a connection ended. `by`: who ended it first, `tap` being the tap itself that stops. */
+export type SocketEnd = {
+  readonly by: 'client' | 'server' | 'tap'
+  /** A close code of RFC 6455; 1005 none was sent, 1006 the connection broke. */
+  readonly code: number
+  readonly reason: string
+}
+
+/** Whoever listens to one connection. Every method may throw: the traffic flows on, unread. `at` in ms of performance.now(). */
+export type SocketObserver = {
+  /** Answers the text to send on in place of the message; null: as it is. */
+  clientMessage(message: SocketMessage, at: number): string | null
+  serverMessage(message: SocketMessage, at: number): void
+  close(end: SocketEnd, at: number): void
+}
+
+export type SocketObserverOptions = {
+  readonly reporter: Reporter
+  /** `websocket` by default. */
+  readonly layer?: string | undefined
+  /** An explicit session handle for every call without a more specific one. */
+  readonly session?: string | undefined
+  /** Another recorder further out has already recorded each request. */
+  readonly inner?: boolean | undefined
+  /** Whether calls are sent on with the trace context of their span. */
+  readonly context: boolean
+  readonly content: ContentRules
+  /** Key of the argument hash (`saltOf`). */
+  readonly salt: string
+  readonly connectionId: string
+}
