@@ -167,6 +167,12 @@ export const tapExitFlushMsMax = 1_000
 export const stderrTailBytesMax = 16 * KiB
 export const argumentNamesMax = 32
 
+// What a host waits for: the shortest wait that is told of, holders that are known, and gauges.
+export const waitMsMin = 1
+export const leasesMax = 10_000
+export const gaugeMsMin = 1_000
+export const gaugePaceMs = 15_000
+
 // The MCP taps, stdio and HTTP.
 export const heldLineBytesMax = 1 * MiB // Of a line that has not ended, before its start is sent on.
 export const heldLineMsMax = 100
@@ -177,8 +183,21 @@ export const interruptedErrorsMax = 100
 export const goneIdsMax = 1_000
 export const tapSessionsMax = 10_000
 export const tapConnectMsMax = 10_000
+export const tapIdleMsMax = 2_000 // Of a connection to the server; servers close theirs after 5 s.
 export const tapHeadersBytesMax = 64 * KiB
+
+// The tap of WebSockets.
+export const webSocketMessageBytesMax = 64 * MiB // Twice what the daemon takes: what it refuses, it refuses itself.
+export const webSocketUnsentBytesMax = 1 * MiB // Past it, whoever sends is read no further until the other side has read.
+export const webSocketDialMsMax = 60_000
+export const webSocketCloseMsMax = 60_000
+export const tapCloseMsMax = 1_000
+export const connectionGaugeMs = 250
 export const contentRulesMax = 256
+
+// Importing log files. The open calls of a log are bounded as those of a tap.
+export const importLinesAtOnce = 500
+export const importFileBytesMax = 32 * MiB // A line, or a file that is one.
 
 // The embedded Postgres.
 export const idleInTransactionMsMax = 2_000
@@ -318,9 +337,11 @@ assert(occurrencesAsked < errorRowsListedMax, 'and that of one group')
 assert(waterfallRowsDrawnMax < traceSpansMax, 'a waterfall of all spans is drawn in part')
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
+assert(gaugeMsMin <= gaugePaceMs && waitMsMin < quietFlushMs, 'a wait that lasts is told of while it does')
 assert(stderrTailBytesMax <= stackBytesMax, 'what a dying server said fits into the traceback of its error')
 assert(heldLineBytesMax < tapFrameBytesMax, 'a line that flows before its end can still be read')
 assert(hashedBytesMax <= heldLineBytesMax, 'arguments that are hashed came in a line that was whole')
+assert(tapFrameBytesMax < webSocketMessageBytesMax, 'a message that can be read can pass')
 assert(tapExitFlushMsMax <= exitFlushMsMax, 'a tap holds its client up no longer than a reporter its host')
 assert(metadataBytesMax * 4 < headersBytesMax, 'a token with all the metadata there can be passes the gateway')
 assert(metadataBytesMax * 2 < authBodyBytesMax, 'all the metadata there can be fits into one request')

@@ -2,6 +2,7 @@ import {
   batchBytesMax,
   circuitFailuresMin,
   errorGapMs,
+  exitSpillMsMax,
   flushesUnrenewedMax,
   interruptedSecondsMin,
   outboxAgeDaysMax,
@@ -13,8 +14,13 @@ import {
   watchedFlushMs,
 } from '../core/limit.ts'
 import type { Ack } from '../core/record.ts'
-import { type Envelope, type FrozenBatch, freezeFrom, recut } from './frozen_batch.ts'
+import { Backlog, isOwn, type Waiting } from './courier_backlog.ts'
+import { atExit } from './courier_exit.ts'
+import { runInSlices } from './courier_slice.ts'
+import { BatchCut, type Envelope, type FrozenBatch, recut } from './frozen_batch.ts'
 import type { Outbox } from './outbox.ts'
+import { SpillKeeper } from './spill_keeper.ts'
+import type { Adopted, SpillStore } from './spill_store.ts'
 import type { Transport } from './transport.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
 
@@ -25,6 +31,8 @@ export type CourierOptions = {
   readonly instant: () => number
   /** µs since the epoch. */
   readonly nowUs: () => number
+  /** Where batches outlive the process; null: nowhere. */
+  readonly store: SpillStore | null
   /** Called right before a batch is cut: what is to be said of spans that still run. */
   readonly announce: () => void
   readonly envelopeOf: (seq: number) => Envelope
@@ -32,6 +40,8 @@ export type CourierOptions = {
   readonly warn: (kind: string, text: string) => void
   /** The first backoff, in ms. */
   readonly retryMs?: number | undefined
+  /** How often to look for what dead processes left, in ms. */
+  readonly lookMs?: number | undefined
   readonly random?: () => number
 }
 
@@ -41,6 +51,8 @@ export type CourierStatus = {
   readonly watched: boolean
   /** `open`: several attempts in a row failed; one batch probes now and then, the rest waits in the outbox. */
   readonly circuit: 'closed' | 'open'
+  /** What dead processes left on the disk and this one delivers; none of it counts in its own numbers. */
+  readonly adopted: Adopted
 }
 
 const never = Number.NEGATIVE_INFINITY
@@ -52,14 +64,20 @@ const recutBytesMin = 16 * 1024
  * Sends what the outbox holds, one batch at a time. Pace: what the last ack said; a failure or an error goes at once;
  * after a silence longer than the pace, 50 ms after the next record. While calls run and nothing else happens, a sign of
  * life each pace, or each renewalMsMin where the pace is faster: every batch is a row that is kept for a month.
+ * After a failed attempt, and while they fail, what waits is written to the disk each pace.
  */
 export class Courier {
   readonly #options: CourierOptions
-  /** Frozen batches that have no final answer yet: one, or the pieces of one. */
-  #frozen: FrozenBatch[] = []
+  readonly #backlog: Backlog
+  readonly #keeper: SpillKeeper | null
+  readonly #leaveExit: () => void
   #timer: NodeJS.Timeout | null = null
   #timerAt = never
+  #spillTimer: NodeJS.Timeout | null = null
   #sending: Promise<boolean> | null = null
+  #cut: BatchCut | null = null
+  #cutting: Promise<void> | null = null
+  #draining = 0
   #seq = 0
   #paceMs = watchedFlushMs
   #recordsMax = reporterBatchRecordsMax
@@ -74,29 +92,45 @@ export class Courier {
   #stored = 0
   #rejected = 0
   #watched = false
+  #lastSeconds: number | null = null
 
   constructor(options: CourierOptions) {
     this.#options = options
+    const { outbox, store, lookMs } = options
+    this.#backlog = new Backlog(outbox, store)
+    const wake = () => this.#schedule()
+    this.#keeper =
+      store && new SpillKeeper({ store, lookMs, may: () => this.#failures === 0, wake, warn: options.warn })
+    this.#leaveExit = store ? atExit(() => this.#save()) : () => undefined
   }
 
   get status(): CourierStatus {
     const circuit = this.#failures >= circuitFailuresMin ? 'open' : 'closed'
-    return { stored: this.#stored, rejected: this.#rejected, watched: this.#watched, circuit }
+    const adopted = this.#options.store?.adopted ?? { waiting: 0, delivered: 0, dropped: 0 }
+    return { stored: this.#stored, rejected: this.#rejected, watched: this.#watched, circuit, adopted }
+  }
+
+  /** Records answered for, and how long the last attempt took, in s. */
+  get exported(): { readonly stored: number; readonly rejected: number; readonly lastSeconds: number | null } {
+    return { stored: this.#stored, rejected: this.#rejected, lastSeconds: this.#lastSeconds }
   }
 
   /** Something was recorded or began. `urgent`: an operator wants to see it now. */
   note(urgent: boolean): void {
     if (this.#stopped) return
+    const { outbox, store, instant } = this.#options
+    if (!urgent && this.#activeSince !== null && this.#timer !== null && outbox.loose < this.#recordsMax) return
     const woken = this.#activeSince === null
-    this.#activeSince ??= this.#options.instant()
-    const sooner = (urgent && !this.#urgent) || (this.#options.outbox.loose >= this.#recordsMax && this.#patience)
+    this.#activeSince ??= instant()
+    const sooner = (urgent && !this.#urgent) || (outbox.loose >= this.#recordsMax && this.#patience)
     if (urgent) this.#urgent = true
     if (this.#timer === null || sooner || (woken && this.#patience)) this.#schedule()
+    if (store && this.#spillTimer === null && outbox.crowded) this.#spillAfter(0)
   }
 
   /**
    * Sends until nothing waits, an attempt fails for good, or `withinMs` have passed; then what is under way is cut
-   * off when `final`. `patient`: a failed attempt is repeated while time remains.
+   * off when `final`, and what waits is written to the disk. `patient`: a failed attempt is repeated while time remains.
    */
   async drain(withinMs: number, patient: boolean, final: boolean): Promise<void> {
     const { instant, transport } = this.#options
@@ -111,6 +145,7 @@ export class Courier {
       expire?.()
     }, withinMs)
     transport.hold(true)
+    this.#draining++
     try {
       while (!expired && this.#unfinished) {
         const sent = await Promise.race([this.#sending ?? this.#attempt(), expiry])
@@ -121,6 +156,7 @@ export class Courier {
       }
     } finally {
       clearTimeout(timer)
+      this.#draining--
       transport.hold(false)
       if (final) this.#stop()
       else this.#schedule()
@@ -128,14 +164,32 @@ export class Courier {
   }
 
   #stop(): void {
+    if (this.#stopped) return
     this.#stopped = true
-    if (this.#timer) clearTimeout(this.#timer)
+    for (const timer of [this.#timer, this.#spillTimer]) if (timer) clearTimeout(timer)
     this.#timer = null
+    this.#spillTimer = null
+    this.#keeper?.stop()
+    this.#leaveExit()
     this.#options.transport.abort()
+    this.#save()
+  }
+
+  /** Writes what waits to the disk, at once and within a bound: the host exits. */
+  #save(): void {
+    const { outbox, store, instant } = this.#options
+    if (!store || outbox.unsaved === 0) return
+    const until = instant() + exitSpillMsMax
+    const under = this.#cut
+    this.#cut = null
+    if (under) this.#backlog.push(under.freezeAtOnce())
+    while (this.#backlog.spill() && outbox.loose > 0 && instant() < until) {
+      this.#backlog.push(this.#newCut().freezeAtOnce())
+    }
   }
 
   get #unfinished(): boolean {
-    return this.#frozen.length > 0 || this.#options.outbox.loose > 0 || this.#undeclared
+    return this.#backlog.own || this.#cut !== null || this.#options.outbox.loose > 0 || this.#undeclared
   }
 
   /** Something was dropped that no stored batch has told of. */
@@ -165,8 +219,13 @@ export class Courier {
 
   /** The monotonic ms at which to send next, null when there is nothing to say. */
   #dueAt(): number | null {
+    if (this.#backlog.own || this.#backlog.adopted) return this.#blockedUntil
+    return this.#cutDueAt()
+  }
+
+  /** The same for what is in no batch yet. */
+  #cutDueAt(): number | null {
     const { outbox, instant, runningTotal } = this.#options
-    if (this.#frozen.length > 0) return this.#blockedUntil
     const active = outbox.loose > 0 || this.#activeSince !== null || this.#undeclared
     if (!active && runningTotal() === 0) return null
     if (this.#blockedUntil > instant() || outbox.loose >= this.#recordsMax) return this.#blockedUntil
@@ -193,94 +252,164 @@ export class Courier {
 
   async #attemptOnce(): Promise<boolean> {
     const { transport, nowUs, instant } = this.#options
-    const batch = this.#frozen[0] ?? (await this.#cut())
-    if (nowUs() - batch.envelope.made_at_us > outboxAgeDaysMax * 86_400_000_000) {
-      this.#drop('expired')
+    const waiting = await this.#choose()
+    if (!waiting || this.#stopped) return true
+    if (nowUs() - waiting.batch.madeAtUs > outboxAgeDaysMax * 86_400_000_000) {
+      this.#backlog.drop(waiting, 'expired')
       return true
     }
-    this.#sentAt = instant()
+    if (isOwn(waiting)) this.#sentAt = instant()
+    const began = instant()
     let verdict: Verdict
     try {
-      verdict = verdictOf(await transport.post(batch, nowUs()), batch.batchId, Date.now())
+      verdict = verdictOf(await transport.post(waiting.batch, nowUs()), waiting.batch.batchId, Date.now())
     } catch (error) {
-      const text = error instanceof Error ? error.message || error.name : String(error)
-      verdict = { act: 'keep', why: 'unavailable', waitMs: null, text }
+      verdict = { act: 'keep', why: 'unavailable', waitMs: null, text: textOf(error) }
     }
-    return await this.#carryOut(verdict, batch)
+    this.#lastSeconds = (instant() - began) / 1_000
+    return await this.#carryOut(verdict, waiting)
   }
 
-  async #cut(): Promise<FrozenBatch> {
-    const { outbox, envelopeOf, announce } = this.#options
-    announce()
+  /** Its own batches first, then what is due to become one, then what others left. */
+  async #choose(): Promise<Waiting | null> {
+    for (let turn = 0; turn < 2; turn++) {
+      if (this.#cutting) await this.#cutting
+      const own = await this.#backlog.oldest(true)
+      if (own) return own
+      const due = this.#cutDueAt()
+      const mayWait = due === null || due > this.#options.instant() + 1
+      if (!(this.#draining > 0 && this.#unfinished) && mayWait && this.#backlog.adopted) {
+        return await this.#backlog.oldest(false)
+      }
+      if (turn === 0) await this.#freezeNext()
+    }
+    return null
+  }
+
+  /** Cuts what is loose into one more batch, which waits in memory then. */
+  #freezeNext(): Promise<void> {
+    this.#cutting ??= this.#freezeSliced().finally(() => {
+      this.#cutting = null
+    })
+    return this.#cutting
+  }
+
+  async #freezeSliced(): Promise<void> {
+    this.#options.announce()
     this.#urgent = false
     this.#activeSince = null
-    const batch = await freezeFrom(outbox, envelopeOf(++this.#seq), this.#recordsMax, this.#bytesMax)
-    this.#frozen.push(batch)
-    return batch
+    const cut = this.#newCut()
+    this.#cut = cut
+    await runInSlices(cut.steps())
+    const batch = await cut.freeze()
+    // Unless it was taken from here at the end.
+    if (this.#cut !== cut) return
+    this.#cut = null
+    this.#backlog.push(batch)
   }
 
-  async #carryOut(verdict: Verdict, batch: FrozenBatch): Promise<boolean> {
-    const { warn } = this.#options
+  #newCut(): BatchCut {
+    const { outbox, envelopeOf } = this.#options
+    return new BatchCut(outbox, envelopeOf(++this.#seq), this.#recordsMax, this.#bytesMax)
+  }
+
+  async #carryOut(verdict: Verdict, waiting: Waiting): Promise<boolean> {
+    const { batch } = waiting
     if (verdict.act === 'keep') {
       this.#backOff(verdict)
       return false
     }
-    if (verdict.act !== 'settle' && batch.records.length === 0) {
+    if (verdict.act !== 'settle' && batch.records === 0) {
       // A sign of life was refused: there is nothing to give up, and no reason to hurry with the next.
-      this.#frozen.shift()
+      this.#backlog.drop(waiting, 'empty')
       this.#backOff({ act: 'keep', why: 'unavailable', waitMs: null, text: 'it refuses a batch without records' })
       return false
     }
-    this.#failures = 0
-    this.#blockedUntil = never
+    if (verdict.act === 'recut') return await this.#recut(waiting)
+    this.#succeed()
     if (verdict.act === 'drop') {
-      warn('batch_refused', `Cannot deliver ${batch.records.length} records: the server ${verdict.reason}`)
-      this.#drop(verdict.reason)
-    } else if (verdict.act === 'recut') {
-      this.#bytesMax = Math.max(recutBytesMin, Math.floor(this.#bytesMax / 2))
-      const pieces = await recut(batch)
-      if (pieces.length === 0) this.#drop('too_large')
-      else this.#frozen.splice(0, 1, ...pieces)
+      this.#options.warn('batch_refused', `Cannot deliver ${batch.records} records: the server ${verdict.reason}`)
+      this.#backlog.drop(waiting, verdict.reason)
     } else {
-      this.#settle(verdict.ack, batch)
+      this.#settle(verdict.ack, waiting)
     }
     return true
   }
 
-  #settle(ack: Ack, batch: FrozenBatch): void {
-    this.#frozen.shift()
-    this.#options.outbox.settle(batch.records.length, batch.bytes)
-    const rejected = Math.min(ack.rejected.length, batch.records.length)
-    this.#rejected += rejected
-    this.#stored += batch.records.length - rejected
-    this.#declared = Math.max(this.#declared, totalOf(batch.envelope.counters.dropped))
+  async #recut(waiting: Waiting): Promise<boolean> {
+    this.#bytesMax = Math.max(recutBytesMin, Math.floor(this.#bytesMax / 2))
+    const pieces = await recut(waiting.batch).catch((): readonly FrozenBatch[] => [])
+    if (pieces.length > 0 && !this.#backlog.replace(waiting, pieces)) {
+      this.#backOff({ act: 'keep', why: 'unavailable', waitMs: null, text: 'a batch is too large' })
+      return false
+    }
+    this.#succeed()
+    if (pieces.length === 0) this.#backlog.drop(waiting, 'too_large')
+    return true
+  }
+
+  #succeed(): void {
+    this.#failures = 0
+    this.#blockedUntil = never
+  }
+
+  #settle(ack: Ack, waiting: Waiting): void {
+    const { batch } = waiting
+    if (this.#backlog.settle(waiting) && isOwn(waiting)) {
+      const rejected = Math.min(ack.rejected.length, batch.records)
+      this.#rejected += rejected
+      this.#stored += batch.records - rejected
+    }
+    this.#declared = Math.max(this.#declared, batch.declared)
     this.#watched = ack.watched
     if (ack.flush_after_ms > 0) this.#paceMs = Math.min(ack.flush_after_ms, paceMsMax)
     if (ack.records_max > 0) this.#recordsMax = Math.max(1, Math.min(reporterBatchRecordsMax, ack.records_max))
   }
 
-  #drop(reason: string): void {
-    const batch = this.#frozen.shift()
-    if (!batch) return
-    this.#options.outbox.settle(batch.records.length, batch.bytes)
-    this.#options.outbox.drop(reason, batch.records.length)
-  }
-
   /** Waits between half and all of a delay that doubles, and at least as long as the server asked for. */
   #backOff(verdict: Extract<Verdict, { act: 'keep' }>): void {
-    const { instant, warn, random = Math.random, retryMs = retryBaseMs } = this.#options
+    const { instant, store, warn, random = Math.random, retryMs = retryBaseMs } = this.#options
     const delay = Math.min(retryMsMax, retryMs * 2 ** Math.min(this.#failures, 20))
     this.#failures++
     this.#blockedUntil = instant() + Math.max(verdict.waitMs ?? 0, delay * (0.5 + random() / 2))
+    if (store && !this.#stopped) {
+      this.#backlog.spill()
+      if (this.#spillTimer === null) this.#spillAfter(this.#paceMs)
+    }
     if (verdict.why === 'key_refused')
       warn('key_refused', `Cannot deliver records: the ingest key is refused (${verdict.text})`)
     else if (this.#failures === circuitFailuresMin)
-      warn('unreachable', `Cannot reach the ingest address: ${verdict.text}; records wait in memory`)
+      warn('unreachable', `Cannot reach the ingest address: ${verdict.text}; records wait`)
+  }
+
+  /** While attempts fail, or memory is crowded, what waits goes to the disk: a killed process loses one pace at most. */
+  #spillAfter(ms: number): void {
+    if (this.#stopped) return
+    this.#spillTimer = setTimeout(() => {
+      void this.#spill()
+        .catch((error: unknown) => this.#options.warn('internal', `Cannot keep a batch: ${textOf(error)}`))
+        .finally(() => {
+          this.#spillTimer = null
+          if (this.#failures > 0) this.#spillAfter(this.#paceMs)
+        })
+    }, ms)
+    this.#spillTimer.unref()
+  }
+
+  async #spill(): Promise<void> {
+    const { outbox } = this.#options
+    const wanted = () => !this.#stopped && outbox.loose > 0 && (this.#failures > 0 || outbox.crowded)
+    while (wanted() && this.#backlog.spill()) await this.#freezeNext()
+    if (this.#failures > 0 && !this.#stopped) this.#backlog.spill()
   }
 }
 
 function totalOf(dropped: { readonly [reason: string]: number }): number {
   return Object.values(dropped).reduce((sum, count) => sum + count, 0)
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error)
 }
 
 function sleep(ms: number): Promise<void> {

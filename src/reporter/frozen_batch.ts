@@ -1,77 +1,150 @@
+import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
+import { gunzip, gzip, gzipSync } from 'node:zlib'
 import { batchBytesMax, gzipBytesMin, piecesMax } from '../core/limit.ts'
 import type { Batch } from '../core/record.ts'
 import { newUuidV7 } from './identifier.ts'
 import type { Outbox } from './outbox.ts'
-import { redactJsonText, redactRunningList } from './redact_frozen.ts'
+import { redactRunningList } from './redact_frozen.ts'
+import type { SpilledBatch } from './spill_entry.ts'
 
 /** A batch without its records and its id. */
 export type Envelope = Omit<Batch, 'batch_id' | 'piece' | 'records'>
 
 /** A batch whose id and bytes can no longer change: made before the first attempt, sent as it is at each. */
-export type FrozenBatch = {
-  readonly batchId: string
-  readonly envelope: Envelope
-  readonly piece: readonly [number, number]
-  readonly records: readonly string[]
-  /** What `settle` gives back to the outbox. */
-  readonly bytes: number
-  readonly body: Uint8Array
-  readonly encoding: 'gzip' | null
+export type FrozenBatch = SpilledBatch & {
+  /** How many dropped records it tells of. */
+  readonly declared: number
 }
 
 const gzipAsync = promisify(gzip)
+const gunzipAsync = promisify(gunzip)
 // Batch id, piece, the brackets, with room to spare.
 const frameBytes = 256
+// So much text is turned into bytes at once.
+const chunkCharacters = 64 * 1024
 
 /**
  * Cuts one batch from the outbox, takes the secrets out of it and freezes it, with as much of the running list as fits
- * into a quarter of a batch.
+ * into a quarter of a batch. Step by step, so that the host's event loop is never held.
  */
-export async function freezeFrom(
-  outbox: Outbox,
-  envelope: Envelope,
-  recordsMax: number,
-  bytesMax: number,
-): Promise<FrozenBatch> {
-  const fitted = fitRunning(envelope)
-  const room = Math.max(1, bytesMax - Buffer.byteLength(JSON.stringify(fitted)) - frameBytes)
-  const slice = outbox.take(recordsMax, room)
-  const records = slice.records.map((json) => redactJsonText(json)).filter((json) => json !== null)
-  const lost = slice.records.length - records.length
-  outbox.settle(lost, 0)
-  outbox.drop('unredactable', lost)
-  return freeze(fitted, records, slice.bytes, [1, 1])
+export class BatchCut {
+  readonly #outbox: Outbox
+  readonly #batchId = newUuidV7()
+  readonly #madeAtUs: number
+  readonly #declared: number
+  readonly #encoding: Generator<void, Buffer>
+  #plain: Buffer | null = null
+  #frozen: FrozenBatch | null = null
+  #records = 0
+  #bytes = 0
+
+  constructor(outbox: Outbox, envelope: Envelope, recordsMax: number, bytesMax: number) {
+    this.#outbox = outbox
+    this.#madeAtUs = envelope.made_at_us
+    this.#declared = Object.values(envelope.counters.dropped).reduce((sum, count) => sum + count, 0)
+    this.#encoding = this.#encode(envelope, recordsMax, bytesMax)
+  }
+
+  /** May be run twice at once: at the exit of the host another run ends what the first began. */
+  *steps(): Generator<void, void> {
+    while (!this.#plain) {
+      const step = this.#encoding.next()
+      if (step.done) this.#plain = step.value
+      else yield
+    }
+  }
+
+  /** After the last step: the batch, compressed where that is worth it. */
+  async freeze(): Promise<FrozenBatch> {
+    const plain = this.#whole()
+    const compressed = plain.length > gzipBytesMin ? await gzipAsync(plain).catch(() => null) : null
+    return this.#freeze(plain, compressed)
+  }
+
+  /** The same at once, for the exit of the host. */
+  freezeAtOnce(): FrozenBatch {
+    const plain = this.#whole()
+    return this.#freeze(plain, plain.length > gzipBytesMin ? gzipSync(plain, { level: 1 }) : null)
+  }
+
+  #whole(): Buffer {
+    for (const _ of this.steps());
+    return this.#plain as Buffer
+  }
+
+  #freeze(plain: Buffer, compressed: Buffer | null): FrozenBatch {
+    if (this.#frozen) return this.#frozen
+    const body = compressed ?? plain
+    this.#outbox.resize(this.#bytes, body.length)
+    this.#frozen = {
+      batchId: this.#batchId,
+      madeAtUs: this.#madeAtUs,
+      records: this.#records,
+      declared: this.#declared,
+      body,
+      encoding: compressed ? 'gzip' : null,
+    }
+    return this.#frozen
+  }
+
+  *#encode(envelope: Envelope, recordsMax: number, bytesMax: number): Generator<void, Buffer> {
+    const open = `${JSON.stringify({ batch_id: this.#batchId, ...fitRunning(envelope), piece: [1, 1] }).slice(0, -1)},"records":[`
+    const chunks: Buffer[] = [Buffer.from(open)]
+    const room = Math.max(1, bytesMax - (chunks[0] as Buffer).length - frameBytes)
+    yield
+    let chunk = ''
+    while (this.#records < recordsMax && this.#outbox.loose > 0) {
+      const json = this.#outbox.clean()
+      if (json !== null) {
+        const bytes = Buffer.byteLength(json) + 1
+        if (this.#records > 0 && this.#bytes + bytes > room) break
+        this.#outbox.take(bytes)
+        chunk += this.#records === 0 ? json : `,${json}`
+        this.#records++
+        this.#bytes += bytes
+        if (chunk.length > chunkCharacters) {
+          chunks.push(Buffer.from(chunk))
+          chunk = ''
+        }
+      }
+      yield
+    }
+    chunks.push(Buffer.from(`${chunk}]}`))
+    return Buffer.concat(chunks)
+  }
 }
 
 /**
- * Cuts a batch that was too large in two, with new ids and the same `seq`: piece i of n becomes 2i-1 and 2i of 2n.
- * Empty when it cannot be cut any further.
+ * Cuts a batch that was too large in two, with the same `seq`: piece i of n becomes 2i-1 and 2i of 2n. The ids of the
+ * pieces follow from its own, so that whoever cuts it again, after a crash, cuts the same. Empty when it cannot be cut
+ * any further. Throws where the batch cannot be read.
  */
-export async function recut(batch: FrozenBatch): Promise<readonly FrozenBatch[]> {
+export async function recut(frozen: FrozenBatch): Promise<readonly FrozenBatch[]> {
+  const text = frozen.encoding === 'gzip' ? await gunzipAsync(frozen.body) : Buffer.from(frozen.body)
+  const batch = JSON.parse(text.toString()) as Batch
   const [i, n] = batch.piece
   if (batch.records.length < 2 || n * 2 > piecesMax) return []
   const middle = Math.ceil(batch.records.length / 2)
-  const head = batch.records.slice(0, middle)
-  const headBytes = head.reduce((sum, record) => sum + Buffer.byteLength(record) + 1, 0)
-  return [
-    await freeze(batch.envelope, head, headBytes, [2 * i - 1, 2 * n]),
-    await freeze(batch.envelope, batch.records.slice(middle), batch.bytes - headBytes, [2 * i, 2 * n]),
-  ]
+  const pieceOf = async (part: number, records: Batch['records']): Promise<FrozenBatch> => {
+    const piece: readonly [number, number] = [2 * i - 2 + part, 2 * n]
+    const batchId = pieceIdOf(frozen.batchId, part)
+    const plain = Buffer.from(JSON.stringify({ ...batch, batch_id: batchId, piece, records }))
+    const compressed = plain.length > gzipBytesMin ? await gzipAsync(plain).catch(() => null) : null
+    const { madeAtUs, declared } = frozen
+    const encoding = compressed ? ('gzip' as const) : null
+    return { batchId, madeAtUs, declared, records: records.length, body: compressed ?? plain, encoding }
+  }
+  return [await pieceOf(1, batch.records.slice(0, middle)), await pieceOf(2, batch.records.slice(middle))]
 }
 
-async function freeze(
-  envelope: Envelope,
-  records: readonly string[],
-  bytes: number,
-  piece: readonly [number, number],
-): Promise<FrozenBatch> {
-  const batchId = newUuidV7()
-  const open = JSON.stringify({ batch_id: batchId, ...envelope, piece }).slice(0, -1)
-  const text = Buffer.from(`${open},"records":[${records.join(',')}]}`)
-  const compressed = text.length > gzipBytesMin ? await gzipAsync(text).catch(() => null) : null
-  return { batchId, envelope, piece, records, bytes, body: compressed ?? text, encoding: compressed ? 'gzip' : null }
+/** A UUID of version 8 (RFC 9562, 5.8): the beginning of a sha256. */
+function pieceIdOf(batchId: string, part: number): string {
+  const hash = createHash('sha256').update(`${batchId} ${part}`).digest()
+  hash[6] = ((hash[6] as number) & 0x0f) | 0x80
+  hash[8] = ((hash[8] as number) & 0x3f) | 0x80
+  const hex = hash.toString('hex', 0, 16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
 function fitRunning(envelope: Envelope): Envelope {

@@ -1,15 +1,18 @@
 import { exitFlushMsMax, hostedFlushMs } from '../core/limit.ts'
 import { ActiveSpan } from './active_span.ts'
 import type { Courier } from './courier.ts'
+import { watchEventLoop } from './event_loop_watch.ts'
 import { errorTypeOf } from './failure.ts'
 import type { Outbox } from './outbox.ts'
 import { eventOf, messageOf } from './record_builder.ts'
 import { RecordedSpan, type SpanHandle, type SpanStart, type TraceStart, type WaitStart } from './recorded_span.ts'
 import type { CaptureOptions, Recorder } from './recorder.ts'
-import type { Reporter, TimeStart } from './reporter_surface.ts'
+import type { BaseReporter, TimeStart } from './reporter_surface.ts'
 import { outcomeOfThrown, SeenFailures } from './seen_failure.ts'
 import { noSpan } from './silent_reporter.ts'
 import { type CallScope, timeCall } from './timed_call.ts'
+import { type UncaughtOrigin, watchUncaught } from './uncaught_watch.ts'
+import { type Reporter, waitingOf } from './wait_surface.ts'
 import { textOf, type Warn } from './warning.ts'
 
 /** What a reporter is made of. */
@@ -46,7 +49,11 @@ export function guardedReporter(parts: ReporterParts): Reporter {
       return around ? opened(recorder, around, { ...start, kind: 'wait' }) : noSpan
     }, noSpan)
   const openTrace = (start: TraceStart) => guard<SpanHandle>(() => recorder.startTrace(start), noSpan)
-  const capture = capturing(recorder, active)
+  const seen = new SeenFailures()
+  const capture = capturing(recorder, active, seen)
+  const uncaught = (thrown: unknown, origin: UncaughtOrigin) => {
+    if (!seen.has(thrown)) capture(thrown, { context: { 'telltale.uncaught': origin } })
+  }
   const scope: CallScope = {
     run: (span, fn) => active.run(span, fn),
     active: () => active.current,
@@ -58,7 +65,7 @@ export function guardedReporter(parts: ReporterParts): Reporter {
     span === noSpan ? fn(noSpan) : timeCall(span, fn, scope)
   const time = <T>(start: TimeStart, fn: (span: SpanHandle) => T): T => timed(open(undefined, start), fn)
 
-  return {
+  const base: BaseReporter = {
     enabled: true,
     active: () => active.current,
     run: (span, fn) => (span === noSpan ? fn() : active.run(span, fn)),
@@ -71,6 +78,12 @@ export function guardedReporter(parts: ReporterParts): Reporter {
     time,
     wrap: (fn, start) => guard(() => wrapped(fn, start, time, guard), fn),
     captureError: (thrown, options = {}) => guard(() => capture(thrown, options), null),
+    captureUncaught: once(() =>
+      guard(() => watchUncaught((thrown, origin) => guard(() => uncaught(thrown, origin), undefined)), nothing),
+    ),
+    watchEventLoop: once((everyMs?: number) =>
+      guard(() => watchEventLoop((name, value) => base.gauge(name, value), everyMs), nothing),
+    ),
     gauge: (name, value, labels = {}) => guard(() => recorder.gauge(name, value, labels), undefined),
     recordMessage: (message, span) =>
       guard(() => recorder.put(messageOf(message, belonging(span), nowUs()), false), undefined),
@@ -85,7 +98,12 @@ export function guardedReporter(parts: ReporterParts): Reporter {
     }),
     ...shutting,
   }
+  return { ...base, ...waitingOf(base, guard) }
 }
+
+type Capture = (thrown: unknown, options: CaptureOptions) => string
+
+const nothing = () => undefined
 
 function opened(recorder: Recorder, parent: SpanHandle | null, start: TimeStart): SpanHandle {
   if (parent === null) return recorder.startTrace({ ...start, layer: start.layer ?? 'tool' })
@@ -104,8 +122,7 @@ function isProviderCall(start: SpanStart, layer: string): boolean {
   return start.kind !== 'wait' && (layer === 'api' || typeof start.model === 'string')
 }
 
-function capturing(recorder: Recorder, active: ActiveSpan): (thrown: unknown, options: CaptureOptions) => string {
-  const seen = new SeenFailures()
+function capturing(recorder: Recorder, active: ActiveSpan, seen: SeenFailures): Capture {
   return (thrown, options) => {
     const span = options.span === undefined ? active.current : options.span
     const id = seen.idOf(thrown, span) ?? recorder.captureError(thrown, { ...options, span })
@@ -115,11 +132,7 @@ function capturing(recorder: Recorder, active: ActiveSpan): (thrown: unknown, op
 }
 
 /** Whoever aborts knows why: an abort ends its span, and is no error. */
-function endThrown(
-  span: SpanHandle,
-  thrown: unknown,
-  capture: (thrown: unknown, options: CaptureOptions) => string,
-): void {
+function endThrown(span: SpanHandle, thrown: unknown, capture: Capture): void {
   const outcome = outcomeOfThrown(thrown)
   if (outcome !== 'cancelled') capture(thrown, { span })
   span.end(outcome, { attributes: { 'error.type': errorTypeOf(thrown) } })
@@ -141,6 +154,18 @@ function wrapped<F extends (...args: never[]) => unknown>(
   })
 }
 
+/** Begins what is begun once, until it is ended: another call answers how to end the first. */
+function once<A extends readonly unknown[]>(begin: (...args: A) => () => void): (...args: A) => () => void {
+  let end: (() => void) | null = null
+  return (...args) => {
+    end ??= begin(...args)
+    return () => {
+      end?.()
+      end = null
+    }
+  }
+}
+
 /** Sending what waits: when asked, when the host's event loop runs dry, and for the last time. */
 function closingOf({ recorder, courier, outbox, warn, flushOnExit }: ReporterParts): Pick<Reporter, 'flush' | 'close'> {
   let closing: Promise<void> | null = null
@@ -148,8 +173,8 @@ function closingOf({ recorder, courier, outbox, warn, flushOnExit }: ReporterPar
     await courier
       .drain(withinMs, patient, final)
       .catch((error: unknown) => warn('internal', `Cannot flush: ${textOf(error)}`))
-    if (final && outbox.waiting > 0)
-      warn('unsent', `Cannot deliver ${outbox.waiting} records before the exit: they are lost`)
+    if (final && outbox.unsaved > 0)
+      warn('unsent', `Cannot deliver ${outbox.unsaved} records before the exit: they are lost`)
   }
   const onExit = () => void drain(exitFlushMsMax, true, false)
   if (flushOnExit) process.once('beforeExit', onExit)

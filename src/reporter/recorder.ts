@@ -42,6 +42,8 @@ export class Recorder {
   readonly options: RecorderOptions
   /** Nothing is taken any more. */
   closed = false
+  /** Spans ever begun. */
+  started = 0
 
   constructor(options: RecorderOptions) {
     this.options = options
@@ -119,6 +121,7 @@ export class Recorder {
 
   #open(start: SpanStart, place: SpanPlace): RecordedSpan {
     const span = new RecordedSpan(this, start, place)
+    this.started++
     this.running.add(span)
     this.options.note(false)
     return span

@@ -5,15 +5,22 @@ import { guardedReporter } from './guarded_reporter.ts'
 import { Outbox, type OutboxLimits } from './outbox.ts'
 import { Recorder } from './recorder.ts'
 import { type Environment, processOf, type SourceOptions, sourceOf } from './reporter_source.ts'
-import type { Reporter } from './reporter_surface.ts'
+import { createSelfMetrics } from './self_metric.ts'
 import { silentReporter } from './silent_reporter.ts'
+import { spillFor } from './spill_open.ts'
 import { createTransport } from './transport.ts'
+import type { Reporter } from './wait_surface.ts'
 import { textOf, type Warn, warnOnce, writeWarning } from './warning.ts'
 
 export type { Outcome } from '../core/outcome.ts'
 export type { SpanFields, SpanHandle, SpanStart, TraceStart, WaitStart } from './recorded_span.ts'
 export type { CaptureOptions } from './recorder.ts'
-export type { EventFields, MessageFields, Reporter, ReporterStatus, TimeStart } from './reporter_surface.ts'
+export type { EventFields, MessageFields, ReporterStatus, TimeStart } from './reporter_surface.ts'
+export type { WatchAcquireOptions } from './wait_acquire.ts'
+export type { WatchQueueOptions } from './wait_queue.ts'
+export type { RetryOptions } from './wait_retry.ts'
+export type { AcquireOptions, Semaphore } from './wait_semaphore.ts'
+export type { Reporter } from './wait_surface.ts'
 
 /** Everything may be left out: what is absent is read from TELLTALE_* in `env`. */
 export type ReporterOptions = SourceOptions & {
@@ -31,6 +38,10 @@ export type ReporterOptions = SourceOptions & {
   readonly retryMs?: number
   /** Sends what waits when the event loop runs dry. True by default. */
   readonly flushOnExit?: boolean
+  /** TELLTALE_OUTBOX_DIR: where batches outlive the process; `none` keeps them in memory. */
+  readonly outboxDir?: string | undefined
+  /** Sends, once a minute and with other records, gauges of the reporter itself. True by default. */
+  readonly selfMetrics?: boolean
 }
 
 /** Whether TELLTALE_DISABLED turns reporting off: anything but an empty text, `0` and `false` does. */
@@ -70,12 +81,20 @@ function liveReporter(
     warn('internal', `Cannot record: ${textOf(error)}`)
   }
   const recorder = new Recorder({ clock, outbox, fail, note: (urgent) => courier.note(urgent) })
-  const courier = new Courier({
+  const drop = (reason: string, records: number) => {
+    outbox.settleSpilled(records)
+    outbox.drop(reason, records)
+  }
+  const courier: Courier = new Courier({
     outbox,
+    store: spillFor(options.outboxDir, env, ingestUrl, process_.id, warn, drop),
     transport: createTransport(ingestUrl, ingestKey, options.sendMsMax),
     instant: clock.instant,
     nowUs,
-    announce: () => recorder.announce(),
+    announce() {
+      recorder.announce()
+      tellOfItself?.()
+    },
     envelopeOf: (seq): Envelope => ({
       made_at_us: nowUs(),
       source,
@@ -89,5 +108,16 @@ function liveReporter(
     warn,
     retryMs: options.retryMs,
   })
+  const tellOfItself =
+    options.selfMetrics === false
+      ? null
+      : createSelfMetrics({
+          outbox,
+          instant: clock.instant,
+          nowUs,
+          started: () => recorder.started,
+          live: () => recorder.running.open,
+          exporter: () => courier.exported,
+        })
   return guardedReporter({ recorder, courier, outbox, warn, nowUs, flushOnExit: options.flushOnExit ?? true })
 }

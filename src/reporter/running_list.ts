@@ -31,6 +31,11 @@ export class RunningList<T extends OpenSpan> {
     return this.#traces.size
   }
 
+  /** Open spans, of all traces. */
+  get open(): number {
+    return this.#open
+  }
+
   add(span: T): void {
     const spans = this.#traces.get(span.traceId)
     if (spans) spans.push(span)

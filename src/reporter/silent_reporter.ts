@@ -1,5 +1,7 @@
 import type { SpanHandle } from './recorded_span.ts'
-import type { Reporter } from './reporter_surface.ts'
+import { retry } from './wait_retry.ts'
+import { createSemaphore } from './wait_semaphore.ts'
+import type { Reporter } from './wait_surface.ts'
 
 /** The span of a reporter that records nothing. */
 export const noSpan: SpanHandle = Object.freeze({
@@ -14,22 +16,32 @@ export const noSpan: SpanHandle = Object.freeze({
 const nothing = () => undefined
 const same = <T>(value: T): T => value
 
-/**
- * What a host without an address, without a key, or with TELLTALE_DISABLED reports to: functions stay what they
- * are, and nothing is kept.
- */
-export const silentReporter: Reporter = Object.freeze({
+const silent = {
   enabled: false,
   active: () => null,
   run: <T>(_: SpanHandle | null, fn: () => T) => fn(),
+  wait: () => noSpan,
+  time: <T>(_: unknown, fn: (span: SpanHandle) => T) => fn(noSpan),
+  gauge: nothing,
+}
+
+/**
+ * What a host without an address, without a key, or with TELLTALE_DISABLED reports to: functions, pools and
+ * queues stay what they are, and nothing is kept. Only what does something of its own (`semaphore`, `retry`) does it.
+ */
+export const silentReporter: Reporter = Object.freeze({
+  ...silent,
   startTrace: () => noSpan,
   span: () => noSpan,
-  wait: () => noSpan,
   trace: <T>(_: unknown, fn: (span: SpanHandle) => T) => fn(noSpan),
-  time: <T>(_: unknown, fn: (span: SpanHandle) => T) => fn(noSpan),
   wrap: same,
   captureError: () => null,
-  gauge: nothing,
+  captureUncaught: () => nothing,
+  watchEventLoop: () => nothing,
+  semaphore: (name: string, limit: number) => createSemaphore(silent, name, limit),
+  watchAcquire: same,
+  watchQueue: same,
+  retry: (fn, options) => retry(silent, fn, options),
   recordMessage: nothing,
   recordEvent: nothing,
   status: () => ({
@@ -41,6 +53,7 @@ export const silentReporter: Reporter = Object.freeze({
     running: 0,
     watched: false,
     circuit: 'closed' as const,
+    adopted: { waiting: 0, delivered: 0, dropped: 0 },
   }),
   flush: async () => undefined,
   close: async () => undefined,

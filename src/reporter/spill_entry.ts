@@ -15,8 +15,9 @@ export type SpilledBatch = {
 
 /** Where an entry of a file begins, how long it is, and what it says. `body` views the bytes that were read. */
 export type FoundEntry =
-  | { readonly kind: 'batch'; readonly at: number; readonly bytes: number; readonly batch: SpilledBatch }
-  | { readonly kind: 'answered'; readonly batchId: string }
+  | { readonly kind: 'batch'; readonly at: number; readonly end: number; readonly batch: SpilledBatch }
+  | { readonly kind: 'answered'; readonly end: number; readonly batchId: string }
+  | { readonly kind: 'unknown'; readonly end: number }
   /** A stretch that is no good entry, once, however long. */
   | { readonly kind: 'damaged' }
 
@@ -72,8 +73,7 @@ export function* readEntries(file: Buffer): Generator<FoundEntry, void> {
       continue
     }
     searching = false
-    const entry = entryOf(file, at, end)
-    if (entry) yield entry
+    yield entryOf(file, at, end)
     at = end
   }
 }
@@ -92,14 +92,15 @@ function isWhole(file: Buffer, at: number, end: number): boolean {
   return crc32(file.subarray(at + headerBytes, end)) === file.readUInt32LE(at + 8)
 }
 
-function entryOf(file: Buffer, at: number, end: number): FoundEntry | null {
+function entryOf(file: Buffer, at: number, end: number): FoundEntry {
   const payload = file.subarray(at + headerBytes, end)
   if (payload[0] === answeredKind && payload.length >= answeredBytes) {
-    return { kind: 'answered', batchId: readId(payload, 1) }
+    return { kind: 'answered', end, batchId: readId(payload, 1) }
   }
   const encoding = payload[1]
-  if (payload[0] !== batchKind || payload.length < batchHeaderBytes || encoding === undefined || encoding > 1)
-    return null
+  if (payload[0] !== batchKind || payload.length < batchHeaderBytes || encoding === undefined || encoding > 1) {
+    return { kind: 'unknown', end }
+  }
   const batch = {
     batchId: readId(payload, 4),
     encoding: encoding === 1 ? ('gzip' as const) : null,
@@ -107,7 +108,7 @@ function entryOf(file: Buffer, at: number, end: number): FoundEntry | null {
     madeAtUs: payload.readUInt32LE(24) * shift32 + payload.readUInt32LE(20),
     body: payload.subarray(batchHeaderBytes),
   }
-  return { kind: 'batch', at, bytes: end - at, batch }
+  return { kind: 'batch', at, end, batch }
 }
 
 function sealed(entry: Buffer): Buffer {

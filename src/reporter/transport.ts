@@ -2,13 +2,16 @@ import * as http from 'node:http'
 import * as https from 'node:https'
 import type { Socket } from 'node:net'
 import { replyBytesMax, sendMsMax } from '../core/limit.ts'
-import type { FrozenBatch } from './frozen_batch.ts'
+import type { SpilledBatch } from './spill_entry.ts'
 import type { Reply } from './verdict.ts'
+
+/** What is sent of a batch. */
+export type Parcel = Pick<SpilledBatch, 'body' | 'encoding'>
 
 /** Carries one batch at a time to the ingest address. */
 export type Transport = {
   /** One attempt. Rejects when no answer came: refused, reset, timed out, aborted. */
-  readonly post: (batch: FrozenBatch, sentAtUs: number) => Promise<Reply>
+  readonly post: (batch: Parcel, sentAtUs: number) => Promise<Reply>
   /** Whether an attempt under way keeps the process alive: no, except while the host asked for a flush. */
   readonly hold: (held: boolean) => void
   /** Ends the attempt under way and the kept connection. */
@@ -23,7 +26,7 @@ export function createTransport(ingestUrl: string, ingestKey: string, timeoutMs:
   let held = false
   let current: { readonly request: http.ClientRequest; socket: Socket | null } | null = null
 
-  const post = (batch: FrozenBatch, sentAtUs: number) =>
+  const post = (batch: Parcel, sentAtUs: number) =>
     new Promise<Reply>((resolve, reject) => {
       const headers: http.OutgoingHttpHeaders = {
         authorization: `Bearer ${ingestKey}`,
