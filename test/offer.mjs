@@ -32,6 +32,11 @@ const system = {
   },
   redis: { packages: ['redis-server'], lack: 'no redis-server is here', find: findRedis },
   chromium: { packages: ['chromium'], lack: 'no Chromium is here', find: findChromium },
+  python: {
+    packages: ['python3', 'python3-venv'],
+    lack: 'no Python from 3.9 on that can make virtual environments is here',
+    find: findPython,
+  },
 }
 
 function findPostgres() {
@@ -54,6 +59,13 @@ function findChromium() {
   const paths = [...named, ...pathFolders().flatMap((place) => names.map((name) => join(place, name))), ...macos]
   const path = paths.find((candidate) => existsSync(candidate) && (windows || answers(candidate, ['--version'])))
   return path ? { env: { TELLTALE_CHROMIUM: path } } : null
+}
+
+function findPython() {
+  const ask = 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))'
+  return [process.env.TELLTALE_PYTHON, 'python3', 'python'].some((name) => name && answers(name, ['-c', ask]))
+    ? {}
+    : null
 }
 
 function packaged(root, name) {
