@@ -20,7 +20,7 @@ export type ReporterStatus = CourierStatus & Counters & { readonly waiting: numb
  * Where a call takes an optional span, it belongs to the active span when that is `undefined`, and to none when `null`.
  * No call throws what is not the host's own.
  */
-export type Reporter = {
+export type BaseReporter = {
   readonly enabled: boolean
   /** The span that the code that runs now is in; null outside of any. */
   active(): SpanHandle | null
@@ -51,6 +51,12 @@ export type Reporter = {
    * error that was recorded in the same trace before is not recorded again: its id is answered.
    */
   captureError(thrown: unknown, options?: CaptureOptions): string | null
+  /**
+   * Records exceptions that nobody caught and rejections that nobody took, in whatever mode the host runs; what the
+   * host does about them stays as it is. Answers how to end it; a second call answers the same.
+   */
+  captureUncaught(): () => void
+  /** Records the value of a resource now. A value that is no finite number is refused and counted. */
   gauge(name: string, value: number, labels?: Gauge['labels']): void
   /**
    * Records what was said to or by a model, as metadata. What the message leaves out is filled from its span, the
@@ -59,6 +65,11 @@ export type Reporter = {
   recordMessage(message: MessageFields, span?: SpanHandle | null): void
   /** Records one thing on a connection. With an `error` it is an error of the trace too, and sent at once. */
   recordEvent(event: EventFields, span?: SpanHandle | null): void
+  /**
+   * Samples the gauges `event_loop_lag_ms` (the longest delay of a period) and `process_memory_mb` (resident, MiB) every
+   * `everyMs`, 15 s when absent, without keeping the host alive. Answers how to end it; a second call answers the same.
+   */
+  watchEventLoop(everyMs?: number): () => void
   status(): ReporterStatus
   /** Sends what waits now; resolves when it is answered, when an attempt failed, or after `withinMs`. Never rejects. */
   flush(withinMs?: number): Promise<void>

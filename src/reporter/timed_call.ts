@@ -1,5 +1,5 @@
+import { followPromise } from './followed_promise.ts'
 import type { SpanHandle } from './recorded_span.ts'
-import { type AnyFunction, type Shadow, shadowed } from './shadow.ts'
 import { watchStream } from './timed_stream.ts'
 
 /** What timing a call needs of its reporter. None of these throws anything but what `fn` does. */
@@ -27,7 +27,7 @@ export function timeCall<T>(span: SpanHandle, fn: (span: SpanHandle) => T, scope
   return settled(answer, span, scope, null, startedAt) as T
 }
 
-/** The answer, with its end watched. `callAt`: since when its first chunk is waited for, null: since it is asked for. */
+/** The answer, with its end watched. `waitAt`: since when its first chunk is waited for, null: since it is asked for. */
 function settled(
   answer: unknown,
   span: SpanHandle,
@@ -48,50 +48,16 @@ function settled(
   return answer
 }
 
-/**
- * A promise of the plain kind is followed by one that settles the same way, so that a rejection that nobody takes is
- * still one. What else has a `then` (a query that begins when awaited, a promise with methods of its own) stays itself
- * and is watched at its first `then`.
- */
-function watchedPromise(answer: object, span: SpanHandle, scope: CallScope, startedAt: number): unknown {
-  const then = (answer as { readonly then?: unknown }).then
-  if (typeof then !== 'function') return null
-  const onValue = (value: unknown) => settled(value, span, scope, startedAt, startedAt)
-  const onReason = (reason: unknown) => scope.fail(span, reason)
-  if (answer instanceof Promise && Object.getPrototypeOf(answer) === Promise.prototype) {
-    const followed = answer.then(onValue, (reason) => {
-      onReason(reason)
-      throw reason
-    })
-    const { then: _, ...own } = Object.getOwnPropertyDescriptors(answer) as PropertyDescriptorMap
-    return Object.defineProperties(followed, own)
+function watchedPromise(answer: object, span: SpanHandle, scope: CallScope, startedAt: number): object | null {
+  const ear = {
+    value: (value: unknown) => settled(value, span, scope, startedAt, startedAt),
+    reason: (reason: unknown) => scope.fail(span, reason),
   }
-  const shadow: Shadow = shadowed(answer, 'then', (original) =>
-    watchedThen(original, () => shadow.lift(), scope, span, onValue, onReason),
-  )
-  return answer
-}
-
-function watchedThen(
-  original: AnyFunction,
-  lift: () => void,
-  scope: CallScope,
-  span: SpanHandle,
-  onValue: (value: unknown) => unknown,
-  onReason: (reason: unknown) => void,
-): AnyFunction {
-  return function (this: unknown, took?: unknown, refused?: unknown, ...more: unknown[]): unknown {
-    lift()
-    const outer = scope.active()
-    const ok = (value: unknown) => {
-      const answer = onValue(value)
-      return typeof took === 'function' ? scope.run(outer, () => took(answer)) : answer
-    }
-    const failed = (reason: unknown) => {
-      onReason(reason)
-      if (typeof refused === 'function') return scope.run(outer, () => refused(reason))
-      throw reason
-    }
-    return scope.run(span, () => original.call(this, ok, failed, ...more))
-  }
+  return followPromise(answer, ear, {
+    inside: (fn) => scope.run(span, fn),
+    outside: () => {
+      const outer = scope.active()
+      return (fn) => scope.run(outer, fn)
+    },
+  })
 }

@@ -1,0 +1,28 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { gaugePaceMs } from '../core/limit.ts'
+
+const resolutionMs = 20
+const MiB = 1024 * 1024
+
+/**
+ * Samples two gauges every `everyMs` (ms): `event_loop_lag_ms`, the longest that the event loop was late in that time,
+ * and `process_memory_mb`, the resident memory in MiB. Keeps nothing alive. Answers how to end it.
+ */
+export function watchEventLoop(
+  gauge: (name: string, value: number) => void,
+  everyMs: number = gaugePaceMs,
+): () => void {
+  const delay = monitorEventLoopDelay({ resolution: resolutionMs })
+  delay.enable()
+  const timer = setInterval(() => {
+    // The histogram has the time between two ticks, of which the resolution was asked for.
+    gauge('event_loop_lag_ms', Math.max(0, delay.max / 1e6 - resolutionMs))
+    gauge('process_memory_mb', process.memoryUsage.rss() / MiB)
+    delay.reset()
+  }, everyMs)
+  timer.unref()
+  return () => {
+    clearInterval(timer)
+    delay.disable()
+  }
+}
