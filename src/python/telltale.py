@@ -32,6 +32,7 @@ import sys
 import threading
 import time
 import traceback as tracebacks
+import weakref
 import zlib
 
 sdk_name = "telltale-py/0.1.0"
@@ -3065,13 +3066,1122 @@ def watch_queue(inner, name):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# hooks
+# hooks: the operator's daemon and Python's own ends, without a change to their code
 # ---------------------------------------------------------------------------------------------------------------------
 
-# ---------------------------------------------------------------------------------------------------------------------
-# MCP SDK
-# ---------------------------------------------------------------------------------------------------------------------
+_call = contextvars.ContextVar("telltale_call", default=None)
+_in_api = contextvars.ContextVar("telltale_in_api", default=None)  # events with an error, until the call has ended
+_client_suffixes = ("_EXAI-WS", "-EXAI-WS", "_EXAI_WS", "-EXAI_WS")
+_message_fields = ("model_used", "provider_used", "response_time_ms", "tool_name", "thinking_mode", "token_usage")
+PENDING_MESSAGES_MAX = 100
+LOGGED_LEVEL_MIN = 40  # logging.ERROR
+HASHED_BYTES_MAX = 256 * KIB
+ATTRIBUTE_KEY_BYTES_MAX = 128
+
+
+class _Call:
+    """What the hooks know of one tool call of the daemon while it runs."""
+
+    def __init__(self, tool, arguments, own_id):
+        self.tool = tool
+        self.thinking_mode = arguments.get("thinking_mode")
+        self.own_id = own_id
+        self.outcome = None
+        self.failed = False
+        self.from_cache = False
+        self.inflight = None
+        self.choosing = False
+        self.chosen = False
+        self.providers = set()
+        self.messages = []
+
+
+def _around(begin):
+    """What makes a hooked function of a function. `begin` sees the call's arguments by name and answers None, or a
+    function of (result, error) that is called at the end and answers the result, or that and arguments to replace."""
+
+    def make(original):
+        try:
+            signature = inspect.signature(original)
+        except (TypeError, ValueError):
+            signature = None
+
+        def begun(args, kwargs):
+            try:
+                bound = signature.bind_partial(*args, **kwargs)
+                told = dict(bound.arguments)
+                rest = [name for name, one in signature.parameters.items() if one.kind is one.VAR_KEYWORD]
+                for name in rest:
+                    told.update(told.pop(name, None) or {})
+                finish = begin(told)
+                if isinstance(finish, tuple):
+                    finish, changed = finish
+                    for name, value in changed.items():
+                        if name in signature.parameters:
+                            bound.arguments[name] = value
+                        else:
+                            bound.arguments.setdefault(rest[0], {})[name] = value
+                    args, kwargs = bound.args, bound.kwargs
+                return finish, args, kwargs
+            except Exception as problem:
+                reporter()._fail(problem)
+                return None, args, kwargs
+
+        def finished(finish, result, error):
+            try:
+                return result if finish is None else finish(result, error)
+            except Exception as problem:
+                reporter()._fail(problem)
+                return result
+
+        async def awaited(finish, awaitable):
+            try:
+                result = await awaitable
+            except BaseException as error:
+                finished(finish, None, error)
+                raise
+            return finished(finish, result, None)
+
+        if inspect.iscoroutinefunction(original):
+
+            @functools.wraps(original)
+            async def hooked(*args, **kwargs):
+                finish, args, kwargs = begun(args, kwargs)
+                return await awaited(finish, original(*args, **kwargs))
+
+        else:
+
+            @functools.wraps(original)
+            def hooked(*args, **kwargs):
+                finish, args, kwargs = begun(args, kwargs)
+                try:
+                    result = original(*args, **kwargs)
+                except BaseException as error:
+                    finished(finish, None, error)
+                    raise
+                return awaited(finish, result) if inspect.iscoroutine(result) else finished(finish, result, None)
+
+        return hooked
+
+    return make
+
+
+def _patch(owner, name, make):
+    """Puts a hooked method in place of one that is there and is not hooked yet."""
+    found = inspect.getattr_static(owner, name, None)
+    kind = type(found) if isinstance(found, (classmethod, staticmethod)) else None
+    function = found.__func__ if kind else found
+    if not inspect.isfunction(function) or getattr(function, "_telltale_hook", False):
+        return
+    hooked = make(function)
+    hooked._telltale_hook = True
+    setattr(owner, name, kind(hooked) if kind else hooked)
+
+
+def _member(value, *names):
+    """The first of the members that is there, of a mapping or an object."""
+    for name in names:
+        found = _member_of(value, name)
+        if found is not None:
+            return found
+    return None
+
+
+def _shape_of(value):
+    if isinstance(value, str):
+        return "string(%d)" % len(value)
+    if isinstance(value, (list, tuple)):
+        return "array(%d)" % len(value)
+    if isinstance(value, dict):
+        return "object(%d)" % len(value)
+    if isinstance(value, (bool, type(None))):
+        return "null" if value is None else "boolean"
+    return "number" if isinstance(value, (int, float)) else type(value).__name__
+
+
+def _argument_attributes(tool, arguments):
+    """Shape and salted hash of a call's arguments; what they say only of a tool that the operator named."""
+    own = reporter()
+    if not arguments or not own.enabled:
+        return {}
+    names = list(arguments)[:ARGUMENT_NAMES_MAX]
+    shape = {cut_text(_safe_text(name), ATTRIBUTE_KEY_BYTES_MAX): _shape_of(arguments[name]) for name in names}
+    if len(arguments) > len(names):
+        shape["\u2026"] = "%d more" % (len(arguments) - len(names))
+    attributes = {"telltale.argument_shape": shape}
+    if sum(len(value) if isinstance(value, (str, list, dict)) else 8 for value in arguments.values()) <= HASHED_BYTES_MAX:
+        attributes["telltale.argument_hash"] = argument_hash_of(arguments, own.salt)
+    if own.content(tool):
+        attributes["telltale.arguments"] = cut_text(_json(redact_json(json.loads(_json(arguments)))), ATTRIBUTE_BYTES_MAX)
+    return attributes
+
+
+def _text_bytes(value):
+    return len(_utf8(value)) if isinstance(value, str) else None
+
+
+# In a traceback as text: what stands between the host's frames only because it is hooked.
+_own_frames = re.compile(r'^  File "%s", line \d+, in .*\n(?:    .*\n)*' % re.escape(__file__), re.M)
+
+
+def _failed(error, span=None, **context):
+    """Records an exception by its true cause: what the daemon's wrappers keep in `original_error`, what MCP's tools
+    raise theirs from. Answers whether there is one to tell of; an error is told of once, however it is wrapped."""
+    if not isinstance(error, Exception) or isinstance(error, asyncio.CancelledError):
+        return False
+    chain = [error]
+    while len(chain) < CAUSES_MAX:
+        last = chain[-1]
+        cause = getattr(last, "original_error", None)
+        if not isinstance(cause, BaseException) and type(last).__name__ in ("ToolError", "UnexpectedToolError"):
+            cause = last.__cause__
+        if not isinstance(cause, BaseException) or cause in chain:
+            break
+        chain.append(cause)
+    if len(chain) > 1:
+        context["raised_as"] = ["%s: %s" % (type(one).__name__, _safe_text(one)) for one in chain[:-1]]
+    told = next((_told_of(one) for one in chain if _told_of(one)), None)
+    if told is None:
+        traceback = _own_frames.sub("", failure_of(chain[-1])[2] or "")
+        capture_error(chain[-1], span=span, context=context, traceback=traceback)
+        told = _told_of(chain[-1])
+    for one in chain:
+        _tell(one, told)
+    if _call.get() is not None:
+        _call.get().failed = True
+    return True
+
+
+def _ending(span, **fields):
+    """Makes `span` active and answers what ends it; the fields are functions of the result."""
+    span.__enter__()
+
+    def finish(result, error):
+        if error is not None:
+            _failed(error, span)
+            span.end(outcome_of(error))
+        else:
+            known = {name: read(result) for name, read in fields.items()}
+            span.end(known.pop("outcome", "ok"), **{name: value for name, value in known.items() if value is not None})
+        span.__exit__(None, None, None)
+        return result
+
+    return finish
+
+
+def _begin_message(told):
+    frame = told.get("msg")
+    if not isinstance(frame, dict) or frame.get("op") not in ("call_tool", "tool_call"):
+        return None
+    tool = frame.get("tool")
+    name = tool.get("name") if isinstance(tool, dict) else tool or frame.get("name")
+    arguments = frame.get("arguments") or (tool.get("arguments") if isinstance(tool, dict) else None)
+    return _begin_call(
+        name, arguments, frame, told.get("session_id"), frame.get("request_id", frame.get("id")), "request_id" in frame
+    )
+
+
+def _begin_call(name, arguments, carrier, session_id, request_id, own_id, layer="websocket"):
+    name = _safe_text(name) if name else None
+    for suffix in _client_suffixes:
+        name = name[: -len(suffix)] if name and name.endswith(suffix) else name
+    arguments = arguments if isinstance(arguments, dict) else {}
+    continued = arguments.get("continuation_id")
+    session = (continued, "continuation") if continued else ("session_%s" % session_id, "mcp") if session_id else None
+    call = _Call(name, arguments, own_id)
+    span = start_trace(
+        "tools/call %s" % name if name else "tools/call",
+        layer,
+        context=carrier,
+        tool=name,
+        session=session,
+        request_id=request_id,
+        attributes=_argument_attributes(name, arguments),
+    )
+    token = _call.set(call)
+    finish = _ending(span, outcome=lambda _: call.outcome or ("ok" if call.from_cache or call.inflight else "caller_fault"))
+
+    def ended(result, error):
+        if call.inflight is not None:
+            call.inflight.end(outcome_of(error))
+            span.set(attributes={"telltale.from_inflight": True})
+            if not call.own_id:
+                span.set(attributes={"telltale.fault": "foreign_inflight_answer"})
+        if call.from_cache:
+            span.set(attributes={"telltale.from_cache": True})
+        for message, where in call.messages:
+            record_message(span=where, **message)
+        if error is None or call.outcome is None:
+            finish(result, error)
+        else:
+            span.end(call.outcome)
+            span.__exit__(None, None, None)
+        _call.reset(token)
+        return result
+
+    return ended
+
+
+def _begin_tool(told):
+    name, arguments = told.get("name"), told.get("arguments")
+    call = _call.get()
+    outer = None
+    if call is None:
+        session = told.get("session_id")
+        outer = _begin_call(name, arguments, None, session, told.get("req_id"), True, layer="tool")
+        call, span = _call.get(), _active.get() or no_span
+    else:
+        if call.inflight is not None:
+            call.inflight.end("server_fault")
+            call.inflight = None
+        span = reporter().span("execute_tool %s" % name, "tool", tool=name)
+        span.__enter__()
+
+    def finish(result, error):
+        call.outcome, text = _outcome_of_tool(result, error)
+        if error is not None:
+            _failed(error, span)
+        elif text and not call.failed:
+            capture_error(text, span=span, error_type="TimeoutError" if call.outcome == "timeout" else "ToolError")
+        outputs = result[1] if isinstance(result, tuple) and len(result) > 1 else None
+        size = sum(_text_bytes(_member(output, "text")) or 0 for output in outputs or ())
+        if outer is not None:
+            span.set(bytes_out=size)
+            return outer(result, error)
+        span.end(call.outcome, bytes_out=size)
+        span.__exit__(None, None, None)
+        return result
+
+    return finish
+
+
+def _outcome_of_tool(result, error):
+    """(outcome, why it failed) of what execute_tool answered: (success, outputs, error)."""
+    if error is not None:
+        if type(error).__name__ == "ToolNotFoundError":
+            return "caller_fault", None
+        return outcome_of(getattr(error, "original_error", None) or error), None
+    success, outputs, said = (tuple(result) + (None, None, None))[:3] if isinstance(result, (tuple, list)) else (True, (), None)
+    if not success:
+        return "timeout" if "timed out" in _safe_text(said) else "tool_error", _safe_text(said or "Tool failed")
+    texts = [text for text in (_member(output, "text") for output in outputs or ()) if isinstance(text, str)]
+    first = texts[0].strip() if texts else ""
+    if first.startswith("Error executing tool"):
+        return "tool_error", first
+    try:
+        envelope = json.loads(first) if first.startswith("{") and len(first) < MIB else None
+    except ValueError:
+        envelope = None
+    if isinstance(envelope, dict) and envelope.get("status") == "error":
+        return "tool_error", _safe_text(envelope.get("content") or "Tool failed")
+    return "ok" if any(text.strip() for text in texts) else "empty", None
+
+
+class _Permits:
+    """Who holds the permits of one semaphore, counted at the guard."""
+
+    def __init__(self):
+        self.holders = {}
+        self.last = None
+        self.told_at = 0.0
+        self.gauged_at = 0.0
+
+
+_permits = weakref.WeakKeyDictionary()
+
+
+def _permits_of(guard):
+    """(what is waited for, who holds it, who asks) for a guard of the daemon's."""
+    call = _call.get()
+    tool = call.tool if call else None
+    name = _safe_text(getattr(guard, "name", "unknown"))
+    if tool and name.endswith("_" + tool):
+        name = name[: -len(tool) - 1]
+    found = re.match(r"(global|provider|session)_sem(?:_(.+))?\Z", name)
+    if found:
+        key = (found.group(2) or "").partition("_")[0]
+        name = found.group(1) + "_sem" + (" " + key if key and found.group(1) == "provider" else "")
+    permits = _permits.get(guard.semaphore)
+    if permits is None:
+        permits = _permits[guard.semaphore] = _Permits()
+    return name, permits, tool or "unknown"
+
+
+def _check_permits(guard, name, permits, tool):
+    """A permit that was given back while it is held: more are free and held than there are."""
+    bound = getattr(guard.semaphore, "_bound_value", None)
+    free, held = getattr(guard.semaphore, "_value", 0), len(permits.holders)
+    now = time.monotonic()
+    if now - permits.gauged_at >= 1:
+        permits.gauged_at = now
+        gauge("permits_in_use", held, {"name": name})
+    if bound is None or free + held <= bound or now - permits.told_at < 60:
+        return
+    permits.told_at = now
+    text = "Cannot keep to the limit of %s: a permit was released while it was held" % name
+    facts = {"permit": name, "held": held, "free": free, "limit": bound, "tool": tool}
+    capture_error(text, error_type="PermitReleasedWhileHeld", context=facts)
+    if _active.get() is not None:
+        _active.get().set(attributes={"telltale.fault": "permit_released_while_held"})
+
+
+def _begin_permit(told):
+    guard = told["self"]
+    name, permits, tool = _permits_of(guard)
+    waiting = no_span
+    if guard.semaphore.locked():
+        waiting = wait("permit " + name, holder=next(iter(permits.holders.values()), None))
+
+    def finish(result, error):
+        if error is None:
+            if permits.last is not None:
+                waiting.set(holder=permits.last)
+            permits.holders[id(guard)] = tool
+            _check_permits(guard, name, permits, tool)
+        waiting.end(outcome_of(error))
+        return result
+
+    return finish
+
+
+def _begin_release(told):
+    guard = told["self"]
+    name, permits, tool = _permits_of(guard)
+    _check_permits(guard, name, permits, tool)
+    permits.last = permits.holders.pop(id(guard), None) or permits.last
+    return None
+
+
+def _begin_cached(told):
+    def finish(result, error):
+        call = _call.get()
+        if call is not None and result is not None:
+            call.from_cache = True
+        return result
+
+    return finish
+
+
+def _begin_semantic(told):
+    def finish(result, error):
+        if result is not None and _active.get() is not None:
+            _active.get().set(attributes={"telltale.from_cache": True, "telltale.cache": "semantic"})
+        return result
+
+    return finish
+
+
+_inflight_tools = weakref.WeakKeyDictionary()
+
+
+def _begin_add_inflight(told):
+    call = _call.get()
+    if call is not None and told.get("future") is not None:
+        _inflight_tools[told["future"]] = call.tool
+    return None
+
+
+def _begin_inflight(told):
+    def finish(result, error):
+        call = _call.get()
+        if call is not None and result is not None:
+            call.inflight = wait("queue inflight", holder=_inflight_tools.get(result))
+        return result
+
+    return finish
+
+
+def _begin_choice(told):
+    call = _call.get()
+    if call is None or call.choosing:
+        return None
+    call.choosing = call.chosen = True
+    span = reporter().span("choose_model", "provider", attributes={"telltale.requested_model": told.get("requested")})
+    finish = _ending(
+        span,
+        provider=lambda decision: getattr(decision, "provider", None),
+        model=lambda decision: getattr(decision, "chosen", None),
+        attributes=lambda decision: {"telltale.reason": getattr(decision, "reason", None)},
+    )
+
+    def ended(result, error):
+        call.choosing = False
+        return finish(result, error)
+
+    return ended
+
+
+def _provider_name(provider):
+    try:
+        kind = provider.get_provider_type()
+        return _safe_text(getattr(kind, "name", kind))
+    except Exception:
+        return type(provider).__name__
+
+
+def _begin_provider(told):
+    call = _call.get()
+    asked = told.get("provider_type")
+    name = _safe_text(getattr(asked, "name", asked))
+    span = no_span
+    if call is not None and not call.chosen and name not in call.providers and _active.get() is not None:
+        call.providers.add(name)
+        span = reporter().span("get_provider", "provider", provider=name)
+
+    def finish(result, error):
+        span.end(outcome_of(error))
+        if result is not None:
+            for method in ("generate_content", "chat_completions_create"):
+                _patch(type(result), method, _around(_begin_api))
+        return result
+
+    return finish
+
+
+def _begin_api(told):
+    """One call of an AI API. What the provider calls of itself on the way is a part of it."""
+    if _in_api.get() is not None:
+        return None
+    events = []
+    token = _in_api.set(events)
+    said = told.get("messages")
+    said = [message.get("content") for message in said if isinstance(message, dict)] if isinstance(said, list) else [told.get("prompt")]
+    start = {
+        "provider": _provider_name(told.get("self")),
+        "model": told.get("model_name") or told.get("model"),
+        "bytes_in": sum(_text_bytes(text) or 0 for text in said),
+    }
+    opened = start_trace if _active.get() is None else globals()["span"]
+    span = opened("chat %s" % start["model"], "api", **start)
+    span.__enter__()
+    chunks = [0, None]
+    began = time.perf_counter()
+
+    def chunk():
+        chunks[0] += 1
+        if chunks[1] is None:
+            chunks[1] = round((time.perf_counter() - began) * 1_000)
+
+    def ended(result, error):
+        tokens_in, tokens_out = usage_counts(_first(_member(result, "usage"), _member(result, "token_usage")))
+        model = _member(result, "model_name", "model")
+        if chunks[0]:
+            span.set(attributes={"telltale.chunk_count": chunks[0], "telltale.first_chunk_ms": chunks[1]})
+        if isinstance(model, str):
+            span.set(model=model)
+        content = _member(result, "content")
+        if error is not None:
+            _failed(error, span)
+        for event in events[:PENDING_MESSAGES_MAX]:
+            # The exception itself tells more than what the monitor was told of it.
+            detail = {"error": None, "metadata": {**event["metadata"], "error_message": event["error"]}} if error else {}
+            reporter().record_event(**{**event, **detail}, span=span)
+        span.end(outcome_of(error), tokens_in=tokens_in, tokens_out=tokens_out, bytes_out=_text_bytes(content))
+
+    def finish(result, error):
+        _in_api.reset(token)
+        span.__exit__(None, None, None) if span.end_us is not None else _leave(span)
+        if error is None and inspect.isasyncgen(result):
+            return _told_stream(result, chunk, ended)
+        if error is None and inspect.isgenerator(result):
+            return _told_generator(result, chunk, ended)
+        ended(result, error)
+        return result
+
+    on_chunk = told.get("on_chunk")
+    if not callable(on_chunk):
+        return finish
+
+    def told_chunk(*args, **kwargs):
+        chunk()
+        return on_chunk(*args, **kwargs)
+
+    async def told_chunk_later(*args, **kwargs):
+        chunk()
+        return await on_chunk(*args, **kwargs)
+
+    return finish, {"on_chunk": told_chunk_later if inspect.iscoroutinefunction(on_chunk) else told_chunk}
+
+
+def _leave(span):
+    """The span is active no more, and goes on."""
+    try:
+        token, span._token = span._token, None
+        _active.reset(token)
+    except Exception:
+        pass
+
+
+async def _told_stream(stream, chunk, ended):
+    error = None
+    try:
+        async for item in stream:
+            chunk()
+            yield item
+    except BaseException as thrown:
+        error = thrown
+        raise
+    finally:
+        ended(None, error)
+
+
+def _told_generator(stream, chunk, ended):
+    error = None
+    try:
+        for item in stream:
+            chunk()
+            yield item
+    except BaseException as thrown:
+        error = thrown
+        raise
+    finally:
+        ended(None, error)
+
+
+def _begin_save(told):
+    """Storage of a message. Its nulls are filled from the provider call of its trace, in a copy that is stored."""
+    call = _call.get()
+    opened = start_trace if _active.get() is None else globals()["span"]
+    content = told.get("content")
+    span = opened("save_message", "storage", tool=call.tool if call else None, bytes_in=_text_bytes(content))
+    given = told.get("metadata")
+    metadata = dict(given) if isinstance(given, dict) else {}
+    known = _known_of_message(call, span, told.get("role"))
+    for name in _message_fields:
+        if metadata.get(name) is None and known.get(name) is not None:
+            metadata[name] = known[name]
+    message = {name: metadata.get(name) for name in _message_fields}
+    message.update(conversation_id=told.get("conversation_id"), role=told.get("role"))
+    if message["model_used"] is None:
+        message["model_used"] = metadata.get("model")
+    finish = _ending(span)
+
+    def ended(result, error):
+        finish(result, error)
+        if call is None or None not in message.values() or len(call.messages) >= PENDING_MESSAGES_MAX:
+            record_message(span=span, **message)
+        else:
+            # What it lacks is known when the call ends: a question is saved before anything answers it.
+            call.messages.append((message, span))
+        return result
+
+    changed = {"metadata": metadata} if metadata and metadata != given else {}
+    return ended, changed
+
+
+def _known_of_message(call, span, role):
+    facts = (span.trace.facts if span.trace else None) or {}
+    usage = {name: facts[name] for name in ("tokens_in", "tokens_out") if facts.get(name) is not None}
+    usage = {{"tokens_in": "prompt_tokens", "tokens_out": "completion_tokens"}[name]: count for name, count in usage.items()}
+    return {
+        "model_used": facts.get("model"),
+        "provider_used": facts.get("provider"),
+        "response_time_ms": facts.get("response_time_ms"),
+        "tool_name": call.tool if call else None,
+        "thinking_mode": call.thinking_mode if call else None,
+        "token_usage": {**usage, "total_tokens": sum(usage.values())} if usage else None,
+    }
+
+
+def _begin_event(told):
+    """The daemon's own monitor: detail, never a request, since it sees a sample."""
+
+    def finish(result, error):
+        metadata = told.get("metadata")
+        metadata = dict(metadata) if isinstance(metadata, dict) else {}
+        size = told.get("data_size_bytes")
+        if told.get("direction") == "duration_recorded":
+            metadata["tokens"], size = size, None
+        failure = told.get("error")
+        event = {name: told.get(name) for name in ("connection_type", "direction", "script_name", "function_name")}
+        event.update(
+            data_size_bytes=size,
+            response_time_ms=told.get("response_time_ms"),
+            error=metadata.pop("error_message", None) or failure if failure else None,
+            error_type=metadata.pop("error_type", None),
+            error_traceback=metadata.pop("error_traceback", None),
+            metadata={**metadata, "telltale.sampled": True},
+        )
+        if failure and _in_api.get() is not None:
+            _in_api.get().append({**event, "timestamp": time.time()})
+        else:
+            record_event(**event)
+        return result
+
+    return finish
+
+
+_seam_tails = frozenset(
+    "connection_monitor request_router tool_executor semaphores cache_manager semantic_cache_manager service "
+    "supabase_client registry registry_core".split()
+)
+_seam_classes = {
+    "ConnectionMonitor": {"record_event": _begin_event},
+    "RequestRouter": {"handle_message": _begin_message},
+    "ToolExecutor": {"execute_tool": _begin_tool},
+    "SemaphoreGuard": {"__aenter__": _begin_permit, "__aexit__": _begin_release},
+    "CacheManager": {
+        "get_cached_result": _begin_cached,
+        "get_inflight": _begin_inflight,
+        "add_inflight": _begin_add_inflight,
+    },
+    "SemanticCacheManager": {"get": _begin_semantic},
+    "RouterService": {"choose_model": _begin_choice, "choose_model_with_hint": _begin_choice},
+    "SupabaseStorageManager": {"save_message": _begin_save},
+    "ModelProviderRegistry": {"get_provider": _begin_provider},
+}
+
+
+def _is_seam(name):
+    return name in _mcp_seams or name.rpartition(".")[2] in _seam_tails
+
+
+def _hook_module(module):
+    """Hooks the classes of a module that has been executed, each only if it is there."""
+    try:
+        name = module.__name__
+        if name in _mcp_seams:
+            _mcp_seams[name](module)
+        elif name.rpartition(".")[2] in _seam_tails:
+            for found, seams in _seam_classes.items():
+                owner = vars(module).get(found)
+                if not isinstance(owner, type):
+                    continue
+                for method in [method for method in dir(owner) if method in seams or (found == "RouterService" and method.startswith("choose_model"))]:
+                    _patch(owner, method, _around(seams.get(method, _begin_choice)))
+    except Exception as problem:
+        reporter()._fail(problem)
+
+
+class _SeamFinder:
+    """Finds what the others find, and has the modules with seams hooked when they have been executed."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if not _is_seam(name):
+            return None
+        for finder in sys.meta_path:
+            find = None if finder is _SeamFinder else getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find else None
+            if spec is not None:
+                if hasattr(spec.loader, "exec_module"):
+                    spec.loader = _SeamLoader(spec.loader)
+                return spec
+        return None
+
+
+class _SeamLoader:
+    """A module's own loader, which it gets back before it is executed."""
+
+    def __init__(self, loader):
+        self._loader = loader
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        module.__loader__ = module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _hook_module(module)
+
+
+def _hook_logging():
+    import logging
+
+    def make(original):
+        @functools.wraps(original)
+        def hooked(self, record):
+            try:
+                if record.exc_info or record.levelno >= LOGGED_LEVEL_MIN:
+                    _tell_log(record)
+            except Exception as problem:
+                reporter()._fail(problem)
+            return original(self, record)
+
+        return hooked
+
+    _patch(logging.Logger, "handle", make)
+
+
+_logged_at = collections.OrderedDict()
+
+
+def _tell_log(record):
+    """A log record with an exception, at any level; one of an error without, with where it was logged, once a second."""
+    facts = {"logger": record.name, "level": record.levelname}
+    error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    if error is not None:
+        _failed(error, logged=cut_text(_safe_text(record.getMessage()), NAME_BYTES_MAX), **facts)
+        return
+    if record.levelno < LOGGED_LEVEL_MIN or (_call.get() is not None and _call.get().failed):
+        return
+    place, now = (record.pathname, record.lineno), time.monotonic()
+    if now - _logged_at.get(place, -9.0) < 1:
+        return
+    _logged_at[place] = now
+    _logged_at.move_to_end(place)
+    if len(_logged_at) > 1_000:
+        _logged_at.popitem(last=False)
+    text = record.getMessage()
+    traceback = record.stack_info or (text if "Traceback (most recent call last)" in text else None)
+    traceback = traceback or '  File "%s", line %d, in %s' % (record.pathname, record.lineno, record.funcName)
+    capture_error(text, error_type="LoggedError", traceback=traceback, context=facts)
+
+
+def _hook_ends():
+    """Uncaught exceptions: of the main thread, of others, of event loops. What the host does with them stays."""
+    before, before_thread = sys.excepthook, threading.excepthook
+
+    def hook(kind, error, traceback):
+        _failed(error, uncaught=True)
+        before(kind, error, traceback)
+
+    def hook_thread(args):
+        if args.exc_value is not None:
+            _failed(args.exc_value, uncaught=True, thread=getattr(args.thread, "name", None))
+        before_thread(args)
+
+    def make(original):
+        @functools.wraps(original)
+        def hooked(self, context):
+            try:
+                error = context.get("exception")
+                message = _safe_text(context.get("message"))
+                if not _failed(error, loop=message) and error is None:
+                    capture_error(message, error_type="AsyncioError")
+            except Exception as problem:
+                reporter()._fail(problem)
+            return original(self, context)
+
+        return hooked
+
+    sys.excepthook, threading.excepthook = hook, hook_thread
+    _patch(asyncio.BaseEventLoop, "call_exception_handler", make)
+
+
+_installed = False
+
+
+def install():
+    """Hooks the daemon's seams, the MCP SDK, logging and uncaught exceptions, in what is loaded and in what loads
+    later. Answers whether the hooks are in. They record and never change what the host does, with one exception: a
+    message that is saved gets the fields that are null in it. Nothing is hooked while reporting is turned off."""
+    global _installed
+    try:
+        with _reporter_lock:
+            if _installed or not (_reporter or Reporter()).enabled:
+                return _installed
+            _installed = True
+        sys.meta_path.insert(0, _SeamFinder)
+        for name, module in list(sys.modules.items()):
+            if module is not None and _is_seam(name):
+                _hook_module(module)
+        _hook_logging()
+        _hook_ends()
+    except Exception as problem:
+        reporter()._fail(problem)
+    return _installed
+
 
 # ---------------------------------------------------------------------------------------------------------------------
-# command line
+# MCP SDK: servers of the official package, low-level and FastMCP, of its first and its second major
 # ---------------------------------------------------------------------------------------------------------------------
+
+_mcp_call = contextvars.ContextVar("telltale_mcp_call", default=None)
+_mcp_sessions = weakref.WeakKeyDictionary()
+_mcp_asks = ("sampling/createMessage", "elicitation/create", "roots/list")
+
+
+def _mcp_meta(params):
+    meta = _member(params, "_meta", "meta")
+    if meta is None or isinstance(meta, collections.abc.Mapping):
+        return meta or {}
+    return {**(getattr(meta, "__pydantic_extra__", None) or {}), **vars(meta)}
+
+
+def _mcp_start(method, params, request_id, session, connection_id, version):
+    meta = _mcp_meta(params)
+    arguments = _member(params, "arguments")
+    arguments = arguments if isinstance(arguments, dict) else {}
+    tool = _member(params, "name") if method == "tools/call" else None
+    target = _member(params, "name") if method in ("tools/call", "prompts/get") else None
+    given = None
+    if method == "tools/call":
+        keys = (
+            (arguments.get("continuation_id"), "continuation"),
+            (meta.get("gen_ai.conversation.id"), "conversation"),
+            (meta.get("mcp.session.id") or session, "mcp"),
+            (connection_id, "connection"),
+        )
+        given = next(((key, rule) for key, rule in keys if key), None)
+    attributes = {"mcp.method.name": method, "mcp.session.id": session, "mcp.protocol.version": version}
+    uri = _member(params, "uri")
+    attributes["mcp.resource.uri"] = None if uri is None else _safe_text(uri)
+    attributes = {name: value for name, value in attributes.items() if value is not None}
+    span = start_trace(
+        "%s %s" % (method, target) if target else method,
+        "tool",
+        context=meta,
+        tool=tool,
+        session=given,
+        request_id=None if request_id is None else str(request_id),
+        attributes={**attributes, **(_argument_attributes(tool, arguments) if arguments else {})},
+    )
+    return span
+
+
+def _mcp_end(span, method, result):
+    """Ends a request by its result: a mapping or a model."""
+    if not method == "tools/call":
+        span.end("ok")
+        return
+    content = _member(result, "content") or []
+    texts = [text for text in (_member(item, "text") for item in content) if isinstance(text, str)]
+    size = sum(map(_text_bytes, texts))
+    if _member(result, "isError", "is_error") is True:
+        if _mcp_call.get() is not None and not _mcp_call.get()["failed"]:
+            capture_error(texts[0] if texts else "Tool failed", span=span, error_type="ToolError")
+        span.end("tool_error", bytes_out=size)
+        return
+    said = any(text.strip() for text in texts) or len(content) > len(texts)
+    structured = _member(result, "structuredContent", "structured_content")
+    span.end("ok" if said or structured or _member(result, "resultType") == "input_required" else "empty", bytes_out=size)
+
+
+def _mcp_error(span, error):
+    code = _member(_member(error, "error"), "code")
+    if isinstance(error, asyncio.CancelledError) or type(error).__name__ == "Cancelled":
+        span.end("cancelled")
+        return
+    _failed(error, span)
+    if not isinstance(code, int):
+        code = -32602 if type(error).__name__ == "ValidationError" else None
+    faulty = code in (-32700, -32600, -32601, -32602)
+    outcome = outcome_of(error) if code is None else "caller_fault" if faulty else "server_fault"
+    span.end(outcome, attributes={"rpc.response.status_code": str(code)} if code else None)
+
+
+def _connection_id(session):
+    try:
+        return _mcp_sessions.setdefault(session, new_uuid())
+    except TypeError:
+        return None
+
+
+async def _mcp_middleware(ctx, call_next):
+    """Of the second major: each request that comes in."""
+    span = no_span
+    try:
+        if ctx.request_id is not None and ctx.method != "subscriptions/listen":
+            connection = getattr(ctx.session, "_connection", None)
+            known = getattr(connection, "session_id", None)
+            span = _mcp_start(
+                *(ctx.method, ctx.params, ctx.request_id, known, _connection_id(connection), ctx.protocol_version)
+            )
+    except Exception as problem:
+        reporter()._fail(problem)
+    _mcp_call.set({"failed": False, "span": span})
+    with activated(span):
+        try:
+            result = await call_next(ctx)
+        except BaseException as error:
+            _mcp_error(span, error)
+            raise
+    try:
+        _mcp_end(span, ctx.method, result)
+    except Exception as problem:
+        reporter()._fail(problem)
+    return result
+
+
+def _begin_mcp_init(told):
+    def finish(result, error):
+        middleware = getattr(told["self"], "middleware", None)
+        if isinstance(middleware, list) and _mcp_middleware not in middleware:
+            middleware.insert(0, _mcp_middleware)
+        return result
+
+    return finish
+
+
+def _begin_mcp_request(told):
+    """Of the first major: `_handle_request(message, req, session, ...)`."""
+    request, message, session = told.get("req"), told.get("message"), told.get("session")
+    params = _member(request, "params")
+    carried = _member(_member(message, "message_metadata"), "request_context")
+    headers = _member(carried, "headers")
+    known = headers.get("mcp-session-id") if headers is not None and hasattr(headers, "get") else None
+    version = _member(_member(session, "client_params"), "protocolVersion")
+    method = _safe_text(_member(request, "method"))
+    span = _mcp_start(method, params, _member(message, "request_id"), known, _connection_id(session), version)
+    call = {"failed": False, "span": span, "method": method}
+    _mcp_call.set(call)
+    span.__enter__()
+
+    def finish(result, error):
+        if error is not None:
+            _mcp_error(span, error)
+        span.end("cancelled")
+        span.__exit__(None, None, None)
+        return result
+
+    return finish
+
+
+def _begin_mcp_respond(told):
+    """What a request of the first major is answered with: a result, or the data of an error."""
+    call, response = _mcp_call.get(), told.get("response")
+    if call is None or "method" not in call or response is None:
+        return None
+    code = _member(response, "code")
+    if code is None:
+        _mcp_end(call["span"], call["method"], getattr(response, "root", response))
+        return None
+    if not call["failed"]:
+        capture_error(_safe_text(_member(response, "message")), span=call["span"], error_type=str(code))
+    outcome = "caller_fault" if code in (-32700, -32600, -32601, -32602) else "server_fault"
+    call["span"].end(outcome, attributes={"rpc.response.status_code": str(code)})
+    return None
+
+
+def _begin_mcp_tool(told):
+    def finish(result, error):
+        call = _mcp_call.get()
+        if error is not None and call is not None:
+            call["failed"] = _failed(error, call["span"])
+        return result
+
+    return finish
+
+
+def _begin_mcp_failed(told):
+    """A low-level tool that raised becomes a result within the handler of its exception."""
+    call = _mcp_call.get()
+    if call is not None and _failed(sys.exc_info()[1], call["span"]):
+        call["failed"] = True
+    return None
+
+
+def _begin_mcp_ask(told):
+    """What the server asks of its client in the middle of a call: it waits for the client."""
+    request = getattr(told.get("request"), "root", told.get("request"))
+    method = _safe_text(_member(request, "method"))
+    waiting = wait(method, holder="client") if method in _mcp_asks else no_span
+
+    def finish(result, error):
+        waiting.end(outcome_of(error))
+        return result
+
+    return finish
+
+
+def _seams_of(**classes):
+    def hook(module):
+        for found, seams in classes.items():
+            for method, begin in seams.items():
+                if isinstance(vars(module).get(found), type):
+                    _patch(vars(module)[found], method, _around(begin))
+
+    return hook
+
+
+_mcp_seams = {
+    "mcp.server.lowlevel.server": _seams_of(
+        Server={
+            "__init__": _begin_mcp_init,
+            "_handle_request": _begin_mcp_request,
+            "_make_error_result": _begin_mcp_failed,
+        }
+    ),
+    "mcp.shared.session": _seams_of(
+        RequestResponder={"respond": _begin_mcp_respond}, BaseSession={"send_request": _begin_mcp_ask}
+    ),
+    "mcp.server.session": _seams_of(ServerSession={"send_request": _begin_mcp_ask}),
+    "mcp.server.fastmcp.tools.base": _seams_of(Tool={"run": _begin_mcp_tool}),
+    "mcp.server.mcpserver.tools.base": _seams_of(Tool={"run": _begin_mcp_tool}),
+}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# command line: python telltale.py [--service NAME] (SCRIPT | -m MODULE) ARGUMENTS
+# ---------------------------------------------------------------------------------------------------------------------
+
+_usage_line = "usage: python telltale.py [--service NAME] (SCRIPT | -m MODULE) [ARGUMENT ...]"
+
+
+def _stripped(error):
+    """The exception without the frames that brought its script here, so that it prints as it would alone."""
+    stack = error.__traceback__
+    own = _stripped.__code__.co_filename
+    while stack is not None and stack.tb_frame.f_code.co_filename == own:
+        stack = stack.tb_next
+    return error.with_traceback(stack)
+
+
+def _run_script(path):
+    import builtins
+    import importlib.machinery
+    import io
+
+    module = type(sys)("__main__")
+    loader = importlib.machinery.SourceFileLoader("__main__", path)
+    module.__dict__.update(__file__=path, __loader__=loader, __builtins__=builtins, __cached__=None)
+    sys.modules["__main__"] = module
+    with io.open_code(os.path.abspath(path)) as file:
+        source = file.read()
+    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+
+
+def _main(arguments):
+    """Runs a script or a module as Python itself would, hooked."""
+    this = sys.modules["__main__"]
+    this.__name__ = "telltale"
+    sys.modules["telltale"] = this
+    if arguments[:1] == ["--service"] and len(arguments) > 1:
+        os.environ["TELLTALE_SERVICE"] = arguments[1]
+        arguments = arguments[2:]
+    module = arguments[1] if arguments[:1] == ["-m"] and len(arguments) > 1 else None
+    if not arguments or (arguments[0].startswith("-") and module is None):
+        sys.stderr.write(_usage_line + "\n")
+        sys.exit(0 if arguments[:1] in (["-h"], ["--help"]) else 2)
+    script = arguments[0]
+    if module is None and not os.path.exists(script):
+        sys.stderr.write("%s: can't open file %r: [Errno 2] No such file or directory\n" % (sys.executable, os.path.abspath(script)))
+        sys.exit(2)
+    install()
+    import runpy
+    import zipfile
+
+    packed = module is None and (os.path.isdir(script) or zipfile.is_zipfile(script))
+    if not getattr(sys.flags, "safe_path", False):
+        here = os.getcwd() if module else script if packed else os.path.dirname(os.path.realpath(script))
+        sys.path[0] = here
+    elif packed:
+        sys.path.insert(0, script)
+    sys.argv = arguments[1:] if module else list(arguments)
+    try:
+        if module or packed:
+            sys.modules["__main__"] = type(sys)("__main__")
+            runpy._run_module_as_main(module or "__main__", alter_argv=bool(module))
+        else:
+            _run_script(script)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        # The interpreter ends as it does after an uncaught exception; what it prints is printed here, without our frames.
+        hook = sys.excepthook
+        error = _stripped(error)
+        hook(type(error), error, error.__traceback__)
+
+        def silent(*_):
+            sys.excepthook = hook
+
+        sys.excepthook = silent
+        raise
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
