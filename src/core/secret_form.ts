@@ -1,49 +1,50 @@
+import { withoutHomes } from './home_path.ts'
+import { hintsAtSecret } from './secret_hint.ts'
+import { withoutNamedSecrets } from './secret_pair.ts'
+import { withoutRandom } from './secret_random.ts'
+import { botTokenPattern, isWordy, tokenPattern } from './secret_token.ts'
+
 // What secrets look like by their own form. Every pattern runs in linear time: no two unbounded parts touch, and a run
-// of token characters is entered at its start only.
+// of token characters is entered at its start only. Python's `re` takes each as it is.
 
 export const redacted = '[redacted]'
 
-/** One cheap test that says whether any of `forms` could match. */
-const suspicious =
-  /earer|uthorization|sk-|sb_secret_|tt_|eyJ|A[KS]IA|gh[opusr]_|github_pat_|glpat-|npm_|AIza|xox|PRIVATE KEY|:\/\/[^\s/@]+@|[0-9a-f]\.[0-9a-z]{16}|(?:passw(?:or)?d|passphrase|secret|token|pwd|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=]/i
+const charactersMin = 8
+const tokens = new RegExp(tokenPattern, 'g')
 
 const forms: readonly (readonly [RegExp, string])[] = [
-  [/-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|$)/g, redacted],
-  [/\b(bearer)[ \t]{1,4}[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${redacted}`],
   [
-    /\b(authorization["']?[ \t]{0,4}[:=][ \t]{0,4}["']?(?:basic|digest|token))[ \t]{1,4}[^\s"',;]{4,}/gi,
-    `$1 ${redacted}`,
-  ],
-  [/(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?/g, redacted],
-  [/\bsk-[A-Za-z0-9_-]{16,}/g, redacted],
-  [/\bsb_secret_[A-Za-z0-9_-]{8,}/g, redacted],
-  [/\btt_[a-z0-9]{12}_[A-Za-z0-9_-]{20,}/g, redacted],
-  [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, redacted],
-  [
-    /\b(?:gh[opusr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})/g,
+    /-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,8}-----[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,8}-----|(?![\s\S]))/g,
     redacted,
   ],
-  [/\bAIza[A-Za-z0-9_-]{30,}/g, redacted],
-  [/\bxox[a-z]-[A-Za-z0-9-]{8,}/g, redacted],
-  // The key of a GLM account: id, dot, secret.
-  [/\b[0-9a-f]{32}\.[A-Za-z0-9]{16}\b/g, redacted],
-  [/(:\/\/[^\s:@/]{0,256}):[^\s@/]{1,512}@/g, `$1:${redacted}@`],
-  // Quotes may be escaped: JSON is often quoted in JSON.
+  // The end of one whose beginning was cut off.
+  [/(?<![A-Za-z0-9+/=\\\s])[A-Za-z0-9+/=\\\s]{16,}-----END [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,8}-----/g, redacted],
+  [/(:\/\/[^\s:@/"'<>]{0,256}):[^\s/"'<>]{1,512}@/g, `$1:${redacted}@`],
+  // A name alone, where it is long enough to be a token.
+  [/(:\/\/)[^\s:@/"'<>[\]]{16,512}@/g, `$1${redacted}@`],
+  [/(\bjdbc:oracle:[a-z]{1,16}:[^\s/:@"']{1,128}\/)[^\s@/"']{1,256}@/g, `$1${redacted}@`],
   [
-    /(\b(?:[a-z_]{0,32}_)?(?:password|passwd|passphrase|pwd|secret)\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?)[^\s"',;&]{4,}/gi,
+    /([?&#;](?:amp;)?(?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature|x-goog-credential|key|auth)=)[^&\s"'`#<>]{6,}/gi,
     `$1${redacted}`,
   ],
-  // A value without a digit is a word: "Unexpected token: identifier" stays.
+  // Of an authorization code, not of an error's.
+  [/([?&#](?:amp;)?code=)(?=[^&\s"'`#<>]{0,64}\d)[^&\s"'`#<>]{12,}/gi, `$1${redacted}`],
+  [/\b(AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s"'`]{4,}/gi, `$1=${redacted}`],
   [
-    /(\b(?:[a-z_]{0,32}_)?(?:token|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?)(?=[^\s"',;&]{0,64}\d)[^\s"',;&]{8,}/gi,
+    /\b(bearer(?:[ \t]{1,4}|%20))(?=[A-Za-z._~+/=-]{0,512}[0-9]|[A-Za-z0-9._~+/=-]{20})[A-Za-z0-9._~+/=-]{8,}/gi,
     `$1${redacted}`,
   ],
 ]
 
 /** The text without the secrets in it; the same text when there are none. */
 export function withoutSecrets(text: string): string {
-  if (text.length < 8 || !suspicious.test(text)) return text
+  if (text.length < charactersMin || !hintsAtSecret(text)) return text
   let clean = text
   for (const [form, replacement] of forms) clean = clean.replace(form, replacement)
-  return clean
+  clean = clean.replace(tokens, (token) => (isWordy(token) ? token : redacted))
+  clean = clean.replace(botTokens, redacted)
+  clean = withoutNamedSecrets(clean, redacted)
+  return withoutHomes(withoutRandom(clean, redacted))
 }
+
+const botTokens = new RegExp(`(?<![A-Za-z0-9])${botTokenPattern}`, 'g')
