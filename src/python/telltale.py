@@ -3178,7 +3178,7 @@ def _patch(owner, name, make):
     setattr(owner, name, kind(hooked) if kind else hooked)
 
 
-def _member(value, *names):
+def _found_in(value, *names):
     """The first of the members that is there, of a mapping or an object."""
     for name in names:
         found = _member_of(value, name)
@@ -3344,7 +3344,7 @@ def _begin_tool(told):
         elif text and not call.failed:
             capture_error(text, span=span, error_type="TimeoutError" if call.outcome == "timeout" else "ToolError")
         outputs = result[1] if isinstance(result, tuple) and len(result) > 1 else None
-        size = sum(_text_bytes(_member(output, "text")) or 0 for output in outputs or ())
+        size = sum(_text_bytes(_found_in(output, "text")) or 0 for output in outputs or ())
         if outer is not None:
             span.set(bytes_out=size)
             return outer(result, error)
@@ -3364,7 +3364,7 @@ def _outcome_of_tool(result, error):
     success, outputs, said = (tuple(result) + (None, None, None))[:3] if isinstance(result, (tuple, list)) else (True, (), None)
     if not success:
         return "timeout" if "timed out" in _safe_text(said) else "tool_error", _safe_text(said or "Tool failed")
-    texts = [text for text in (_member(output, "text") for output in outputs or ()) if isinstance(text, str)]
+    texts = [text for text in (_found_in(output, "text") for output in outputs or ()) if isinstance(text, str)]
     first = texts[0].strip() if texts else ""
     if first.startswith("Error executing tool"):
         return "tool_error", first
@@ -3563,13 +3563,13 @@ def _begin_api(told):
             chunks[1] = round((time.perf_counter() - began) * 1_000)
 
     def ended(result, error):
-        tokens_in, tokens_out = usage_counts(_first(_member(result, "usage"), _member(result, "token_usage")))
-        model = _member(result, "model_name", "model")
+        tokens_in, tokens_out = usage_counts(_first(_found_in(result, "usage"), _found_in(result, "token_usage")))
+        model = _found_in(result, "model_name", "model")
         if chunks[0]:
             span.set(attributes={"telltale.chunk_count": chunks[0], "telltale.first_chunk_ms": chunks[1]})
         if isinstance(model, str):
             span.set(model=model)
-        content = _member(result, "content")
+        content = _found_in(result, "content")
         if error is not None:
             _failed(error, span)
         for event in events[:PENDING_MESSAGES_MAX]:
@@ -3871,8 +3871,9 @@ def install():
     message that is saved gets the fields that are null in it. Nothing is hooked while reporting is turned off."""
     global _installed
     try:
+        own = reporter()
         with _reporter_lock:
-            if _installed or not (_reporter or Reporter()).enabled:
+            if _installed or not own.enabled:
                 return _installed
             _installed = True
         sys.meta_path.insert(0, _SeamFinder)
@@ -3896,7 +3897,7 @@ _mcp_asks = ("sampling/createMessage", "elicitation/create", "roots/list")
 
 
 def _mcp_meta(params):
-    meta = _member(params, "_meta", "meta")
+    meta = _found_in(params, "_meta", "meta")
     if meta is None or isinstance(meta, collections.abc.Mapping):
         return meta or {}
     return {**(getattr(meta, "__pydantic_extra__", None) or {}), **vars(meta)}
@@ -3904,10 +3905,10 @@ def _mcp_meta(params):
 
 def _mcp_start(method, params, request_id, session, connection_id, version):
     meta = _mcp_meta(params)
-    arguments = _member(params, "arguments")
+    arguments = _found_in(params, "arguments")
     arguments = arguments if isinstance(arguments, dict) else {}
-    tool = _member(params, "name") if method == "tools/call" else None
-    target = _member(params, "name") if method in ("tools/call", "prompts/get") else None
+    tool = _found_in(params, "name") if method == "tools/call" else None
+    target = _found_in(params, "name") if method in ("tools/call", "prompts/get") else None
     given = None
     if method == "tools/call":
         keys = (
@@ -3918,7 +3919,7 @@ def _mcp_start(method, params, request_id, session, connection_id, version):
         )
         given = next(((key, rule) for key, rule in keys if key), None)
     attributes = {"mcp.method.name": method, "mcp.session.id": session, "mcp.protocol.version": version}
-    uri = _member(params, "uri")
+    uri = _found_in(params, "uri")
     attributes["mcp.resource.uri"] = None if uri is None else _safe_text(uri)
     attributes = {name: value for name, value in attributes.items() if value is not None}
     span = start_trace(
@@ -3938,21 +3939,21 @@ def _mcp_end(span, method, result):
     if not method == "tools/call":
         span.end("ok")
         return
-    content = _member(result, "content") or []
-    texts = [text for text in (_member(item, "text") for item in content) if isinstance(text, str)]
+    content = _found_in(result, "content") or []
+    texts = [text for text in (_found_in(item, "text") for item in content) if isinstance(text, str)]
     size = sum(map(_text_bytes, texts))
-    if _member(result, "isError", "is_error") is True:
+    if _found_in(result, "isError", "is_error") is True:
         if _mcp_call.get() is not None and not _mcp_call.get()["failed"]:
             capture_error(texts[0] if texts else "Tool failed", span=span, error_type="ToolError")
         span.end("tool_error", bytes_out=size)
         return
     said = any(text.strip() for text in texts) or len(content) > len(texts)
-    structured = _member(result, "structuredContent", "structured_content")
-    span.end("ok" if said or structured or _member(result, "resultType") == "input_required" else "empty", bytes_out=size)
+    structured = _found_in(result, "structuredContent", "structured_content")
+    span.end("ok" if said or structured or _found_in(result, "resultType") == "input_required" else "empty", bytes_out=size)
 
 
 def _mcp_error(span, error):
-    code = _member(_member(error, "error"), "code")
+    code = _found_in(_found_in(error, "error"), "code")
     if isinstance(error, asyncio.CancelledError) or type(error).__name__ == "Cancelled":
         span.end("cancelled")
         return
@@ -3960,7 +3961,7 @@ def _mcp_error(span, error):
     if not isinstance(code, int):
         code = -32602 if type(error).__name__ == "ValidationError" else None
     faulty = code in (-32700, -32600, -32601, -32602)
-    outcome = outcome_of(error) if code is None else "caller_fault" if faulty else "server_fault"
+    outcome = "caller_fault" if faulty else "timeout" if outcome_of(error) == "timeout" else "server_fault"
     span.end(outcome, attributes={"rpc.response.status_code": str(code)} if code else None)
 
 
@@ -4010,13 +4011,13 @@ def _begin_mcp_init(told):
 def _begin_mcp_request(told):
     """Of the first major: `_handle_request(message, req, session, ...)`."""
     request, message, session = told.get("req"), told.get("message"), told.get("session")
-    params = _member(request, "params")
-    carried = _member(_member(message, "message_metadata"), "request_context")
-    headers = _member(carried, "headers")
+    params = _found_in(request, "params")
+    carried = _found_in(_found_in(message, "message_metadata"), "request_context")
+    headers = _found_in(carried, "headers")
     known = headers.get("mcp-session-id") if headers is not None and hasattr(headers, "get") else None
-    version = _member(_member(session, "client_params"), "protocolVersion")
-    method = _safe_text(_member(request, "method"))
-    span = _mcp_start(method, params, _member(message, "request_id"), known, _connection_id(session), version)
+    version = _found_in(_found_in(session, "client_params"), "protocolVersion")
+    method = _safe_text(_found_in(request, "method"))
+    span = _mcp_start(method, params, _found_in(message, "request_id"), known, _connection_id(session), version)
     call = {"failed": False, "span": span, "method": method}
     _mcp_call.set(call)
     span.__enter__()
@@ -4036,12 +4037,12 @@ def _begin_mcp_respond(told):
     call, response = _mcp_call.get(), told.get("response")
     if call is None or "method" not in call or response is None:
         return None
-    code = _member(response, "code")
+    code = _found_in(response, "code")
     if code is None:
         _mcp_end(call["span"], call["method"], getattr(response, "root", response))
         return None
     if not call["failed"]:
-        capture_error(_safe_text(_member(response, "message")), span=call["span"], error_type=str(code))
+        capture_error(_safe_text(_found_in(response, "message")), span=call["span"], error_type=str(code))
     outcome = "caller_fault" if code in (-32700, -32600, -32601, -32602) else "server_fault"
     call["span"].end(outcome, attributes={"rpc.response.status_code": str(code)})
     return None
@@ -4068,7 +4069,7 @@ def _begin_mcp_failed(told):
 def _begin_mcp_ask(told):
     """What the server asks of its client in the middle of a call: it waits for the client."""
     request = getattr(told.get("request"), "root", told.get("request"))
-    method = _safe_text(_member(request, "method"))
+    method = _safe_text(_found_in(request, "method"))
     waiting = wait(method, holder="client") if method in _mcp_asks else no_span
 
     def finish(result, error):

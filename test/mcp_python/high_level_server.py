@@ -1,0 +1,48 @@
+"""A server of the official SDK: FastMCP, as its first major calls it, MCPServer in the second. On stdio."""
+import logging
+
+try:
+    from mcp.server.fastmcp import FastMCP
+except ImportError:
+    from mcp.server.mcpserver import MCPServer as FastMCP
+
+server = FastMCP("high-level")
+
+
+def divide(amount, parts):
+    return amount / parts
+
+
+@server.tool()
+def add(a: int, b: int) -> str:
+    return str(a + b)
+
+
+@server.tool()
+async def share(amount: int, parts: int) -> str:
+    return str(divide(amount, parts))
+
+
+@server.tool()
+def quiet() -> str:
+    return ""
+
+
+@server.tool()
+def grumble() -> str:
+    logging.getLogger("grumbler").warning("Cannot find the comb", exc_info=ValueError("no comb"))
+    return "found a brush"
+
+
+@server.resource("memo://today")
+def memo() -> str:
+    return "buy milk"
+
+
+@server.prompt()
+def greet(name: str) -> str:
+    return "Greet %s" % name
+
+
+if __name__ == "__main__":
+    server.run()
