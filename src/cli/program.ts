@@ -20,9 +20,17 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'run an MCP server (stdio) and record every request to it',
     register: async () => (await import('./wrap.ts')).registerWrap,
   },
+  tap: {
+    description: 'stand in front of a server that listens and record every request to it',
+    register: async () => (await import('./tap.ts')).registerTap,
+  },
   tail: {
     description: 'follow the calls as they end',
     register: async () => (await import('./tail.ts')).registerTail,
+  },
+  import: {
+    description: 'take in log files',
+    register: async () => (await import('./import.ts')).registerImport,
   },
   keys: {
     description: 'list, create and revoke ingest keys',

@@ -185,6 +185,7 @@ export const tapSessionsMax = 10_000
 export const tapConnectMsMax = 10_000
 export const tapIdleMsMax = 2_000 // Of a connection to the server; servers close theirs after 5 s.
 export const tapHeadersBytesMax = 64 * KiB
+export const contentRulesMax = 256
 
 // The tap of WebSockets.
 export const webSocketMessageBytesMax = 64 * MiB // Twice what the daemon takes: what it refuses, it refuses itself.
@@ -193,7 +194,6 @@ export const webSocketDialMsMax = 60_000
 export const webSocketCloseMsMax = 60_000
 export const tapCloseMsMax = 1_000
 export const connectionGaugeMs = 250
-export const contentRulesMax = 256
 
 // Importing log files. The open calls of a log are bounded as those of a tap.
 export const importLinesAtOnce = 500

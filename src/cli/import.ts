@@ -1,0 +1,232 @@
+import { createReadStream, readFileSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { basename } from 'node:path'
+import { createGunzip } from 'node:zlib'
+import cliProgress from 'cli-progress'
+import type { Command } from 'commander'
+import { importFileBytesMax, importLinesAtOnce, recordAgeDaysMax } from '../core/limit.ts'
+import { dataDirOf } from '../local/local_env.ts'
+import { saltOf } from '../tap/argument_hash.ts'
+import { LineSplitter } from '../tap/line_splitter.ts'
+import { parseLogLine } from '../wire/log_line.ts'
+import { placePathOf, readPlace, seamOf, writePlace } from './import_place.ts'
+import { type ImportedRecord, ImportReader, type Refusal } from './import_reader.ts'
+import { ImportSender, ImportStopped } from './import_sender.ts'
+import { readSettings } from './stack_client.ts'
+
+type ImportOptions = {
+  readonly service: string
+  readonly environment: string
+  readonly instance: string
+  readonly shift?: boolean
+  readonly json?: boolean
+}
+
+/** What became of one file. `records` counts what its lines made of it, by type. */
+export type ImportSummary = {
+  readonly file: string
+  /** Lines read now, and those that an earlier run had read. */
+  readonly lines: number
+  readonly lines_before: number
+  readonly records: { readonly [type: string]: number }
+  readonly stored: number
+  readonly repeated: number
+  readonly rejected: { readonly [reason: string]: number }
+  readonly refused: { readonly [reason: string]: Refusal }
+  /** Calls that began and never ended. */
+  readonly open: number
+  readonly shifted_ms: number
+  readonly seconds: number
+}
+
+type Destination = { readonly ingestUrl: string; readonly ingestKey: string; readonly dataDir: string }
+
+/** `telltale import FILE...`: what log files tell, as if it had been recorded. */
+export function registerImport(program: Command): void {
+  program
+    .command('import')
+    .description(
+      'take in log files: tool calls, metrics, MCP clients’ logs, Telltale’s own export; again changes nothing',
+    )
+    .argument('<file...>', 'JSONL or a log of an MCP client, also gzipped')
+    .option('--service <name>', 'whose logs these are', 'imported')
+    .option('--environment <name>', 'such as production or staging', 'default')
+    .option('--instance <name>', 'which copy of it', hostname())
+    .option('--shift', 'move all times so that the newest is now: for logs that are too old to be taken')
+    .option('--json', 'the summaries as JSON, one a line')
+    .action(async (files: readonly string[], options: ImportOptions) => {
+      const settings = await readSettings()
+      const { TELLTALE_INGEST_URL: ingestUrl, TELLTALE_INGEST_KEY: ingestKey } = settings
+      if (!ingestUrl || !ingestKey) {
+        throw new Error(
+          'Cannot import: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set, and no local.env is there',
+        )
+      }
+      const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env) }
+      for (const file of files) {
+        const summary = await importFile(file, options, destination)
+        process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : textOf(summary))
+      }
+    })
+}
+
+/** @throws ImportStopped when the edge does not take it; the next run goes on where this one stopped */
+async function importFile(file: string, options: ImportOptions, destination: Destination): Promise<ImportSummary> {
+  const { size } = statSync(file)
+  const begunAt = performance.now()
+  const scope = JSON.stringify([options.service, options.environment, options.instance])
+  const whole = file.endsWith('.gz')
+  const placePath = placePathOf(destination.dataDir, file, scope)
+  const place = readPlace(placePath, file)
+  const shiftUs = place ? place.shiftUs : options.shift ? Date.now() * 1_000 - (await newestUs(file)) : 0
+  const salt = saltOf(destination.ingestKey)
+  const reader = new ImportReader({ scope, salt, nowUs: Date.now() * 1_000, shiftUs, state: place?.reader })
+  const { service, environment, instance } = options
+  const source = { service, environment, instance, version: null }
+  const sender = new ImportSender({ ...destination, source, scope, shiftUs, state: place?.sender })
+  const records: { [type: string]: number } = {}
+  let lines = place?.lines ?? 0
+  let offset = place?.offset ?? 0
+  const save = () => {
+    const state = { reader: reader.state, sender: sender.state }
+    writePlace(placePath, { version: 1, offset, lines, seam: seamOf(file, offset), shiftUs, ...state })
+  }
+  const send = async (chunk: readonly ImportedRecord[]) => {
+    for (const { record } of chunk) records[record.type] = (records[record.type] ?? 0) + 1
+    await sender.send(chunk)
+  }
+  const bar = progressBar(basename(file), size, options.json === true)
+  try {
+    for await (const chunk of chunksOf(file, whole ? 0 : offset, whole ? lines : 0)) {
+      const made = chunk.lines.flatMap((text, i) =>
+        text === null ? reader.refuse('it is too long', lines + i + 1) : reader.read(text, lines + i + 1),
+      )
+      await send(made)
+      lines += chunk.lines.length
+      offset = Math.min(whole ? Number.MAX_SAFE_INTEGER : size, offset + chunk.bytes)
+      save()
+      bar?.update(Math.min(size, whole ? size : offset))
+    }
+    if (lines > (place?.lines ?? 0)) await send(reader.rest())
+    if (whole) offset = size
+    save()
+  } catch (error) {
+    if (!(error instanceof ImportStopped)) throw error
+    throw new Error(`${error.message}; ${lines} lines of ${basename(file)} are in, run the same again to go on`)
+  } finally {
+    bar?.stop()
+  }
+  return {
+    file,
+    lines: lines - (place?.lines ?? 0),
+    lines_before: place?.lines ?? 0,
+    records,
+    stored: sender.stored,
+    repeated: sender.repeated,
+    rejected: sender.rejected,
+    refused: reader.refused,
+    open: reader.state.open.length + reader.state.frames.open.length,
+    shifted_ms: Math.round(shiftUs / 1_000),
+    seconds: Math.round(performance.now() - begunAt) / 1_000,
+  }
+}
+
+type Chunk = { readonly lines: readonly (string | null)[]; readonly bytes: number }
+
+/** The lines of a file from an offset, a few hundred at a time, however large it is. A JSON file is one line. */
+async function* chunksOf(file: string, offset: number, skip: number): AsyncGenerator<Chunk> {
+  if (file.endsWith('.json')) {
+    const text = statSync(file).size <= importFileBytesMax ? readFileSync(file, 'utf8') : null
+    if (offset === 0) yield { lines: [text === null ? null : oneLineOf(text)], bytes: statSync(file).size }
+    return
+  }
+  let lines: (string | null)[] = []
+  let bytes = 0
+  let ahead = skip
+  const splitter = new LineSplitter((line) => {
+    bytes += line.bytes + 1
+    if (ahead > 0) ahead--
+    else lines.push(line.text)
+  }, importFileBytesMax)
+  const raw = createReadStream(file, { start: offset })
+  const stream = file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw
+  raw.on('error', (error) => stream.destroy(error))
+  for await (const part of stream as AsyncIterable<Buffer>) {
+    for (let at = 0; at < part.length; ) {
+      const end = part.indexOf(0x0a, at)
+      splitter.push(part.subarray(at, end < 0 ? part.length : end + 1))
+      at = end < 0 ? part.length : end + 1
+      if (lines.length < importLinesAtOnce) continue
+      yield { lines, bytes }
+      lines = []
+      bytes = 0
+    }
+  }
+  splitter.end()
+  if (lines.length > 0) yield { lines, bytes: Math.min(bytes, statSync(file).size) }
+}
+
+/** Pretty-printed JSON, as `ws_daemon.health.json` may be; what is none is left for the reader to refuse. */
+function oneLineOf(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text))
+  } catch {
+    return text
+  }
+}
+
+/** The newest time that any line names. */
+async function newestUs(file: string): Promise<number> {
+  let newest = 0
+  for await (const { lines } of chunksOf(file, 0, 0)) {
+    for (const line of lines) {
+      const parsed = line === null ? null : parseLogLine(line)
+      if (!parsed?.ok) continue
+      const entry = parsed.value
+      const times =
+        entry.kind === 'call'
+          ? [entry.endUs]
+          : entry.kind === 'record'
+            ? entry.records.map((record) => record.at_us)
+            : entry.kind === 'exported'
+              ? [entry.record.type === 'span' ? (entry.record.end_us ?? entry.record.start_us) : entry.record.at_us]
+              : entry.kind === 'prose'
+                ? []
+                : [entry.atUs]
+      newest = Math.max(newest, ...times)
+    }
+  }
+  return newest > 0 ? newest : Date.now() * 1_000
+}
+
+function progressBar(name: string, size: number, quiet: boolean): cliProgress.SingleBar | null {
+  if (quiet || !process.stderr.isTTY) return null
+  const format = `${name} {bar} {percentage} % | {duration_formatted}, {eta_formatted} left`
+  const bar = new cliProgress.SingleBar({ format, stream: process.stderr, hideCursor: true }, cliProgress.Presets.rect)
+  bar.start(Math.max(1, size), 0)
+  return bar
+}
+
+function textOf(summary: ImportSummary): string {
+  const { file, lines, lines_before, records, stored, repeated, rejected, refused, open, seconds } = summary
+  const counts = Object.entries(records).map(([type, count]) => `${count} ${type}${count === 1 ? '' : 's'}`)
+  const rate = seconds > 0 ? `, ${Math.round(lines / seconds)} lines a second` : ''
+  const told = [
+    `${basename(file)}: ${lines} lines in ${seconds.toFixed(1)} s${rate}`,
+    ...(lines_before > 0 ? [`  ${lines_before} lines before these had been imported already`] : []),
+    `  made of them: ${counts.length > 0 ? counts.join(', ') : 'nothing'}`,
+    `  stored ${stored}, already there ${repeated}`,
+    ...(summary.shifted_ms !== 0
+      ? [`  moved by ${(summary.shifted_ms / 86_400_000).toFixed(1)} days, so that the newest is now`]
+      : []),
+    ...(open > 0 ? [`  ${open} calls began and have no end yet`] : []),
+    ...Object.entries(refused).map(([reason, { count, lines: where }]) => {
+      return `  refused ${count} because ${reason}${where.length > 0 ? ` (line ${where.join(', ')}${count > where.length ? ', ...' : ''})` : ''}`
+    }),
+    ...Object.entries(rejected).map(([reason, count]) => `  rejected ${count}: ${reason}`),
+  ]
+  if (summary.shifted_ms === 0 && Object.keys(refused).some((reason) => reason.includes('older than'))) {
+    told.push(`  Detail is kept for ${recordAgeDaysMax + 1} days; --shift moves a log so that its newest line is now`)
+  }
+  return `${told.join('\n')}\n`
+}

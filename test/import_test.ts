@@ -1,0 +1,222 @@
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { ImportSummary } from '../src/cli/import.ts'
+import { aSpan, processId, traceId } from './rows_fixture.ts'
+import { createDataDir, type RunningStack, runTelltale, startTelltale } from './stack_fixture.ts'
+
+const folder = createDataDir()
+const dataDir = folder.dir
+let stack: RunningStack
+let database: pg.Client
+beforeAll(async () => {
+  stack = await startTelltale(dataDir)
+  database = new pg.Client({ connectionString: stack.env.DATABASE_URL })
+  await database.connect()
+})
+afterAll(async () => {
+  await database?.end()
+  await stack?.stop('SIGTERM')
+  folder.remove()
+})
+
+const nowS = Math.floor(Date.now() / 1_000) - 3_600
+/** Writes lines to a file of its own and answers its path. */
+const fileOf = (name: string, lines: readonly unknown[]) => {
+  const path = join(dataDir, name)
+  writeFileSync(path, lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''))
+  return path
+}
+const imported = async (service: string, path: string, ...more: string[]): Promise<ImportSummary> => {
+  const args = ['import', '--json', '--service', service, ...more, path]
+  const { code, printed, errors } = await runTelltale(args, { TELLTALE_DATA_DIR: dataDir })
+  expect([code, errors]).toEqual([0, ''])
+  return JSON.parse(printed)
+}
+const traces = async (service: string) =>
+  (
+    await database.query(
+      `select t.name, t.outcome, t.duration_ms, t.request_id, t.call_number::int from telltale.traces as t
+        join telltale.processes using (process_id) join telltale.sources as s using (source_id)
+        where s.service = $1 order by t.started_at, t.trace_id`,
+      [service],
+    )
+  ).rows
+const countedIn = async (service: string) =>
+  Number(
+    (
+      await database.query(
+        `select coalesce(sum((series -> 'all' ->> 'count')::int), 0) as n from telltale.rollup_minutes
+          join telltale.sources as s using (source_id) where s.service = $1`,
+        [service],
+      )
+    ).rows[0].n,
+  )
+
+const started = (n: number, at = n) => ({
+  event: 'tool_start',
+  timestamp: nowS + at,
+  tool: 'chat',
+  request_id: `r${n}`,
+  params: { prompt: 'x'.repeat(n) },
+})
+const completed = (n: number, at: number) => ({
+  event: 'tool_complete',
+  timestamp: nowS + at,
+  tool: 'chat',
+  request_id: `r${n}`,
+  duration_secs: 1,
+})
+const whole = (n: number, error: string | null = null) => ({
+  tool_name: 'upload',
+  provider: 'kimi',
+  args: {},
+  start_ts: nowS + n,
+  end_ts: nowS + n + 0.25,
+  ok: error === null,
+  error,
+})
+
+test('import pairs starts with ends, keeps what never ended, and leaves out what is damaged', async () => {
+  const filler = Array.from({ length: 1_200 }, (_, i) => whole(10 + i))
+  const lines = [
+    started(1),
+    started(2),
+    ...filler,
+    completed(1, 4),
+    whole(7, 'no such file'),
+    '{"tool":"chat","timest',
+    'Traceback',
+  ]
+  const path = fileOf('pairs.jsonl', lines)
+  const summary = await imported('pairs', path)
+  expect(summary).toMatchObject({ lines: 1_206, lines_before: 0, stored: 1_204, repeated: 0, rejected: {}, open: 1 })
+  expect(summary.records).toEqual({ span: 1_203, error: 1 })
+  expect(summary.refused).toEqual({
+    'it is damaged: no JSON': { count: 1, lines: [1_205] },
+    'it is neither JSON nor a line of an MCP client': { count: 1, lines: [1_206] },
+  })
+  expect((await traces('pairs')).slice(0, 3)).toEqual([
+    { name: 'tools/call chat', outcome: 'ok', duration_ms: 3_000, request_id: 'r1', call_number: null },
+    { name: 'tools/call chat', outcome: null, duration_ms: null, request_id: 'r2', call_number: null },
+    { name: 'tools/call upload', outcome: 'tool_error', duration_ms: 250, request_id: null, call_number: null },
+  ])
+  expect(await countedIn('pairs')).toBe(1_202)
+
+  // Again: nothing is read. With its place forgotten: everything is there already.
+  expect(await imported('pairs', path)).toMatchObject({ lines: 0, lines_before: 1_206, stored: 0, repeated: 0 })
+  rmSync(join(dataDir, 'imports'), { recursive: true })
+  expect(await imported('pairs', path)).toMatchObject({ lines: 1_206, stored: 0, repeated: 1_204 })
+  expect(await countedIn('pairs')).toBe(1_202)
+
+  // What came after: the end of a call whose start was read before.
+  appendFileSync(path, `${JSON.stringify(completed(2, 9))}\n`)
+  expect(await imported('pairs', path)).toMatchObject({ lines: 1, lines_before: 1_206, stored: 1, open: 0 })
+  expect((await traces('pairs'))[1]).toMatchObject({ outcome: 'ok', duration_ms: 7_000 })
+  expect(await countedIn('pairs')).toBe(1_203)
+})
+
+test('import refuses what is too old with its reason, and takes it moved to now', async () => {
+  const old = 400 * 86_400
+  const path = fileOf('old.jsonl', [
+    { ...whole(1), start_ts: nowS - old, end_ts: nowS - old + 1 },
+    { event: 'file_count_delta', provider: 'kimi', delta: 2, t: nowS - old - 5 },
+  ])
+  const { code, printed } = await runTelltale(['import', '--service', 'old', path], { TELLTALE_DATA_DIR: dataDir })
+  expect([code, printed.split('\n').slice(1)]).toEqual([
+    0,
+    [
+      '  made of them: nothing',
+      '  stored 0, already there 0',
+      '  refused 2 because it is older than 29 days (line 1, 2)',
+      '  Detail is kept for 30 days; --shift moves a log so that its newest line is now',
+      '',
+    ],
+  ])
+  expect(await imported('moved', path, '--shift')).toMatchObject({ stored: 2, refused: {} })
+  rmSync(join(dataDir, 'imports'), { recursive: true })
+  expect(await imported('moved', path, '--shift')).toMatchObject({ stored: 0, repeated: 2 })
+})
+
+test('import stops when its key is refused, and goes on where it stopped', async () => {
+  const path = fileOf('stopped.jsonl', [whole(1), whole(2)])
+  const wrong = {
+    TELLTALE_DATA_DIR: dataDir,
+    TELLTALE_INGEST_URL: stack.env.TELLTALE_INGEST_URL ?? '',
+    TELLTALE_INGEST_KEY: 'tt_aaaaaaaaaaaa_bbbbbbbbbbbbbbbbbbbbbbbbbbbb',
+  }
+  const { code, errors } = await runTelltale(['import', '--service', 'stopped', path], wrong)
+  expect([code, errors]).toEqual([
+    1,
+    'telltale: Cannot import: the ingest key is refused (it answered 401); 0 lines of stopped.jsonl are in, run the same again to go on\n',
+  ])
+  expect(await imported('stopped', path)).toMatchObject({ lines: 2, stored: 2 })
+})
+
+test('import reads what an MCP client logged: sessions, call numbers, failures, what was never answered', async () => {
+  const say = (second: number, from: string, frame: unknown) =>
+    `${new Date((nowS + second) * 1_000).toISOString()} [files] [info] Message from ${from}: ${JSON.stringify(frame)} { metadata: undefined }`
+  const ask = (id: number, name: string) => ({
+    jsonrpc: '2.0',
+    id,
+    method: 'tools/call',
+    params: { name, arguments: { path: '/a' } },
+  })
+  const path = fileOf('mcp-server-files.log', [
+    `${new Date(nowS * 1_000).toISOString()} [files] [info] Initializing server... { metadata: undefined }`,
+    say(0, 'client', { jsonrpc: '2.0', id: 0, method: 'initialize', params: {} }),
+    say(1, 'server', { jsonrpc: '2.0', id: 0, result: {} }),
+    say(2, 'client', ask(1, 'read')),
+    say(4, 'server', { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'text', text: 'words' }] } }),
+    say(5, 'client', ask(2, 'read')),
+    say(6, 'server', { jsonrpc: '2.0', id: 2, result: { isError: true, content: [{ type: 'text', text: 'ENOENT' }] } }),
+    say(7, 'client', ask(3, 'write')),
+    `${new Date((nowS + 9) * 1_000).toISOString()} [files] [info] Server transport closed { metadata: undefined }`,
+  ])
+  expect(await imported('desktop', path)).toMatchObject({ records: { span: 4, error: 1 }, refused: {}, open: 0 })
+  expect(await traces('desktop')).toEqual([
+    { name: 'initialize', outcome: 'ok', duration_ms: 1_000, request_id: '0', call_number: null },
+    { name: 'tools/call read', outcome: 'ok', duration_ms: 2_000, request_id: '1', call_number: 1 },
+    { name: 'tools/call read', outcome: 'tool_error', duration_ms: 1_000, request_id: '2', call_number: 2 },
+    { name: 'tools/call write', outcome: 'interrupted', duration_ms: 2_000, request_id: '3', call_number: 3 },
+  ])
+  const kept = JSON.stringify((await database.query('select spans from telltale.traces')).rows)
+  expect(kept).not.toContain('words')
+  expect(kept).toContain('"path": "string(2)"'.replace(': ', ':'))
+})
+
+test('import takes its own export back, gzipped, under its own source, beside the process that it is of', async () => {
+  const source = { service: 'elsewhere', instance: 'b', environment: 'staging', version: '2' }
+  const process = { id: processId, started_at_us: nowS * 1e6, host: 'far', pid: 9, sdk: 'telltale-js/0.1.0' }
+  const record = aSpan({ trace_id: traceId(77) })
+  const path = join(dataDir, 'export.jsonl.gz')
+  writeFileSync(path, gzipSync(`${JSON.stringify({ telltale: 1, source, process, record })}\n`))
+  expect(await imported('ignored', path)).toMatchObject({ lines: 1, stored: 1 })
+  expect(await imported('ignored', path)).toMatchObject({ lines: 0, lines_before: 1 })
+  const { rows } = await database.query(
+    `select s.service, s.environment, p.host, p.process_id <> $1 as other from telltale.traces
+      join telltale.processes as p using (process_id) join telltale.sources as s using (source_id) where trace_id = $2`,
+    [processId, record.trace_id],
+  )
+  expect(rows).toEqual([{ service: 'elsewhere', environment: 'staging', host: 'far', other: true }])
+})
+
+test("import reads the daemon's health, however it is laid out", async () => {
+  const path = join(dataDir, 'ws_daemon.health.json')
+  writeFileSync(
+    path,
+    JSON.stringify({ t: nowS, pid: 7, sessions: 3, global_capacity: 24, global_inflight: 2, tool_count: 29 }, null, 2),
+  )
+  expect(await imported('health', path)).toMatchObject({ lines: 1, records: { gauge: 4 }, stored: 4 })
+})
+
+test('import says what is missing', async () => {
+  const none = { TELLTALE_DATA_DIR: join(dataDir, 'none'), TELLTALE_INGEST_URL: '', TELLTALE_INGEST_KEY: '' }
+  expect((await runTelltale(['import', 'x'], none)).errors).toBe(
+    'telltale: Cannot import: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set, and no local.env is there\n',
+  )
+  const { code, errors } = await runTelltale(['import', join(dataDir, 'no-such-file')], { TELLTALE_DATA_DIR: dataDir })
+  expect([code, errors]).toEqual([1, expect.stringMatching(/^telltale: .*ENOENT.*no-such-file/)])
+})
