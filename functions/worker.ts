@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
 import { ingestApp } from './route/ingest.ts'
 import { liveApp } from './route/live.ts'
+import { readOtlpRules } from './route/otlp_setting.ts'
 import { pageConfigOf } from './route/page_config.ts'
 import { cacheControlOf, pageHeaders } from './route/page_headers.ts'
 import { problem } from './route/problem.ts'
@@ -67,6 +68,7 @@ function buildApps(bindings: Bindings): Apps {
     ...(hot === null ? {} : { hot, channel: new RealtimeChannel(env) }),
     pushMs: env.pushMs,
     background,
+    otlpRules: readOtlpRules(setting('TELLTALE_OTLP_RULES')),
   })
 
   const lives = liveApp({ hot, readData: (caller) => readLiveData({ url: env.url }, caller), clock })

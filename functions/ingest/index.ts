@@ -1,4 +1,5 @@
 import { ingestApp } from '../route/ingest.ts'
+import { readOtlpRules } from '../route/otlp_setting.ts'
 import { readEdgeEnv } from '../store/edge_env.ts'
 import { PostgresStore } from '../store/postgres.ts'
 import { RealtimeChannel } from '../store/realtime.ts'
@@ -24,6 +25,7 @@ const app = ingestApp({
   ...(env.redis === null ? {} : { hot: new UpstashHotStore(env.redis), channel: new RealtimeChannel(env) }),
   pushMs: env.pushMs,
   background,
+  otlpRules: readOtlpRules(Deno.env.get('TELLTALE_OTLP_RULES')),
 })
 
 Deno.serve((request) => app.fetch(request))

@@ -3,6 +3,7 @@ import { requestId } from 'hono/request-id'
 import { type HotSource, hotBatchOf } from '../../src/core/hot_batch.ts'
 import { hostedPushMs, ingestsAtOnceMax, ingestsInFlightMax, ingestWaitMsMax } from '../../src/core/limit.ts'
 import { openApiDocument } from '../../src/wire/openapi.ts'
+import { noOtlpRules, type OtlpRules } from '../../src/wire/otlp_rule.ts'
 import { parseBatch } from '../../src/wire/parse_batch.ts'
 import { type Arrival, acceptBatch } from '../action/accept_batch.ts'
 import { keyChecker } from '../action/check_key.ts'
@@ -10,6 +11,7 @@ import { livePusher } from '../action/push_live.ts'
 import { type BatchStore, type HotStore, type PushChannel, StoreError } from '../store/port.ts'
 import { createAdmission } from './admission.ts'
 import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
+import { otlpApp } from './otlp.ts'
 import { type ProblemStatus, problem } from './problem.ts'
 import { readBody } from './read_body.ts'
 
@@ -29,14 +31,19 @@ export type IngestDependencies = {
   readonly pushMs?: number
   /** Keeps alive what goes on after the answer, where a platform would end it. */
   readonly background?: (work: Promise<unknown>) => void
+  /** What the operator says of OpenTelemetry's spans. */
+  readonly otlpRules?: OtlpRules
   readonly log?: EdgeLog
 }
 
 type Env = { Variables: { requestId: string } }
 
-/** `POST /ingest` takes batches, `GET /ingest/openapi.json` documents it. Every failure is a problem document. */
+/**
+ * `POST /ingest` takes batches, `GET /ingest/openapi.json` documents it; every failure is a problem document. Below
+ * `/ingest/v1` is OTLP.
+ */
 export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
-  const { store, clock, flushMs, nudge, log = consoleLog } = dependencies
+  const { store, clock, flushMs, nudge, otlpRules = noOtlpRules, log = consoleLog } = dependencies
   const checkKey = keyChecker(store, clock)
   const afterAck = liveWriter(dependencies, log)
   const app = new Hono<Env>({ strict: false }).basePath('/ingest')
@@ -48,8 +55,8 @@ export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
 
   app.post('/', async (c) => {
     const receivedAtUs = clock()
-    if (inFlight >= ingestsInFlightMax) return problem(c, 429, 'Cannot take batch: too many are being taken')
-    inFlight += 1
+    const end = begin()
+    if (end === null) return problem(c, 429, 'Cannot take batch: too many are being taken')
     try {
       const key = await checkKey(c.req.header('authorization') ?? null)
       if (!key.ok && key.error === 'revoked') return problem(c, 403, 'Cannot take batch: its ingest key is revoked')
@@ -66,26 +73,46 @@ export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
         leave()
       }
     } finally {
-      inFlight -= 1
+      end()
     }
   })
+
+  function begin(): (() => void) | null {
+    if (inFlight >= ingestsInFlightMax) return null
+    inFlight += 1
+    return () => {
+      inFlight -= 1
+    }
+  }
+
+  function nudgeTick(requestId: string): void {
+    try {
+      nudge?.()
+    } catch (error) {
+      // The batch is committed: whatever the platform holds against work in the background, the ack stands.
+      log({ request_id: requestId, what: 'nudge', detail: originOf(error) })
+    }
+  }
 
   async function accept(c: Context<Env>, body: Uint8Array, from: Pick<Arrival, 'keyId' | 'receivedAtUs'>) {
     const parsed = parseBatch(body, from.receivedAtUs)
     if (!parsed.ok) return problem(c, parsed.error.status, parsed.error.detail)
     const sentAtUs = sentAtOf(c.req.header('telltale-sent-at'))
     const { ack, tickDue, hot } = await acceptBatch(parsed.value, { ...from, sentAtUs, flushMs }, store)
-    if (tickDue) {
-      try {
-        nudge?.()
-      } catch (error) {
-        // The batch is committed: whatever the platform holds against work in the background, the ack stands.
-        log({ request_id: c.get('requestId'), what: 'nudge', detail: originOf(error) })
-      }
-    }
+    if (tickDue) nudgeTick(c.get('requestId'))
     if (hot !== null) afterAck(hot, ack.watched)
     return c.json(ack)
   }
+
+  const otlp = otlpApp({
+    ...{ store, clock, flushMs, rules: otlpRules, checkKey, begin, enter: admission.enter },
+    settle: ({ tickDue, stored }, requestId) => {
+      if (tickDue) nudgeTick(requestId)
+      for (const { hot, watched } of stored) afterAck(hot, watched)
+    },
+    warn: (request_id, error) => log({ request_id, what: 'otlp', detail: detailOf(error) }),
+  })
+  app.route('/v1', otlp)
 
   app.all('/', (c) => problem(c, 405, `Cannot ${c.req.method} here: batches are sent by POST`, { Allow: 'POST' }))
   app.all('/openapi.json', (c) => problem(c, 405, 'Cannot change the document: it is read by GET', { Allow: 'GET' }))
@@ -93,7 +120,7 @@ export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
   app.onError((error, c) => {
     const [status, detail] = answerTo(error)
     const entry = { request_id: c.get('requestId') ?? '', what: 'ingest' }
-    log({ ...entry, detail: error instanceof StoreError ? error.message : originOf(error) })
+    log({ ...entry, detail: detailOf(error) })
     return problem(c, status, detail)
   })
   return app
@@ -102,8 +129,7 @@ export function ingestApp(dependencies: IngestDependencies): Hono<Env> {
 /** Begins the hot write and the push of a stored batch. The ack neither waits for them nor fails with them. */
 function liveWriter({ hot, channel, pushMs = hostedPushMs, clock, background }: IngestDependencies, log: EdgeLog) {
   if (hot === undefined) return () => {}
-  const warn = (what: string, error: unknown) =>
-    log({ request_id: '', what, detail: error instanceof StoreError ? error.message : originOf(error) })
+  const warn = (what: string, error: unknown) => log({ request_id: '', what, detail: detailOf(error) })
   const push = livePusher({ hot, channel: channel ?? null, pushMs, clock, warn })
 
   async function write(source: HotSource, watched: boolean): Promise<void> {
@@ -120,6 +146,10 @@ function liveWriter({ hot, channel, pushMs = hostedPushMs, clock, background }: 
       warn('background', error)
     }
   }
+}
+
+function detailOf(error: unknown): string {
+  return error instanceof StoreError ? error.message : originOf(error)
 }
 
 /** The store's failures as answers. A missing partition that was made and is still missing is the store's fault. */

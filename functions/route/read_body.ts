@@ -6,40 +6,58 @@ export type BodyRefusal = { readonly status: 400 | 408 | 413 | 415; readonly det
 
 type Bytes = Uint8Array<ArrayBuffer>
 
+/** What a body may be: its media type, in words too, and its bounds in bytes. */
+export type BodyForm = {
+  readonly accepts: (contentType: string | null) => boolean
+  readonly wanted: string
+  readonly bytesMax: number
+  readonly compressedBytesMax: number
+}
+
+const batchForm: BodyForm = {
+  accepts: isJson,
+  wanted: 'application/json in UTF-8',
+  bytesMax: batchBytesMax,
+  compressedBytesMax: batchCompressedBytesMax,
+}
+
 /**
- * The decompressed bytes of a JSON request, at most batchBytesMax of them. Content-Encoding may be gzip or identity.
+ * The decompressed bytes of a request, of a batch in JSON by default. Content-Encoding may be gzip or identity.
  * A body that grows beyond a bound is not read further, so that a small request never costs much memory, and one that
  * takes longer than `msMax` is given up, so that a slow sender keeps no other waiting.
  */
-export async function readBody(request: Request, msMax = bodyMsMax): Promise<Result<Bytes, BodyRefusal>> {
-  const type = request.headers.get('content-type')
-  if (!isJson(type)) return refuse(415, 'Cannot read body: its Content-Type is not application/json in UTF-8')
+export async function readBody(
+  request: Request,
+  msMax = bodyMsMax,
+  form = batchForm,
+): Promise<Result<Bytes, BodyRefusal>> {
+  if (!form.accepts(request.headers.get('content-type'))) {
+    return refuse(415, `Cannot read body: its Content-Type is not ${form.wanted}`)
+  }
   const encoding = (request.headers.get('content-encoding') ?? 'identity').trim().toLowerCase()
   if (encoding !== 'gzip' && encoding !== 'identity') {
     return refuse(415, 'Cannot read body: its Content-Encoding is neither gzip nor identity')
   }
-  const bytesMax = encoding === 'gzip' ? batchCompressedBytesMax : batchBytesMax
+  const bytesMax = encoding === 'gzip' ? form.compressedBytesMax : form.bytesMax
   const tooLarge = `Cannot read body: it is over ${bytesMax} bytes long`
   if (Number(request.headers.get('content-length') ?? 0) > bytesMax) return refuse(413, tooLarge)
   if (request.body === null) return ok(new Uint8Array())
   try {
     const sent = await readAtMost(request.body, bytesMax, msMax)
     if (sent === null) return refuse(413, tooLarge)
-    return encoding === 'gzip' ? await readGzip(sent) : ok(sent)
+    return encoding === 'gzip' ? await readGzip(sent, form.bytesMax) : ok(sent)
   } catch {
     return refuse(408, 'Cannot read body: it ended early or came too slowly')
   }
 }
 
-async function readGzip(compressed: Bytes): Promise<Result<Bytes, BodyRefusal>> {
+async function readGzip(compressed: Bytes, bytesMax: number): Promise<Result<Bytes, BodyRefusal>> {
   try {
     const plain = await readAtMost(
       new Blob([compressed]).stream().pipeThrough(new DecompressionStream('gzip')),
-      batchBytesMax,
+      bytesMax,
     )
-    return plain === null
-      ? refuse(413, `Cannot read body: it is over ${batchBytesMax} bytes long decompressed`)
-      : ok(plain)
+    return plain === null ? refuse(413, `Cannot read body: it is over ${bytesMax} bytes long decompressed`) : ok(plain)
   } catch {
     return refuse(400, 'Cannot read body: it is not gzip')
   }
@@ -80,7 +98,7 @@ async function readAtMost(stream: ReadableStream<Uint8Array>, bytesMax: number, 
   return bytes
 }
 
-function isJson(contentType: string | null): boolean {
+export function isJson(contentType: string | null): boolean {
   const [type = '', ...parameters] = (contentType ?? '').toLowerCase().split(';')
   const charset = parameters.map((text) => text.trim()).find((text) => text.startsWith('charset='))
   return type.trim() === 'application/json' && (charset === undefined || /^charset="?utf-?8"?$/.test(charset))

@@ -9,6 +9,7 @@ import { PostgresStore } from '../../functions/store/postgres.ts'
 import { RealtimeChannel } from '../../functions/store/realtime.ts'
 import { UpstashHotStore } from '../../functions/store/redis.ts'
 import { closeMsMax, embeddedFlushMs, pushMsMin } from '../core/limit.ts'
+import type { OtlpRules } from '../wire/otlp_rule.ts'
 import { authApp } from './auth.ts'
 import { createCallerReader } from './claims.ts'
 import { dashboardApp } from './dashboard_app.ts'
@@ -37,6 +38,7 @@ export type ServiceOptions = {
   readonly dashboard: { readonly dir: string | null; readonly reason: string | null }
   /** Starts a tick in the background. */
   readonly nudge: () => void
+  readonly otlpRules: OtlpRules
 }
 
 export type Services = {
@@ -53,7 +55,7 @@ export type Services = {
  * HTTP to the others, as they do to a hosted project's.
  */
 export function openServices(options: ServiceOptions): Services {
-  const { database, keys, guard, url, dashboard, nudge } = options
+  const { database, keys, guard, url, dashboard, nudge, otlpRules } = options
   const embedded = options.redis === null ? createRedis() : null
   const redis = options.redis ?? { url: `${url}/redis`, token: keys.redisToken }
   const realtime = createRealtime({ database, keys })
@@ -77,6 +79,7 @@ export function openServices(options: ServiceOptions): Services {
     channel,
     pushMs: pushMsMin,
     background: background.run,
+    otlpRules,
   })
   const tick = tickApp({ store, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })

@@ -9,6 +9,7 @@ import { startingApp } from './gateway.ts'
 import { openHttpServer, refuseUpgrade, type Upgrade } from './http_server.ts'
 import { localEnvPathOf, readLocalEnvFile, writeLocalEnv } from './local_env.ts'
 import { migrate } from './migrate.ts'
+import { readOtlpRulesFile } from './otlp_rules_file.ts'
 import { openPgDatabase } from './pg_database.ts'
 import { openPgliteDatabase } from './pglite_database.ts'
 import { type ProjectKeys, readProjectKeys } from './project_key.ts'
@@ -60,7 +61,7 @@ export class AlreadyRunning extends Error {
 /**
  * Starts all that a hosted project has, on one address: database, REST interface, functions, keys, and the cron.
  * When it answers, local.env is written and every address in it serves.
- * @throws AlreadyRunning, PortTaken, DatabaseError
+ * @throws AlreadyRunning, PortTaken, DatabaseError, Error when the rules of otlp.json are wrong
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { dataDir } = options
@@ -73,6 +74,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 })
     closers.push(lock(dataDir))
+    const otlpRules = readOtlpRulesFile(dataDir)
     const keys = await readProjectKeys(dataDir)
     const building = buildDashboard().then(
       (dir) => ({ dir, reason: null }),
@@ -107,6 +109,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       redis: options.redis ?? null,
       dashboard: await building,
       nudge: () => timer?.nudge(),
+      otlpRules,
     })
     closers.push(services.close)
     upgrade = guardedUpgrade(guard, services.upgrade)

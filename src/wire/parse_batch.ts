@@ -47,7 +47,7 @@ export function parseBatch(body: string | Uint8Array, nowUs: number): Result<Par
 }
 
 /** Parses a batch that has already been read from JSON, as `parseBatch` does. */
-function batchOf(value: unknown, nowUs: number): Result<ParsedBatch, BatchRefusal> {
+export function batchOf(value: unknown, nowUs: number): Result<ParsedBatch, BatchRefusal> {
   if (!isEnvelope(value)) return refuse(400, explainRefusal('envelope', value))
   if (value.records.length > batchRecordsMax) {
     return refuse(413, `Cannot take batch: it has ${value.records.length} records, wanted ${batchRecordsMax} at most`)
