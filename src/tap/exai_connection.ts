@@ -67,7 +67,7 @@ export class ExaiConnection {
     })
   }
 
-  /** The daemon refused it. Told once. */
+  /** The daemon refused it, or could not be reached; `why` says how. Told once. */
   rejected(why: string, more: Attributes): void {
     if (this.#settled) return
     this.#settled = true
@@ -75,7 +75,7 @@ export class ExaiConnection {
       connection_type: 'websocket',
       direction: 'reject',
       function_name: 'hello',
-      error: `Cannot connect: the daemon answered ${why}`,
+      error: `Cannot connect: ${why}`,
       error_type: 'ConnectionRejected',
       metadata: { ...this.attributes(), ...more, 'telltale.fault': 'connection_rejected' },
     })

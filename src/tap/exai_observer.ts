@@ -34,6 +34,7 @@ const unrecorded: ReadonlySet<string> = new Set(['hello', 'ping'])
  * first out. JSON-RPC on the same port goes to the observer of MCP.
  */
 export class ExaiObserver implements SocketObserver {
+  readonly rewrites: boolean
   readonly #options: SocketObserverOptions
   readonly #layer: string
   readonly #queue: ExaiQueue
@@ -46,6 +47,7 @@ export class ExaiObserver implements SocketObserver {
 
   constructor(options: SocketObserverOptions) {
     const { reporter, connectionId, session, layer } = options
+    this.rewrites = options.context
     this.#options = options
     this.#layer = layerOf(layer ?? 'websocket')
     this.#queue = new ExaiQueue(reporter)
@@ -98,12 +100,16 @@ export class ExaiObserver implements SocketObserver {
     else this.#progressed(frame, bytes, at)
   }
 
+  refused(why: string): void {
+    this.#connection.rejected(why, {})
+  }
+
   close(end: SocketEnd, at: number): void {
     const clientLeft = end.by !== 'server'
     const how = `${end.code}${end.reason === '' ? '' : ` ${end.reason}`}`
     const message = `The daemon closed the connection: ${how}`
     if (this.#seen.frames_out === 0 && end.by === 'server' && refusalCodes.has(end.code)) {
-      this.#connection.rejected(how, { code: end.code })
+      this.#connection.rejected(`the daemon answered ${how}`, { close_code: end.code })
     }
     this.#connection.connected(null)
     let told = 0
@@ -185,7 +191,7 @@ export class ExaiObserver implements SocketObserver {
     if (frame.accepted) {
       this.#connection.learnSession(frame.sessionId)
       this.#connection.connected(helloMs)
-    } else this.#connection.rejected(frame.error ?? 'nothing', {})
+    } else this.#connection.rejected(`the daemon answered ${frame.error ?? 'nothing'}`, {})
   }
 
   #progressed(frame: Extract<ExaiServerFrame, { requestId: string | null }>, bytes: number, at: number): void {

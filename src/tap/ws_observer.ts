@@ -14,9 +14,13 @@ export type SocketEnd = {
 
 /** Whoever listens to one connection. Every method may throw: the traffic flows on, unread. `at` in ms of performance.now(). */
 export type SocketObserver = {
+  /** Whether it may put something in place of a client's message, which then waits until it is read. */
+  readonly rewrites: boolean
   /** Answers the text to send on in place of the message; null: as it is. */
   clientMessage(message: SocketMessage, at: number): string | null
   serverMessage(message: SocketMessage, at: number): void
+  /** The server could not be reached or refused the connection: there will be no message and no end. */
+  refused(why: string): void
   close(end: SocketEnd, at: number): void
 }
 

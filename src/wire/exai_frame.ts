@@ -73,6 +73,7 @@ const knownAsks: ReadonlySet<string> = new Set(['list_tools', 'ping', 'cancel', 
 const replies: ReadonlyMap<string, string> = new Map([
   ['pong', 'ping'],
   ['tools_list', 'list_tools'],
+  ['cancelled', 'cancel'],
   ['rotated', 'rotate_token'],
 ])
 
