@@ -23,6 +23,8 @@ export class WaitLedger {
   readonly #waitName: string
   readonly #limit: number | null
   readonly #leases = new Set<Lease>()
+  /** Waits of which nobody knows yet whom they are for. */
+  readonly #blameless = new Set<(lease: Lease) => void>()
   #gaugedAt = Number.NEGATIVE_INFINITY
   #gauge: NodeJS.Timeout | null = null
 
@@ -44,6 +46,11 @@ export class WaitLedger {
     this.#leases.add(lease)
     if (this.#leases.size > leasesMax) this.#leases.delete(this.#oldest as Lease)
     this.#changed()
+    const blocker = this.#blameless.size > 0 ? this.#blocker : null
+    if (blocker) {
+      for (const blame of this.#blameless) blame(blocker)
+      this.#blameless.clear()
+    }
     return lease
   }
 
@@ -54,26 +61,34 @@ export class WaitLedger {
 
   /** Begins the wait of the active span now. Shown at once. */
   wait(): SpanHandle {
-    return this.#scope.wait(this.#start(performance.now()))
+    return this.#scope.wait(this.#start(performance.now(), this.#blocker))
   }
 
   /** Begins a wait that is told of when it has lasted `waitMsMin`: most of them are over at once. */
   pend(): Pending {
     const span = this.#scope.active()
     if (!span) return noWait
-    const start = this.#start(performance.now())
+    const at = performance.now()
+    let blocker = this.#blocker
     let wait: SpanHandle | null = null
     let ended = false
     const show = () => {
-      if (!ended) wait ??= this.#scope.wait(span, start)
+      if (!ended) wait ??= this.#scope.wait(span, this.#start(at, blocker))
     }
+    const blame = (lease: Lease) => {
+      blocker = lease
+      wait?.set(blameOf(lease, at))
+    }
+    // Whoever asked just before has nothing yet: the first that is seen to have it was ahead.
+    if (!blocker) this.#blameless.add(blame)
     const timer = setTimeout(show, waitMsMin)
     timer.unref()
     return {
       end: (outcome = 'ok') => {
         clearTimeout(timer)
+        this.#blameless.delete(blame)
         // Where the event loop was blocked, the time is up and the timer has not fired.
-        if (performance.now() - (start.at ?? 0) >= waitMsMin) show()
+        if (performance.now() - at >= waitMsMin) show()
         ended = true
         wait?.end(outcome)
       },
@@ -84,12 +99,13 @@ export class WaitLedger {
     return this.#leases.values().next().value ?? null
   }
 
-  #start(at: number): WaitStart & { readonly at: number } {
-    const blocker = this.#limit === null || this.#leases.size >= this.#limit ? this.#oldest : null
-    if (!blocker) return { name: this.#waitName, at }
-    const heldMs = Math.round(at - blocker.since)
-    const attributes = { 'telltale.holder_held_ms': heldMs, 'telltale.holder_trace_id': blocker.traceId }
-    return { name: this.#waitName, at, holder: blocker.holder, attributes }
+  /** Who has had it longest, where all there are are taken. */
+  get #blocker(): Lease | null {
+    return this.#limit === null || this.#leases.size >= this.#limit ? this.#oldest : null
+  }
+
+  #start(at: number, blocker: Lease | null): WaitStart {
+    return { name: this.#waitName, at, ...(blocker ? blameOf(blocker, at) : {}) }
   }
 
   /** At most one gauge in `gaugeMsMin`; the last value of a quick series is always told. */
@@ -105,6 +121,14 @@ export class WaitLedger {
       this.#gauge = setTimeout(tell, restMs)
       this.#gauge.unref()
     } else tell()
+  }
+}
+
+function blameOf(lease: Lease, at: number): Pick<WaitStart, 'holder' | 'attributes'> {
+  const heldMs = Math.max(0, Math.round(at - lease.since))
+  return {
+    holder: lease.holder,
+    attributes: { 'telltale.holder_held_ms': heldMs, 'telltale.holder_trace_id': lease.traceId },
   }
 }
 
