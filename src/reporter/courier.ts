@@ -147,7 +147,7 @@ export class Courier {
     transport.hold(true)
     this.#draining++
     try {
-      while (!expired && this.#unfinished) {
+      while (!expired && !this.#stopped && this.#unfinished) {
         const sent = await Promise.race([this.#sending ?? this.#attempt(), expiry])
         if (sent === true || expired) continue
         const waitMs = this.#blockedUntil - instant()
@@ -240,7 +240,7 @@ export class Courier {
     this.#sending = this.#attemptOnce()
       .catch((error: unknown) => {
         this.#options.warn('internal', `Cannot send a batch: ${String(error)}`)
-        this.#blockedUntil = this.#options.instant() + retryMsMax
+        this.#backOff({ act: 'keep', why: 'unavailable', waitMs: null, text: String(error) })
         return false
       })
       .finally(() => {
@@ -253,7 +253,7 @@ export class Courier {
   async #attemptOnce(): Promise<boolean> {
     const { transport, nowUs, instant } = this.#options
     const waiting = await this.#choose()
-    if (!waiting || this.#stopped) return true
+    if (!waiting || this.#stopped) return false
     if (nowUs() - waiting.batch.madeAtUs > outboxAgeDaysMax * 86_400_000_000) {
       this.#backlog.drop(waiting, 'expired')
       return true
