@@ -113,83 +113,331 @@ layers = ("shim", "websocket", "tool", "provider", "api", "storage")
 redacted = "[redacted]"
 unredactable = "[dropped: redaction failed]"
 
-_suspicious = re.compile(
-    r"""earer|uthorization|sk-|sb_secret_|tt_|eyJ|A[KS]IA|gh[opusr]_|github_pat_|glpat-|npm_|AIza|xox|PRIVATE KEY|:\/\/[^\s/@]+@|[0-9a-f]\.[0-9a-z]{16}|(?:passw(?:or)?d|passphrase|secret|token|pwd|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=]""",
-    re.ASCII | re.IGNORECASE,
-)
+_key_end = r"PRIVATE KEY[A-Z ]{0,8}-----"
+_user = r"""[^/\\\s:"'`<>|*?,;()[\]{}]{1,64}"""
 
 
-def _form(pattern, replacement, flags=0):
+def _form(pattern, replacement=redacted, flags=0):
     return re.compile(pattern, re.ASCII | flags), replacement
 
 
 _forms = (
-    _form(r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|\Z)", redacted),
-    _form(r"\b(bearer)[ \t]{1,4}[A-Za-z0-9._~+/=-]{8,}", r"\1 " + redacted, re.I),
+    _form(r"-----BEGIN [A-Z0-9 ]{0,40}%s[\s\S]*?(?:-----END [A-Z0-9 ]{0,40}%s|\Z)" % (_key_end, _key_end)),
+    _form(r"(?<![A-Za-z0-9+/=\\\s])[A-Za-z0-9+/=\\\s]{16,}-----END [A-Z0-9 ]{0,40}" + _key_end),
+    _form(r"""(:\/\/[^\s:@/"'<>]{0,256}):[^\s/"'<>]{1,512}@""", r"\1:" + redacted + "@"),
+    _form(r"""(:\/\/)[^\s:@/"'<>[\]]{16,512}@""", r"\1" + redacted + "@"),
+    _form(r"""(\bjdbc:oracle:[a-z]{1,16}:[^\s/:@"']{1,128}\/)[^\s@/"']{1,256}@""", r"\1" + redacted + "@"),
     _form(
-        r"""\b(authorization["']?[ \t]{0,4}[:=][ \t]{0,4}["']?(?:basic|digest|token))[ \t]{1,4}[^\s"',;]{4,}""",
-        r"\1 " + redacted,
-        re.I,
-    ),
-    _form(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?", redacted),
-    _form(r"\bsk-[A-Za-z0-9_-]{16,}", redacted),
-    _form(r"\bsb_secret_[A-Za-z0-9_-]{8,}", redacted),
-    _form(r"\btt_[a-z0-9]{12}_[A-Za-z0-9_-]{20,}", redacted),
-    _form(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", redacted),
-    _form(
-        r"\b(?:gh[opusr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}|npm_[A-Za-z0-9]{36})",
-        redacted,
-    ),
-    _form(r"\bAIza[A-Za-z0-9_-]{30,}", redacted),
-    _form(r"\bxox[a-z]-[A-Za-z0-9-]{8,}", redacted),
-    _form(r"\b[0-9a-f]{32}\.[A-Za-z0-9]{16}\b", redacted),
-    _form(r"(:\/\/[^\s:@/]{0,256}):[^\s@/]{1,512}@", r"\1:" + redacted + "@"),
-    _form(
-        r"""(\b(?:[a-z_]{0,32}_)?(?:password|passwd|passphrase|pwd|secret)\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?)[^\s"',;&]{4,}""",
+        r"([?&#;](?:amp;)?(?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature"
+        r"""|x-goog-credential|key|auth)=)[^&\s"'`#<>]{6,}""",
         r"\1" + redacted,
         re.I,
     ),
+    _form(r"""([?&#](?:amp;)?code=)(?=[^&\s"'`#<>]{0,64}\d)[^&\s"'`#<>]{12,}""", r"\1" + redacted, re.I),
+    _form(r"""\b(AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s"'`]{4,}""", r"\1=" + redacted, re.I),
     _form(
-        r"""(\b(?:[a-z_]{0,32}_)?(?:token|api[_-]?key|jwt|cookie)\\{0,4}["']?[ \t]{0,4}[:=][ \t]{0,4}\\{0,4}["']?)(?=[^\s"',;&]{0,64}\d)[^\s"',;&]{8,}""",
+        r"\b(bearer(?:[ \t]{1,4}|%20))(?=[A-Za-z._~+/=-]{0,512}[0-9]|[A-Za-z0-9._~+/=-]{20})[A-Za-z0-9._~+/=-]{8,}",
         r"\1" + redacted,
         re.I,
     ),
 )
+_homes = tuple(
+    _form(pattern, r"\1[user]")
+    for pattern in (
+        r"((?<![A-Za-z0-9_.~-])(?:\/mnt)?(?:\/[a-z])?\/(?:home|Users)\/)%s(?=\/)" % _user,
+        r"""((?:HOME|PWD|USERPROFILE|cwd)\\{0,4}["']?[=:][ \t]{0,4}\\{0,4}["']?\/(?:home|Users)\/)%s""" % _user,
+        r"""(\b[A-Za-z]:[\\/]{1,4}(?:Users|Documents and Settings)[\\/]{1,4})[^/\\\r\n:"<>|*?,;[\]{}]{1,64}(?=[\\/"']|\Z)""",
+    )
+)
+# Keys and tokens that show by the prefix that their issuer gives them: src/core/secret_token.ts says whose.
+_token = re.compile(
+    r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})|(?<=%[0-9a-fA-F]{2})|(?<=\[[0-9]m)|(?<=[0-9][0-9]m))(?:"
+    + "|".join(
+        (
+            r"sk-[A-Za-z0-9_-]{16,}",
+            r"(?:gsk_|xai-|r8_|pplx-|nvapi-|fw_|hf_|api_org_|tgp_v1_|jina_|tvly-|pcsk_|lsv2_[ps][tk]_|csk-|fc-)[A-Za-z0-9_-]{20,}",
+            r"[0-9a-f]{32}\.[A-Za-z0-9]{16}(?![A-Za-z0-9])",
+            r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])",
+            r"AIza[A-Za-z0-9_-]{30,}",
+            r"(?:ya29\.|AQ\.Ab|GOCSPX-|1//0)[A-Za-z0-9_-]{20,}",
+            r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}",
+            r"sb_secret_[A-Za-z0-9_-]{8,}",
+            r"sbp_[A-Za-z0-9_]{16,}",
+            r"(?:vc[aikpr]_|vercel_blob_rw_|cf[aku]t_|do[oprt]_v1_|fo1_|fm[12]_|nfp_|napi_|rnd_|HRKU-)[A-Za-z0-9_-]{20,}",
+            r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.-]{16,}",
+            r"v1\.0-[0-9a-f]{24}-[0-9a-f]{64,}",
+            r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{32,}",
+            r"(?:gh[opusr]_|github_pat_|gl(?:pat|dt|ptt|rt|soat|cbt|ft|imt|agent|oas)-|GR1348941)[A-Za-z0-9_.-]{20,}",
+            r"npm_[A-Za-z0-9]{36}",
+            r"(?:pypi-|dckr_pat_|dckr_oat_|rubygems_|cio|AKCp)[A-Za-z0-9_-]{26,}",
+            r"(?:sk|rk)_(?:live|test|prod)_[A-Za-z0-9]{16,}",
+            r"whsec_[A-Za-z0-9+/]{16,}",
+            r"(?:sq0(?:atp|csp)-|shp(?:at|ca|pa|ss)_)[A-Za-z0-9_-]{20,}",
+            r"SK[0-9a-f]{32}(?![A-Za-z0-9])",
+            r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
+            r"key-[0-9a-f]{32}(?![A-Za-z0-9])",
+            r"[0-9a-f]{32}-us[0-9]{1,2}(?![A-Za-z0-9])",
+            r"(?:xkeysib-|xsmtpsib-)[A-Za-z0-9-]{32,}",
+            r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,}",
+            r"(?:xox[a-z]|xapp|xoxe\.xox[bp])-[A-Za-z0-9-]{11,}",
+            r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9_/+-]{20,}",
+            r"discord(?:app)?\.com/api/webhooks/[0-9]{8,24}/[A-Za-z0-9_-]{20,}",
+            r"[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",
+            r"(?:ntn_|secret_|lin_api_|lin_oauth_|figd_|figo_|ATATT3|ATCTT3|PMAK-)[A-Za-z0-9_-]{26,}",
+            r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}",
+            r"sl\.[A-Za-z0-9_-]{60,}",
+            r"sntry[su]_[A-Za-z0-9+/_-]{20,}",
+            r"(?:glsa_|glc_|bkua_|pul-|NRAK-|NRJS-)[A-Za-z0-9_+/-]{20,}",
+            r"dapi[0-9a-f]{32}",
+            r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9_.-]{20,}",
+            r"hv[sbr]\.[A-Za-z0-9_-]{20,}",
+            r"(?:sdk|mob|api)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![A-Za-z0-9])",
+            r"AGE-SECRET-KEY-1[A-Z0-9]{20,}",
+            r"tt_[a-z0-9]{12}_[A-Za-z0-9_-]{20,}",
+            r"eyJ[A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]{0,}(?:\.[A-Za-z0-9_-]{0,}){0,3}",
+        )
+    )
+    + r")={0,2}",
+    re.ASCII,
+)
+_bot_token = re.compile(r"(?<![A-Za-z0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}", re.ASCII)
+_bot_tail = re.compile(r"AA[A-Za-z0-9_-]{30,}", re.ASCII)
 
 
 def without_secrets(text):
-    """The text without the secrets that are known by their form; the same text where there are none."""
-    if len(text) < 8 or not _suspicious.search(text):
+    """The text without the secrets that are known by their form, by the name before them or by their randomness, and
+    without people's names in paths; the same text where there are none."""
+    if len(text) < 8 or not hints_at_secret(text):
         return text
     for form, replacement in _forms:
+        text = form.sub(replacement, text)
+    text = _token.sub(lambda found: redacted if re.search("[A-Z0-9]", found.group()) else found.group(), text)
+    text = _without_random(_without_named(_bot_token.sub(redacted, text)))
+    for form, replacement in _homes:
         text = form.sub(replacement, text)
     return text
 
 
-_secret_words = frozenset(
-    "password passwd passphrase pwd secret secrets authorization cookie cookies jwt apikey credential credentials "
-    "bearer".split()
+# Names and values in text: src/core/secret_pair.ts.
+_pair = re.compile(
+    r"(passw(?:or)?d|passphrase|passcode|pwd|secret|token|key|jwt|cookie|cred|authorization|bearer)([A-Za-z0-9_.-]{0,32})"
+    r"""(\\{0,4}["'`]?\]?[ \t]{0,4}(?:=>|:=|[:=]|%3[DdAa])[ \t]{0,4})""",
+    re.ASCII | re.I,
 )
-_key_kinds = frozenset("api access private signing encryption role auth ingest".split())
-_measures = frozenset("count usage limit budget type rate length total".split())
-_camel = re.compile(r"([a-z0-9])([A-Z])")
-_no_word = re.compile(r"[^a-z0-9]+")
+_pair_name = re.compile(r"[A-Za-z0-9_.-]{0,64}\Z")
+_strong = re.compile("passw(?:or)?d|passphrase|passcode|pwd|secret", re.I)
+_cookie = re.compile(r"(?:set-)?cookies?2?\Z", re.I)
+_scheme = re.compile(
+    r"(?:basic|bearer|digest|token|api-?key|key|negotiate|ntlm|hmac|oauth|bot|splunk|signature|aws4-hmac-sha256)[ \t]{1,4}",
+    re.I,
+)
+_many_parts = re.compile("digest|oauth|signature|aws4|hmac", re.I)
+_placeholder = re.compile(
+    r"(?:null|none|nil|undefined|true|false|nan|\*{1,64}|x{3,64}|\.{3}|[$%<{(].{0,63}|\[redacted.{0,63}"
+    r"|(?:os|process|import|self|this)\..{0,63})\Z",
+    re.I,
+)
+_ends = {name: re.compile(pattern) for name, pattern in (("word", r"""[\s"'`,;&]"""), ("line", '[\r\n"]'), ("field", '[\r\n;"]'))}
+
+
+def _end_at(text, start, kind):
+    found = _ends[kind].search(text, start)
+    return found.start() if found else len(text)
+
+
+def _without_named(text):
+    """The text without the values that stand after the name of a secret."""
+    parts, done, at = [], 0, 0
+    while True:
+        found = _pair.search(text, at)
+        if found is None:
+            break
+        at = found.end()
+        before = _pair_name.search(text[max(0, found.start() - 64) : found.start()]).group()
+        name, sign = before + found.group(1) + found.group(2), found.group(3)
+        if not is_secret_name(name):
+            continue
+        start = found.start() - len(before)
+        begin, end, quoted = _value_at(text, at, name, sign, start > 0 and text[start - 1] == ";")
+        if _is_secret_value(text[begin:end], name, sign, quoted):
+            parts += (text[done:begin], redacted)
+            done = at = end
+    return "".join(parts) + text[done:] if done else text
+
+
+def _value_at(text, at, name, sign, is_field):
+    named = any(quote in sign for quote in "\"'`")
+    authorized = name.lower().endswith("authorization")
+
+    def skip(place):
+        found = _scheme.match(text[place : place + 32]) if authorized else None
+        return found.end() if found else 0
+
+    start = at
+    while start - at < 4 and text[start : start + 1] == "\\":
+        start += 1
+    if text[start : start + 1] and text[start] in "\"'`":
+        end = _closing_at(text, start + 1, text[start], start - at)
+        if end is not None:
+            return start + 1 + skip(start + 1), end, True
+        return start + 1, _end_at(text, start + 1, "word"), True
+    skipped = skip(at)
+    if (skipped and _many_parts.match(text[at : at + 9])) or _cookie.match(name):
+        return at + skipped, _end_at(text, at + skipped, "line"), named
+    if is_field:
+        return at, _end_at(text, at, "field"), named
+    return at + skipped, _end_at(text, at + skipped, "word"), named or skipped > 0
+
+
+def _closing_at(text, start, quote, backslashes):
+    """Where the quote closes on the same line, behind as many backslashes as it opened with; None when it does not."""
+    at = start
+    limit = text.find("\n", start)
+    limit = len(text) if limit < 0 else limit
+    while True:
+        at = text.find(quote, at, limit)
+        if at < 0:
+            return None
+        behind = 0
+        while at - behind > start and text[at - behind - 1] == "\\":
+            behind += 1
+        if behind == backslashes:
+            return at - backslashes
+        if backslashes == 0 and behind % 2 == 0:
+            return at
+        at += 1
+
+
+def _is_secret_value(value, name, sign, quoted):
+    """A value of few characters or without a digit is a word: "Unexpected token: identifier" stays."""
+    start = value[:96]
+    if not value or _placeholder.match(start):
+        return False
+    if name.lower() == "pwd" and re.match(r"/|[A-Za-z]:\\", value):
+        return False
+    assigned = quoted or "=" in sign or "%3d" in sign.lower()
+    if _strong.search(name):
+        return assigned or len(value) >= 4
+    if _cookie.match(name):
+        return "=" in value
+    if re.match(r"[0-9]{1,9}\Z", value):
+        return False
+    return len(value) >= 6 if re.search("[0-9]", start) else assigned and len(value) >= 8
+
+
+# High-entropy text that no prefix and no name betrays: src/core/secret_random.ts.
+_followers = (
+    "bcdgilmnprstuwy aeijlou aehiklortu adeilorsu acdefglmnopqrstvwxy aefioru eirst aeiot abcdefglmnoprstvz es e "
+    "adefilostuy abeiops acdefgiknostuv bcdfgiklmnoprstuvw aeiloprtu u acdegilmnorstuvy acehiopstuy acehioprstuy "
+    "abefilmnprst aei aehi pt p e"
+).split()
+_common = frozenset(chr(97 + index) + letter for index, row in enumerate(_followers) for letter in row)
+_random_run = re.compile("[A-Za-z0-9+/_-]{24,}")
+_public_prefix = re.compile(
+    r"(?:(?:sha(?:1|224|256|384|512)|md5|blake[23][bs]?)[-_:/]|(?:chatcmpl|cmpl|call|toolu|srvtoolu|msg|req|resp|conv|asst"
+    r"|thread|run|step|file|batch|gen|org|proj|fp|vs|ft|evt|cus|pi|pm|ch|in|sub|prod|price|acct|txn|seti|cs_test|cs_live"
+    r"|dpl|prj|team|iter|sb_publishable|pk_live|pk_test|rs|ws|fc|ig|mcp)[-_])"
+)
+
+
+def _points_of(before, character):
+    digit = character.isdigit()
+    if digit != before.isdigit():
+        return 2 if (before if digit else character).isalpha() else 0
+    if digit or not character.isalpha() or not before.isalpha():
+        return 0
+    if before.islower() and character.isupper():
+        return 1
+    return 0 if before.lower() + character.lower() in _common else 2
+
+
+def _random_reach(token):
+    """(start of the first, end of the last) of the windows of 24 characters that look random; None without one."""
+    if token.islower() or token.isupper() or not any(character.isupper() for character in token):
+        return None
+    points = [_points_of(token[i - 1] if i else "\0", character) for i, character in enumerate(token)]
+    first, last, sum_, lower, upper = -1, -1, 0, 0, 0
+    for i, character in enumerate(token):
+        sum_ += points[i]
+        lower += character.islower()
+        upper += character.isupper()
+        left = i - 24
+        if left >= 0:
+            sum_ -= points[left]
+            lower -= token[left].islower()
+            upper -= token[left].isupper()
+        if left >= -1 and sum_ >= 20 and lower >= 3 and upper >= 3:
+            first = left + 1 if first < 0 else first
+            last = i + 1
+    return None if first < 0 else (first, last)
+
+
+def _without_random(text):
+    return _random_run.sub(_random_part, text)
+
+
+def _random_part(found):
+    token = found.group()
+    reach = _random_reach(token)
+    if reach is None or _public_prefix.match(token):
+        return token
+    start = token.rfind("/", 0, reach[0] + 13) + 1
+    while start > 0:
+        before = 0 if start < 2 else token.rfind("/", 0, start - 1) + 1
+        if not re.search("[A-Z]", token[before:start]):
+            break
+        start = before
+    end = _slash_from(token, max(reach[1], reach[0] + 24) - 12)
+    while end < len(token):
+        following = _slash_from(token, end + 1)
+        if not re.search("[A-Z]", token[end:following]):
+            break
+        end = following
+    return token[:start] + redacted + token[end:]
+
+
+def _slash_from(token, at):
+    slash = token.find("/", at)
+    return len(token) if slash < 0 else slash
+
+
+_secret_endings = re.compile(
+    "(?:passw(?:or)?d|passphrase|passcode|secrets?|apikeys?|privatekey|secretkey|accesskey|authkey|accesstoken|authtoken"
+    r"|refreshtoken|idtoken|bearertoken|csrftoken|xsrftoken|clientsecret)\Z"
+)
+_secret_words = frozenset("pwd authorization cookie cookies jwt credential credentials cred creds bearer".split())
+_key_kinds = frozenset(
+    "api access private signing encryption decryption role auth ingest secret master account shared service subscription "
+    "license webhook hmac ssh deploy admin client openai anthropic claude kimi moonshot glm zhipu zhipuai zai groq xai "
+    "gemini google azure aws stripe sendgrid twilio supabase upstash openrouter mistral jwt deepseek cohere replicate "
+    "huggingface cloudflare rsa pgp gpg tls ssl pem anon".split()
+)
+_measures = frozenset("count usage limit budget type rate length total max min cost ms in out".split())
+_abouts = frozenset("length count enabled required present bytes expires".split())
+_camel = re.compile("([a-z0-9])([A-Z])")
+_no_word = re.compile("[^a-z0-9]+")
 
 
 def _secret_by_words(name):
-    words = _no_word.split(_camel.sub(r"\1 \2", name[:128]).lower())
+    words = _no_word.split(_camel.sub(r"\1 \2", name).lower())
+    if words[-1] in _abouts:
+        return False
     for index, word in enumerate(words):
-        following = words[index + 1] if index + 1 < len(words) else None
-        if word in _secret_words:
+        if word in _secret_words or _secret_endings.search(word):
             return True
-        if word == "token" and (following is None or following not in _measures):
+        if word == "token" and (index + 1 == len(words) or words[index + 1] not in _measures):
             return True
-        if word == "key" and index > 0 and words[index - 1] in _key_kinds:
+        if word in ("key", "keys") and index > 0 and words[index - 1] in _key_kinds:
             return True
     return False
 
 
-is_secret_name = functools.lru_cache(maxsize=4_096)(_secret_by_words)
+_known_name = functools.lru_cache(maxsize=4_096)(_secret_by_words)
+
+
+def is_secret_name(name):
+    """Whether what stands under this name is a secret: `api_key`, `X-Auth-Token`, `dbPassword`; not `max_tokens`."""
+    return _known_name(name[-128:])  # The end of a long name says what it is.
 
 
 def _is_secret(name, value, rotating=False):
@@ -234,23 +482,48 @@ def redact_json(value, rotates=False):
     return clean
 
 
-# What every record has by itself and is no hint.
-_innocent = re.compile(r'"tokens_(?:in|out)":|"key":|_tokens":')
-_hints = tuple(
-    "sk- tt_ eyj akia asia gho_ ghp_ ghu_ ghs_ ghr_ github_pat_ glpat- npm_ aiza xox private\x20key :// password "
-    "passwd passphrase pwd secret authorization cookie jwt credential bearer token key".replace("private\x20key", "private_key")
-    .split()
-) + ("private key",)
-_glm_key = re.compile(r"[0-9a-f]\.[0-9a-z]{16}", re.ASCII)
+_hint_words = tuple(
+    "passwd password passphrase passcode pwd secret authorization cookie jwt cred bearer oracle: /home/ /users/ \\home "
+    "\\users".split()
+)
+_signed = re.compile(r"[?&#;](?:amp;)?(?:sig|signature|code|auth|x-amz-[a-z]+|x-goog-[a-z]+|se)=")
+_token_run = re.compile(r"[A-Za-z0-9+./_~-]{16,}")
+_hex_run = re.compile(r"[0-9a-f-]+\Z")
 
 
 def hints_at_secret(text):
-    """Whether the JSON of a record could hold a secret; false positives cost a redaction, there is no false negative."""
-    text = _innocent.sub("", text.lower())
-    for hint in _hints:
-        if hint in text:
+    """Whether a text, or the JSON of a record, could hold a secret, by form or by name; false positives cost a
+    redaction, and there is no false negative."""
+    low = text.lower()
+    for word in _hint_words:
+        if word in low:
             return True
-    return _glm_key.search(text) is not None
+    # Each span has a `tokens_in` and a `tokens_out`, and a session's `key` names none.
+    count = low.count
+    if count("token") > count('tokens_in":') + count('tokens_out":') + count('tokens"'):
+        return True
+    if count("key") > count('"key') - count('\\"key') or ("://" in low and "@" in low):
+        return True
+    if "=" in low and _signed.search(low):
+        return True
+    for found in _token_run.finditer(text):
+        run = found.group()
+        if _hex_run.match(run) or not re.search("[0-9A-Z]", run):
+            continue
+        start = found.start()
+        if start > 0 and text[start - 1] == "\\":
+            # The first letter belongs to an escape.
+            run = run[5 if run[0] == "u" else 1 :]
+        if _token.search(run) or _bot_tail.search(run) or _looks_random(run):
+            return True
+    return False
+
+
+def _looks_random(text):
+    return any(
+        _random_reach(found.group()) is not None and not _public_prefix.match(found.group())
+        for found in _random_run.finditer(text)
+    )
 
 
 def _head(text, bytes_max):
@@ -927,27 +1200,38 @@ def answered_payload(batch_id):
     return b"\x02" + _uuid_bytes(batch_id)
 
 
+def batch_of(payload):
+    """The batch that a payload says, None where it is none."""
+    if payload[:1] != b"\x01" or len(payload) < _batch_head.size:
+        return None
+    _, encoding, count, raw_id, made_at_us = _batch_head.unpack_from(payload)
+    if encoding > 1:
+        return None
+    batch_id = _uuid_of(int.from_bytes(raw_id, "big"))
+    return _Batch(batch_id, made_at_us, count, payload[_batch_head.size :], "gzip" if encoding else None, adopted=True)
+
+
 def _uuid_bytes(text):
     return bytes.fromhex(text.replace("-", ""))
 
 
 def parse_segment(data):
-    """([(offset, payload)], damaged) of the bytes of an outbox file. A torn tail is ignored; damage is skipped."""
-    entries, damaged, at, size = [], 0, 0, len(data)
-    while at + _entry_head.size <= size:
+    """([(offset, payload)], damaged) of the bytes of an outbox file. An entry that runs past the end is a torn tail; from
+    one that is damaged up to the next good one is one damage."""
+    entries, damaged, at, lost = [], 0, 0, False
+    while 0 <= at <= len(data) - _entry_head.size:
         magic, length, crc = _entry_head.unpack_from(data, at)
-        start = at + _entry_head.size
-        if magic == _magic and start + length <= size and zlib.crc32(data[start : start + length]) == crc:
-            entries.append((at, data[start : start + length]))
-            at = start + length
+        payload = data[at + _entry_head.size : at + _entry_head.size + length]
+        if magic == _magic and len(payload) < length and not lost:
+            break
+        if magic == _magic and len(payload) == length and zlib.crc32(payload) == crc:
+            entries.append((at, payload))
+            at += _entry_head.size + length
+            lost = False
             continue
-        following = data.find(_magic, at + 1)
-        if magic == _magic and start + length > size and following < 0:
-            break
-        damaged += 1
-        if following < 0:
-            break
-        at = following
+        damaged += not lost
+        lost = True
+        at = data.find(_magic, at + 1)
     return entries, damaged
 
 
@@ -1187,14 +1471,11 @@ class _DiskOutbox:
             entries, damaged = parse_segment(file.read())
         batches = {}
         for offset, payload in entries:
-            kind = payload[:1]
-            if kind == b"\x01" and len(payload) >= _batch_head.size:
-                _, encoding, count, raw_id, made_at_us = _batch_head.unpack_from(payload)
-                batch_id = _uuid_of(int.from_bytes(raw_id, "big"))
-                batch = _Batch(batch_id, made_at_us, count, None, "gzip" if encoding else None, adopted=True)
-                batch.offset = offset
-                batches[batch_id] = batch
-            elif kind == b"\x02" and len(payload) >= 17:
+            batch = batch_of(payload)
+            if batch is not None:
+                batch.body, batch.offset = None, offset
+                batches[batch.batch_id] = batch
+            elif payload[:1] == b"\x02" and len(payload) >= 17:
                 batches.pop(_uuid_of(int.from_bytes(payload[1:17], "big")), None)
         return list(batches.values()), damaged
 
@@ -2106,6 +2387,7 @@ class Reporter:
             span = _active.get() if span is None else span
             span = span if isinstance(span, Span) else None
             usage = filled["token_usage"]
+            asked = filled["role"] in ("user", "system", "developer")
             record = {
                 "type": "message",
                 "message_id": new_uuid(),
@@ -2120,8 +2402,13 @@ class Reporter:
                 "tool_name": _text_or_none(filled["tool_name"], NAME_BYTES_MAX),
                 "thinking_mode": _text_or_none(filled["thinking_mode"], NAME_BYTES_MAX),
                 "token_usage": usage if usage is None else _bag(usage) if isinstance(usage, dict) else _plain_usage(usage),
-                "metadata": _bag(metadata),
             }
+            missing = [
+                field
+                for field, value in record.items()
+                if value is None and not (asked and field in ("response_time_ms", "thinking_mode"))
+            ]
+            record["metadata"] = _bag({**(metadata or {}), **({"missing": missing} if missing else {})})
             self._put_record(record, False)
         except Exception as error:
             self._fail(error)
@@ -3651,7 +3938,7 @@ def _begin_save(told):
         if metadata.get(name) is None and known.get(name) is not None:
             metadata[name] = known[name]
     message = {name: metadata.get(name) for name in _message_fields}
-    message.update(conversation_id=told.get("conversation_id"), role=told.get("role"))
+    message.update(conversation_id=told.get("conversation_id"), role=told.get("role"), timestamp=time.time())
     if message["model_used"] is None:
         message["model_used"] = metadata.get("model")
     finish = _ending(span)
@@ -4122,16 +4409,24 @@ def _stripped(error):
     return error.with_traceback(stack)
 
 
+def _main_module():
+    """An empty `__main__` in place of ours."""
+    sys.modules["__main__"] = module = type(sys)("__main__")
+    if sys.version_info < (3, 14):
+        module.__annotations__ = {}
+    return module
+
+
 def _run_script(path):
     import builtins
     import importlib.machinery
     import io
 
-    module = type(sys)("__main__")
+    path = os.path.abspath(path)
+    module = _main_module()
     loader = importlib.machinery.SourceFileLoader("__main__", path)
     module.__dict__.update(__file__=path, __loader__=loader, __builtins__=builtins, __cached__=None)
-    sys.modules["__main__"] = module
-    with io.open_code(os.path.abspath(path)) as file:
+    with io.open_code(path) as file:
         source = file.read()
     exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
 
@@ -4158,14 +4453,14 @@ def _main(arguments):
 
     packed = module is None and (os.path.isdir(script) or zipfile.is_zipfile(script))
     if not getattr(sys.flags, "safe_path", False):
-        here = os.getcwd() if module else script if packed else os.path.dirname(os.path.realpath(script))
+        here = os.getcwd() if module else os.path.abspath(script) if packed else os.path.dirname(os.path.realpath(script))
         sys.path[0] = here
     elif packed:
         sys.path.insert(0, script)
     sys.argv = arguments[1:] if module else list(arguments)
     try:
         if module or packed:
-            sys.modules["__main__"] = type(sys)("__main__")
+            _main_module()
             runpy._run_module_as_main(module or "__main__", alter_argv=bool(module))
         else:
             _run_script(script)
