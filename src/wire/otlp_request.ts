@@ -98,7 +98,7 @@ function lastOf(values: readonly Uint8Array[]): Uint8Array {
   return values.at(-1) ?? nothing
 }
 
-const names = {
+export const otlpNames = {
   traces: ['resourceSpans', 'scopeSpans', 'spans'],
   metrics: ['resourceMetrics', 'scopeMetrics', 'metrics'],
   logs: ['resourceLogs', 'scopeLogs', 'logRecords'],
@@ -107,7 +107,7 @@ const names = {
 function jsonGroups(signal: OtlpSignal, schema: DescMessage, body: Uint8Array): Groups {
   const root = jsonOf(body)
   if (!isObject(root)) return err({ status: 400, detail: 'Cannot read request: it is not a JSON object' })
-  const [ofRequest, ofResource, ofScope] = names[signal]
+  const [ofRequest, ofResource, ofScope] = otlpNames[signal]
   const groups: OtlpGroup<unknown>[] = []
   for (const entry of listOf(root, ofRequest)) {
     const resource = resourceOf(() => fromJson(ResourceSchema, memberOf(entry, 'resource'), lenient))
@@ -153,7 +153,7 @@ const idDigits: { readonly [name: string]: number } = {
  * OTLP writes trace and span ids in hex where protobuf's JSON has base64. Only where ids stand: the item itself, its
  * links, and the exemplars of metrics, which nobody reads, lose theirs.
  */
-function withBase64Ids(item: unknown): JsonValue {
+export function withBase64Ids(item: unknown): JsonValue {
   if (!isObject(item)) return item as JsonValue
   const copy: { [name: string]: unknown } = { ...item }
   for (const name in idDigits) {
