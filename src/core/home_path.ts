@@ -6,7 +6,7 @@ const someone = '[user]'
 const homes: readonly RegExp[] = [
   /((?<![A-Za-z0-9_.~-])(?:\/mnt)?(?:\/[a-z])?\/(?:home|Users)\/)[^/\\\s:"'`<>|*?,;()[\]{}]{1,64}(?=\/)/g,
   /((?:HOME|PWD|USERPROFILE|cwd)\\{0,4}["']?[=:][ \t]{0,4}\\{0,4}["']?\/(?:home|Users)\/)[^/\\\s:"'`<>|*?,;()[\]{}]{1,64}/g,
-  /(\b[A-Za-z]:[\\/]{1,4}(?:Users|Documents and Settings)[\\/]{1,4})[^/\\\r\n:"<>|*?,;[\]{}]{1,64}(?=[\\/"']|$)/g,
+  /(\b[A-Za-z]:[\\/]{1,4}Users[\\/]{1,4})[^/\\\r\n:"<>|*?,;[\]{}]{1,64}(?=[\\/"']|$)/g,
 ]
 
 /** The text with the names of home directories replaced, so that paths stay readable and say no one's name. */
