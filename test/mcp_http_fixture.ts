@@ -88,23 +88,26 @@ export async function startOldSse(): Promise<HttpFixture> {
   return { ...fixture, url: new URL('/sse', fixture.url) }
 }
 
-/** A server of the SDK's second major: the revision 2026-07-28, and stateless serving of those before. */
-export async function startSecondMajor(): Promise<HttpFixture> {
+/** The same of the SDK's second major, less the slow tool. */
+export function secondMajor(): McpServer {
   const text = (said: string) => ({ content: [{ type: 'text' as const, text: said }] })
-  const handler = createMcpHandler(() => {
-    const server = new McpServer({ name: 'second', version: '2.0.0' })
-    const inputSchema = fromJsonSchema<{ message: string }>({
-      type: 'object',
-      properties: { message: { type: 'string' } },
-      required: ['message'],
-    })
-    server.registerTool('echo', { inputSchema }, ({ message }) => text(message))
-    server.registerTool('fail', {}, () => {
-      throw new Error('the disk is full')
-    })
-    server.registerTool('seen', {}, (context) => text(JSON.stringify(context.mcpReq._meta ?? {})))
-    return server
+  const server = new McpServer({ name: 'second', version: '2.0.0' })
+  const inputSchema = fromJsonSchema<{ message: string }>({
+    type: 'object',
+    properties: { message: { type: 'string' } },
+    required: ['message'],
   })
+  server.registerTool('echo', { inputSchema }, ({ message }) => text(message))
+  server.registerTool('fail', {}, () => {
+    throw new Error('the disk is full')
+  })
+  server.registerTool('seen', {}, (context) => text(JSON.stringify(context.mcpReq._meta ?? {})))
+  return server
+}
+
+/** The revision 2026-07-28, and stateless serving of those before. */
+export async function startSecondMajor(): Promise<HttpFixture> {
+  const handler = createMcpHandler(secondMajor)
   const fixture = await listening(getRequestListener((request) => handler.fetch(request)))
   return {
     url: fixture.url,

@@ -63,6 +63,12 @@ async function connect(
   return client
 }
 
+/** What came through a tap that sends contexts on, without them: what was written. */
+function withoutContext(bytes: Buffer): string {
+  const context = '"_meta":{"traceparent":"[-0-9a-f]{55}","tracestate":"telltale=[0-9a-f]{16}"}'
+  return bytes.toString('latin1').replace(new RegExp(`,"params":{${context}}|,${context}`, 'g'), '')
+}
+
 /** Runs a wrapped script and answers all it wrote, its exit and how long that took. */
 async function runWrapped(script: string, input: Uint8Array | null, env = reporting(), args: readonly string[] = []) {
   const child = spawn(process.execPath, wrapped([process.execPath, '-e', script, ...args]), { env, stdio: 'pipe' })
@@ -247,8 +253,9 @@ test('wrap passes any bytes in any chunks unchanged, both ways, with all of stde
     fc.integer({ min: 60_000, max: 400_000 }).map((size) => Buffer.alloc(size, 'x')),
   )
   await fc.assert(
-    fc.asyncProperty(fc.array(chunk, { maxLength: 12 }), async (chunks) => {
-      const child = spawn(process.execPath, wrapped([process.execPath, '-e', echo]), {
+    fc.asyncProperty(fc.boolean(), fc.array(chunk, { maxLength: 12 }), async (context, chunks) => {
+      const options = context ? [] : ['--no-context']
+      const child = spawn(process.execPath, wrapped([process.execPath, '-e', echo], options), {
         env: reporting(),
         stdio: 'pipe',
       })
@@ -266,7 +273,9 @@ test('wrap passes any bytes in any chunks unchanged, both ways, with all of stde
       child.stdin.end()
       const [code] = await once(child, 'close')
       expect(code).toBe(0)
-      expect(Buffer.concat(out).equals(Buffer.concat([...chunks, Buffer.from('the end')]))).toBe(true)
+      const written = Buffer.concat([...chunks, Buffer.from('the end')])
+      const passed = Buffer.concat(out)
+      expect(context ? withoutContext(passed) === written.toString('latin1') : passed.equals(written)).toBe(true)
       expect(seen % 8).toBe(0)
     }),
     { numRuns: 12 },
@@ -297,7 +306,7 @@ test('wrap changes nothing where Telltale is down, hangs, or refuses', async () 
     const url = kind === 'down' ? 'http://127.0.0.1:9/ingest' : far.url
     const began = performance.now()
     const run = await runWrapped(script, input, reporting({ TELLTALE_INGEST_URL: url }))
-    expect([run.out.toString(), run.code]).toEqual([input.toString(), 0])
+    expect([withoutContext(run.out), run.code]).toEqual([input.toString(), 0])
     expect(performance.now() - began).toBeLessThan(0.9 * sendMsMax)
   }
 })
@@ -342,6 +351,6 @@ test('wrap reads local.env though the kill switch is there but off', async () =>
   const input = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}\n')
   const env = { PATH, TELLTALE_DATA_DIR: dir, TELLTALE_DISABLED: '0' }
   const run = await runWrapped(`process.stdin.pipe(process.stdout)`, input, env)
-  expect([run.out.toString(), run.err]).toEqual([input.toString(), ''])
+  expect([withoutContext(run.out), run.err]).toEqual([input.toString(), ''])
   expect(far.attempts.length).toBeGreaterThan(0)
 })

@@ -22,11 +22,10 @@ export class ConnectionFacts {
     this.#client = params.client ?? this.#client
   }
 
-  /** The answer to `initialize` settles the version; `server/discover` tells the server's name. */
+  /** The answer to `initialize` settles the version and names the server; since 2026-07-28 every answer names it. */
   learnFrom(method: string, result: McpResult): void {
-    if (method !== 'initialize' && method !== 'server/discover') return
-    this.#protocolVersion = result.protocolVersion ?? this.#protocolVersion
     this.#server = result.server ?? this.#server
+    if (method === 'initialize') this.#protocolVersion = result.protocolVersion ?? this.#protocolVersion
   }
 
   /** What headers of HTTP tell; null: nothing. */

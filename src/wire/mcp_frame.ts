@@ -122,7 +122,7 @@ function resultOf(value: unknown): McpResult {
       texts.every((text) => text !== null && text.trim() === ''),
     resultType: textOf(result.resultType),
     protocolVersion: textOf(result.protocolVersion),
-    server: partyOf(result.serverInfo) ?? partyOf(meta['io.modelcontextprotocol/serverInfo']),
+    server: partyOf(meta['io.modelcontextprotocol/serverInfo']) ?? partyOf(result.serverInfo),
     continuationId: isObject(result.structuredContent) ? nonEmpty(result.structuredContent.continuation_id) : null,
     conversationId: nonEmpty(meta['gen_ai.conversation.id']),
     value,
