@@ -1,9 +1,12 @@
 """A server of the official SDK: FastMCP, as its first major calls it, MCPServer in the second. On stdio."""
 import logging
 
+from mcp import types
+
 try:
-    from mcp.server.fastmcp import FastMCP
+    from mcp.server.fastmcp import Context, FastMCP
 except ImportError:
+    from mcp.server.mcpserver import Context
     from mcp.server.mcpserver import MCPServer as FastMCP
 
 server = FastMCP("high-level")
@@ -32,6 +35,13 @@ def quiet() -> str:
 def grumble() -> str:
     logging.getLogger("grumbler").warning("Cannot find the comb", exc_info=ValueError("no comb"))
     return "found a brush"
+
+
+@server.tool()
+async def ask(ctx: Context) -> str:
+    question = types.SamplingMessage(role="user", content=types.TextContent(type="text", text="What is it?"))
+    answer = await ctx.session.create_message(messages=[question], max_tokens=10)
+    return answer.content.text
 
 
 @server.resource("memo://today")
