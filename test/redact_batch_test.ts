@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { redactBatch } from '../functions/action/redact_batch.ts'
 
-import type { Batch, TelltaleRecord } from '../src/core/record.ts'
+import type { Batch, Span, TelltaleRecord } from '../src/core/record.ts'
 import { redacted, withoutSecrets } from '../src/core/secret_form.ts'
 import { isSecretName } from '../src/core/secret_name.ts'
 import { unredactable } from '../src/wire/bare_record.ts'
@@ -127,6 +127,79 @@ test('redactBatch() hides what stands under the name of a secret, whatever its f
   expect(span).toMatchObject({
     attributes: { password: redacted, nested, has_password: null, token: 7, max_token: 4096, pwd: redacted },
   })
+})
+
+test('redactBatch() finds a secret in where a batch comes from, and keeps two sources apart', () => {
+  const [one, two] = [secrets[1]?.[1] as string, `${secrets[1]?.[1]}x`]
+  const originOf = (secret: string) => {
+    const source = { service: secret, instance: `i-${secret}`, environment: secret, version: secret }
+    const process_ = { ...wireBatch().process, host: secret, sdk: secret }
+    const counters = { recorded: 1, dropped: { [secret]: 1 } }
+    return redactBatch(batchOf([wireSpan], { source, process: process_, counters }))
+  }
+  expect(JSON.stringify([originOf(one), originOf(two)])).not.toContain(one)
+  expect(originOf(one)).toEqual(originOf(one))
+  expect(originOf(one).source.service).toMatch(/^\[redacted\]~[0-9a-f]{8}$/)
+  expect(originOf(one).source.service).not.toBe(originOf(two).source.service)
+})
+
+test('redactBatch() keeps sessions and requests apart whose ids are secrets, and changes nothing the second time', () => {
+  const spanOf = (key: string) => ({
+    ...wireSpan,
+    request_id: key,
+    session: { key, rule: 'mcp' },
+    attributes: { 'mcp.session.id': key },
+  })
+  const [a, b] = [secrets[0]?.[1] as string, secrets[1]?.[1] as string]
+  const once = redactBatch(batchOf([spanOf(a), spanOf(b), spanOf(a)], { running: [{ ...wireRunning, session: a }] }))
+  const [first, second, third] = once.records as unknown as [Span, Span, Span]
+  expect(first.session?.key).toMatch(/^\[redacted\]~[0-9a-f]{8}$/)
+  expect(first.session).toEqual(third.session)
+  expect(first.session?.key).not.toBe(second.session?.key)
+  expect([first.request_id, first.attributes['mcp.session.id'], once.running[0]?.session]).toEqual(
+    Array(3).fill(first.session?.key),
+  )
+  expect(redactBatch(once)).toEqual(once)
+  const plain = redactBatch(batchOf([spanOf('0af7651916cd43dd8448eb211c80319c')]))
+  expect(plain.records[0]).toMatchObject({ session: { key: '0af7651916cd43dd8448eb211c80319c' } })
+})
+
+test('redactBatch() hides the value that a name in the same list or object says is a secret', () => {
+  const attributes = {
+    headers: [
+      ['authorization', 'open sesame'],
+      ['accept', 'text/html'],
+    ],
+    env: [
+      { name: 'DB_PASSWORD', value: 'open sesame' },
+      { name: 'HOME_PAGE', value: 'x' },
+    ],
+    required: ['password', 'token'],
+    'telltale.argument_shape': { api_key: 'string(40)' },
+  }
+  const [span] = redactBatch(batchOf([{ ...wireSpan, attributes }])).records as unknown as [Span]
+  expect(span.attributes).toEqual({
+    ...attributes,
+    headers: [
+      ['authorization', redacted],
+      ['accept', 'text/html'],
+    ],
+    env: [
+      { name: 'DB_PASSWORD', value: redacted },
+      { name: 'HOME_PAGE', value: 'x' },
+    ],
+  })
+})
+
+test('a secret that a limit of the edge cuts in two is stored in no part', () => {
+  const secret = `sk-${'h2'.repeat(40)}`
+  for (let at = 170; at < 256; at += 3) {
+    const name = `${'n'.repeat(at)} ${secret}`
+    const [span] = redactBatch(
+      batchOf([{ ...wireSpan, name, attributes: { [name]: `${'v '.repeat(2_000 + at)}${secret}` } }]),
+    ).records
+    expect(JSON.stringify(span)).not.toContain('h2h2')
+  }
 })
 
 test('redactBatch() hides old and new of rotate_token, and nowhere else', () => {

@@ -1,7 +1,7 @@
-import type { Json, RunningCall, TelltaleRecord } from '../core/record.ts'
+import type { Batch, Json, RunningCall, TelltaleRecord } from '../core/record.ts'
 import { redacted, withoutSecrets } from '../core/secret_form.ts'
-import { bareRecord, bareRunning } from './bare_record.ts'
-import { isSecret, type Redactor, redactJson, redactText, rotation } from './redact_json.ts'
+import { bareRecord, bareRunning, unredactable } from './bare_record.ts'
+import { isSecret, type Redactor, redactId, redactJson, redactText, rotation } from './redact_json.ts'
 
 /**
  * The record without known secrets: by the names they stand under and by their own form, in every text that it
@@ -24,12 +24,43 @@ export function redactRunning(call: RunningCall, redactor: Redactor = withoutSec
       layer: redactText(call.layer, redactor),
       name: redactText(call.name, redactor),
       tool: call.tool === null ? null : redactText(call.tool, redactor),
-      session: call.session === null ? null : redactText(call.session, redactor),
+      session: call.session === null ? null : redactId(call.session, redactor),
     }
   } catch {
     return bareRunning(call)
   }
 }
+
+/** Where a batch comes from and what it counts, likewise. Never throws. */
+export function redactOrigin<T extends Pick<Batch, 'source' | 'process' | 'counters'>>(
+  { source, process, counters }: T,
+  redactor: Redactor = withoutSecrets,
+): Pick<Batch, 'source' | 'process' | 'counters'> {
+  const clean = (text: string): string => {
+    try {
+      return redactId(text, redactor)
+    } catch {
+      return unredactable
+    }
+  }
+  const cleanOrNull = (text: string | null): string | null => (text === null ? null : clean(text))
+  const { service, instance, environment, version } = source
+  const dropped: { [reason: string]: number } = {}
+  for (const [reason, count] of Object.entries(counters.dropped)) dropped[clean(reason)] = count
+  return {
+    source: {
+      service: clean(service),
+      instance: clean(instance),
+      environment: clean(environment),
+      version: cleanOrNull(version),
+    },
+    process: { ...process, host: cleanOrNull(process.host), sdk: clean(process.sdk) },
+    counters: { ...counters, dropped },
+  }
+}
+
+/** Fields that tell one thing from another. */
+const idFields: ReadonlySet<string> = new Set(['request_id', 'conversation_id'])
 
 function redactFields(record: TelltaleRecord, redactor: Redactor): TelltaleRecord {
   const fields = record as unknown as { readonly [field: string]: Json }
@@ -49,6 +80,14 @@ function redactFields(record: TelltaleRecord, redactor: Redactor): TelltaleRecor
 /** A host may add fields of its own, in which names count as they do in attributes. */
 function redactField(field: string, value: Json, redactor: Redactor, rotates: boolean): Json {
   if (isSecret(field, value)) return redacted
-  if (typeof value === 'string') return redactText(value, redactor)
+  if (typeof value === 'string') return idFields.has(field) ? redactId(value, redactor) : redactText(value, redactor)
+  if (field === 'session' && isSession(value)) {
+    const key = redactId(value.key, redactor)
+    return key === value.key ? value : { ...value, key }
+  }
   return redactJson(value, redactor, rotates)
+}
+
+function isSession(value: Json): value is { readonly key: string; readonly rule: string } {
+  return typeof value === 'object' && value !== null && 'key' in value && typeof value.key === 'string'
 }

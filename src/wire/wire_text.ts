@@ -1,5 +1,9 @@
+import { withoutSecrets } from '../core/secret_form.ts'
+
 // Text as it may be stored: well-formed, without NUL (PostgreSQL's text and jsonb take neither), and bounded.
 
+// So much more than what is kept is searched that no secret begins outside of it and reaches into what is kept.
+const searchedFactor = 2
 const ellipsis = '\u2026'
 const ellipsisBytes = 3
 const unclean = /[\0\ud800-\udfff]/
@@ -23,9 +27,13 @@ export function isWithin(text: string, bytesMax: number): boolean {
   return text.length * 3 <= bytesMax || (text.length <= bytesMax && utf8Bytes(text) <= bytesMax)
 }
 
-/** The clean text, or as much of its start as fits into `bytesMax` bytes together with an ellipsis. */
-export function cutText(text: string, bytesMax: number): string {
-  if (isWithin(text, bytesMax)) return text
+/**
+ * The clean text, or as much of its start as fits into `bytesMax` bytes together with an ellipsis. What is cut has its
+ * secrets taken out first: half a secret is not known for one any more.
+ */
+export function cutText(whole: string, bytesMax: number): string {
+  if (isWithin(whole, bytesMax)) return whole
+  const text = withoutSecrets(whole.slice(0, searchedFactor * bytesMax))
   let bytes = 0
   let end = 0
   while (end < text.length) {
