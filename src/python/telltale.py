@@ -823,13 +823,18 @@ def _session_of(given):
     return cut_text(text, ID_BYTES_MAX), rule if rule in session_rules else "explicit"
 
 
+def _is(error, *kinds):
+    """As isinstance(), which asks the value for its class, and so may raise what the host's value raises."""
+    return issubclass(type(error), kinds)
+
+
 def outcome_of(error):
     """The outcome that an exception means for the span that it leaves."""
-    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+    if error is None or (_is(error, SystemExit) and error.code in (None, 0)):
         return "ok"
-    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+    if _is(error, asyncio.CancelledError, GeneratorExit):
         return "cancelled"
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+    if _is(error, KeyboardInterrupt, SystemExit):
         return "interrupted"
     if any(kind.__name__.endswith(("Timeout", "TimeoutError")) or kind is socket.timeout for kind in type(error).__mro__):
         return "timeout"
@@ -1026,9 +1031,12 @@ class Span:
         if error is None:
             self.end()
         elif self.end_us is None:
-            if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
-                self._reporter.capture_error(error, span=self)
-            self.end(outcome_of(error))
+            try:
+                if _is(error, Exception) and not _is(error, asyncio.CancelledError):
+                    self._reporter.capture_error(error, span=self)
+                self.end(outcome_of(error))
+            except Exception as problem:
+                self._reporter._fail(problem)
         return False
 
     async def __aenter__(self):
@@ -1085,7 +1093,7 @@ def at_of(epoch_seconds):
 
 def failure_of(error):
     """(error_type, message, traceback) of an exception with its causes and members, or of anything else."""
-    if not isinstance(error, BaseException):
+    if not _is(error, BaseException):
         return type(error).__name__, cut_text(_safe_text(error), MESSAGE_BYTES_MAX), None
     message = cut_text(_safe_text(error), MESSAGE_BYTES_MAX)
     try:
@@ -1447,8 +1455,9 @@ class _DiskOutbox:
                 continue
             mine = self._new_path()
             try:
+                # First the date, so that nobody takes it for an orphan again under its new name.
+                os.utime(path)
                 os.rename(path, mine)
-                os.utime(mine)
                 batches, bad = self._parsed(mine)
                 damaged += bad
                 if not batches:
@@ -2107,7 +2116,7 @@ class _Courier:
             with self.lock:
                 waiting = list(self.frozen)
             for batch in waiting:
-                if batch.segment is None and not self._store(batch):
+                if batch.count and not self._store(batch):
                     break
             while self.outbox.queue and time.perf_counter() < deadline and self.disk._ready():
                 if not self._store(self._cut()):
@@ -2354,7 +2363,7 @@ class Reporter:
         try:
             span = _active.get() if span is None else span
             span = span if isinstance(span, Span) else None
-            if isinstance(error, BaseException):
+            if _is(error, BaseException):
                 kind, text, stack = failure_of(error)
                 error, error_type, error_traceback = text, error_type or kind, error_traceback or stack
             record = {
@@ -2546,7 +2555,7 @@ class Reporter:
             began = time.perf_counter()
             courier.drain(timeout * 0.75, True)
             if courier.unfinished():
-                courier.leave(max(0.1, timeout - (time.perf_counter() - began)))
+                courier.leave(max(0.5, timeout - (time.perf_counter() - began)))
             courier.stopped = True
             courier.transport.abort()
             courier.wake()
@@ -2589,14 +2598,14 @@ def _plain_usage(usage):
 
 def _told_of(error):
     try:
-        return error.__dict__.get("_telltale") if isinstance(error, BaseException) else None
+        return error.__dict__.get("_telltale") if _is(error, BaseException) else None
     except Exception:
         return None
 
 
 def _tell(error, what):
     try:
-        if isinstance(error, BaseException):
+        if _is(error, BaseException):
             error.__dict__["_telltale"] = what
     except Exception:
         pass
@@ -2944,7 +2953,7 @@ class RequestTracer:
             )
             if error is not None:
                 self._reporter.capture_error(error, span=part)
-                outcome = outcome or (outcome_of(error) if isinstance(error, BaseException) else "tool_error")
+                outcome = outcome or (outcome_of(error) if _is(error, BaseException) else "tool_error")
             part.end(outcome or "ok", at=at_of(end))
             return part.span_id
         except Exception as problem:
@@ -2960,7 +2969,7 @@ class RequestTracer:
                 return False
             if error is not None:
                 self._reporter.capture_error(error, span=begun)
-                outcome = outcome or (outcome_of(error) if isinstance(error, BaseException) else "tool_error")
+                outcome = outcome or (outcome_of(error) if _is(error, BaseException) else "tool_error")
             begun.end(outcome or ("tool_error" if success is False else "ok"), **fields)
             return True
         except Exception as problem:
@@ -3073,7 +3082,7 @@ class _Captured:
         return self
 
     def __exit__(self, kind, error, stack):
-        if isinstance(error, Exception) and not isinstance(error, (asyncio.CancelledError, StopIteration)):
+        if _is(error, Exception) and not _is(error, asyncio.CancelledError, StopIteration):
             capture_error(error, span=self._span, context=self._context)
         if self._span is not None:
             self._span.__exit__(kind, error, stack)
@@ -4276,13 +4285,17 @@ async def _mcp_middleware(ctx, call_next):
         try:
             result = await call_next(ctx)
         except BaseException as error:
-            _mcp_error(span, error)
+            _guarded(_mcp_error, span, error)
             raise
+    _guarded(_mcp_end, span, ctx.method, result)
+    return result
+
+
+def _guarded(act, *given):
     try:
-        _mcp_end(span, ctx.method, result)
+        act(*given)
     except Exception as problem:
         reporter()._fail(problem)
-    return result
 
 
 def _begin_mcp_init(told):

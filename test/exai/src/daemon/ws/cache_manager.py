@@ -17,7 +17,6 @@ class CacheManager:
     async def add_inflight(self, request_id, future):
         async with self._lock:
             self.inflight_requests[request_id] = future
-        future.add_done_callback(lambda _done: self.inflight_requests.pop(request_id, None))
 
     async def get_cached_result(self, call_key):
         async with self._lock:

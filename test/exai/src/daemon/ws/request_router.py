@@ -69,6 +69,7 @@ class RequestRouter:
                 await _safe_send(ws, error_frame("TOOL_EXECUTION_ERROR", error))
                 return
             running.set_result(outputs)
+            self.cache_manager.inflight_requests.pop(req_id, None)
             await self.cache_manager.cache_result(call_key, outputs)
             await _safe_send(ws, {**answer, "outputs": outputs})
         except MCPError as failed:
