@@ -1,28 +1,29 @@
 import { randomFillSync } from 'node:crypto'
 
-// Random bytes are drawn 4 KiB at a time: a span then costs a slice, not a system call.
+// Random bytes are drawn and turned into digits 4 KiB at a time: an id then costs a slice.
 const pool = Buffer.allocUnsafe(4_096)
-let used = pool.length
+let digits = ''
+let used = 0
 
 function randomHex(bytes: number): string {
-  if (used + bytes > pool.length) {
-    randomFillSync(pool)
+  if (used + bytes * 2 > digits.length) {
+    digits = randomFillSync(pool).toString('hex')
     used = 0
   }
-  used += bytes
-  return pool.toString('hex', used - bytes, used)
+  used += bytes * 2
+  return digits.slice(used - bytes * 2, used)
 }
 
 /** 32 random hex digits, never all zero (W3C trace id). */
 export function newTraceId(): string {
   const id = randomHex(16)
-  return /^0+$/.test(id) ? newTraceId() : id
+  return id === '00000000000000000000000000000000' ? newTraceId() : id
 }
 
 /** 16 random hex digits, never all zero (W3C span id). */
 export function newSpanId(): string {
   const id = randomHex(8)
-  return /^0+$/.test(id) ? newSpanId() : id
+  return id === '0000000000000000' ? newSpanId() : id
 }
 
 /** A UUID of version 7: ms since the epoch, then random bits (RFC 9562, 5.7). */

@@ -1,12 +1,14 @@
-import { attributesBytesMax, attributesMax, idBytesMax, messageBytesMax, nameBytesMax } from '../core/limit.ts'
+import { idBytesMax, nameBytesMax } from '../core/limit.ts'
 import { isFailure, type Outcome, outcomes } from '../core/outcome.ts'
-import { type Attributes, type Json, type Session, type SpanKind, sessionRules } from '../core/record.ts'
-import { withoutSecrets } from '../core/secret_form.ts'
-import { redactJson } from '../wire/redact_json.ts'
+import { type Attributes, type Session, type SpanKind, sessionRules } from '../core/record.ts'
 import { headersOf, type TraceHeaders } from '../wire/trace_context.ts'
 import { type EpochClock, epochUsOf } from './epoch_clock.ts'
 import { newSpanId } from './identifier.ts'
+import type { Recorded } from './outbox.ts'
+import { RecordedAttributes } from './recorded_attributes.ts'
+import { cleanIdJson, cleanTextJson } from './recorded_text.ts'
 import type { Recorder } from './recorder.ts'
+import { redactJsonText } from './redact_frozen.ts'
 import type { OpenSpan } from './running_list.ts'
 import { cutText } from './text_cut.ts'
 
@@ -73,10 +75,16 @@ export type SpanPlace = {
   readonly layer: string
 }
 
-/** A span while it runs. */
-export class RecordedSpan implements SpanHandle, OpenSpan {
+/** About what a span takes in memory and as JSON, its texts aside. */
+const bareBytes = 512
+
+type Text = string | null | undefined
+type Count = number | null | undefined
+
+/** A span while it runs, and after its end until it is written: it holds nothing of the host's but texts and numbers. */
+export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
   readonly traceId: string
-  readonly spanId = newSpanId()
+  readonly spanId: string
   readonly layer: string
   readonly startUs: number
   readonly offsetUs: number
@@ -89,7 +97,17 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
   readonly #parentSpanId: string | null
   readonly #entry: boolean
   readonly #kind: SpanKind
-  #fields: SpanFields
+  #name: Text
+  #tool: Text
+  #provider: Text
+  #model: Text
+  #requestId: Text
+  #holder: Text
+  #bytesIn: Count
+  #bytesOut: Count
+  #tokensIn: Count
+  #tokensOut: Count
+  #attributes: RecordedAttributes | null = null
   #session: Session | null = null
   #callNumber: number | null = null
   #endUs: number | null = null
@@ -98,6 +116,7 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
   constructor(recorder: Recorder, start: SpanStart, place: SpanPlace) {
     this.#recorder = recorder
     this.traceId = place.traceId
+    this.spanId = newSpanId()
     this.layer = named(place.layer)
     this.offsetUs = place.offsetUs
     this.others = place.others
@@ -105,13 +124,42 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
     this.#parentSpanId = place.parentSpanId
     this.#entry = Boolean(place.entry)
     this.#kind = start.kind === 'wait' ? 'wait' : 'work'
-    this.#fields = start
-    this.#number(start)
+    this.#name = start.name
+    this.#tool = start.tool
+    this.#provider = start.provider
+    this.#model = start.model
+    this.#requestId = start.requestId
+    this.#holder = start.holder
+    this.#bytesIn = start.bytesIn
+    this.#bytesOut = start.bytesOut
+    this.#tokensIn = start.tokensIn
+    this.#tokensOut = start.tokensOut
+    if (start.attributes) this.#attribute(start.attributes)
+    if (start.session !== undefined || start.callNumber !== undefined) this.#number(start)
   }
 
-  /** What is known of it now. */
+  get name(): string {
+    return named(this.#name)
+  }
+
+  get tool(): string | null {
+    return cutOrNull(this.#tool, nameBytesMax)
+  }
+
+  get sessionKey(): string | null {
+    return this.#session?.key ?? null
+  }
+
+  /** What is known of it now, as far as a message may want it. */
   get fields(): SpanFields {
-    return this.#fields
+    return {
+      tool: this.#tool ?? null,
+      provider: this.#provider ?? null,
+      model: this.#model ?? null,
+      tokensIn: this.#tokensIn ?? null,
+      tokensOut: this.#tokensOut ?? null,
+      attributes: this.#attributes?.texts() ?? {},
+    }
   }
 
   get session(): Session | null {
@@ -121,18 +169,6 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
   /** µs since the epoch; null while it runs. */
   get endUs(): number | null {
     return this.#endUs
-  }
-
-  get name(): string {
-    return named(this.#fields.name)
-  }
-
-  get tool(): string | null {
-    return cutOrNull(this.#fields.tool, nameBytesMax)
-  }
-
-  get sessionKey(): string | null {
-    return this.#session?.key ?? null
   }
 
   set(fields: SpanFields): void {
@@ -153,7 +189,7 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
       const endUs = epochUsOf(instantOr(at, options.clock), this.offsetUs)
       this.#endUs = Math.max(this.startUs, endUs)
       this.#outcome = outcomes.includes(outcome) ? outcome : 'ok'
-      options.outbox.put(this.json())
+      options.outbox.keep(this)
       options.note(isFailure(outcome))
     } catch (error) {
       options.fail(error)
@@ -165,10 +201,23 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
   }
 
   #merge(fields: SpanFields): void {
-    const before = this.#fields.attributes
-    const attributes = fields.attributes ? { ...before, ...fields.attributes } : before
-    this.#fields = attributes ? { ...this.#fields, ...fields, attributes } : { ...this.#fields, ...fields }
-    this.#number(fields)
+    if (fields.name !== undefined) this.#name = fields.name
+    if (fields.tool !== undefined) this.#tool = fields.tool
+    if (fields.provider !== undefined) this.#provider = fields.provider
+    if (fields.model !== undefined) this.#model = fields.model
+    if (fields.requestId !== undefined) this.#requestId = fields.requestId
+    if (fields.holder !== undefined) this.#holder = fields.holder
+    if (fields.bytesIn !== undefined) this.#bytesIn = fields.bytesIn
+    if (fields.bytesOut !== undefined) this.#bytesOut = fields.bytesOut
+    if (fields.tokensIn !== undefined) this.#tokensIn = fields.tokensIn
+    if (fields.tokensOut !== undefined) this.#tokensOut = fields.tokensOut
+    if (fields.attributes) this.#attribute(fields.attributes)
+    if (fields.session !== undefined || fields.callNumber !== undefined) this.#number(fields)
+  }
+
+  #attribute(attributes: Attributes): void {
+    this.#attributes ??= new RecordedAttributes()
+    this.#attributes.merge(attributes)
   }
 
   /** Numbers the call where its session becomes known. Only entry spans: the outermost recorder counts. */
@@ -183,22 +232,51 @@ export class RecordedSpan implements SpanHandle, OpenSpan {
     this.#callNumber = this.#recorder.calls.next(this.#session.key)
   }
 
-  /** The span as a record in JSON, its members those of `Span`. Written by hand: it is most of what a span costs. */
+  get bytesMax(): number {
+    const texts = [this.#name, this.#tool, this.#provider, this.#model, this.#requestId, this.#holder]
+    let characters = this.layer.length + (this.#session?.key.length ?? 0)
+    for (const text of texts) if (typeof text === 'string') characters += text.length
+    return bareBytes + characters * 2 + (this.#attributes?.bytes ?? 0)
+  }
+
+  cleanJson(): string | null {
+    const attributes = this.#attributes === null ? '{}' : this.#attributes.cleanJson()
+    const clean = attributes === null ? null : this.#json(attributes, cleanTextJson, cleanIdJson)
+    return clean ?? redactJsonText(this.json())
+  }
+
+  /** The span as a record in JSON, its members those of `Span`. */
   json(): string {
-    const fields = this.#fields
-    const session = this.#session
-    const sessionJson = session ? `{"key":${JSON.stringify(session.key)},"rule":"${session.rule}"}` : 'null'
+    return this.#json(this.#attributes?.json() ?? '{}', JSON.stringify, JSON.stringify) as string
+  }
+
+  /** Written by hand, since it is most of what a span costs. Null where a text is refused. */
+  #json(
+    attributes: string,
+    textJson: (text: string) => string | null,
+    idJson: (text: string) => string | null,
+  ): string | null {
+    const layer = textJson(this.layer)
+    const name = textJson(named(this.#name))
+    const tool = fieldJson(this.#tool, nameBytesMax, textJson)
+    const provider = fieldJson(this.#provider, nameBytesMax, textJson)
+    const model = fieldJson(this.#model, nameBytesMax, textJson)
+    const holder = fieldJson(this.#holder, nameBytesMax, textJson)
+    const requestId = fieldJson(this.#requestId, idBytesMax, idJson)
+    const key = fieldJson(this.#session?.key, idBytesMax, idJson)
+    if (layer === null || name === null || tool === null || provider === null || model === null) return null
+    if (holder === null || requestId === null || key === null) return null
+    const parent = this.#parentSpanId === null ? 'null' : `"${this.#parentSpanId}"`
+    const outcome = this.#outcome === null ? 'null' : `"${this.#outcome}"`
+    const session = this.#session === null ? 'null' : `{"key":${key},"rule":"${this.#session.rule}"}`
     return (
-      `{"type":"span","trace_id":"${this.traceId}","span_id":"${this.spanId}"` +
-      `,"parent_span_id":${this.#parentSpanId === null ? 'null' : `"${this.#parentSpanId}"`}` +
-      `,"layer":${JSON.stringify(this.layer)},"kind":"${this.#kind}","name":${JSON.stringify(this.name)}` +
-      `,"start_us":${this.startUs},"end_us":${this.#endUs},"outcome":${this.#outcome === null ? 'null' : `"${this.#outcome}"`}` +
-      `,"entry":${this.#entry},"request_id":${textJson(fields.requestId, idBytesMax)},"session":${sessionJson}` +
-      `,"call_number":${countJson(this.#callNumber)},"tool":${textJson(fields.tool, nameBytesMax)}` +
-      `,"provider":${textJson(fields.provider, nameBytesMax)},"model":${textJson(fields.model, nameBytesMax)}` +
-      `,"bytes_in":${countJson(fields.bytesIn)},"bytes_out":${countJson(fields.bytesOut)}` +
-      `,"tokens_in":${countJson(fields.tokensIn)},"tokens_out":${countJson(fields.tokensOut)}` +
-      `,"holder":${textJson(fields.holder, nameBytesMax)},"attributes":${attributesJson(fields.attributes)}}`
+      `{"type":"span","trace_id":"${this.traceId}","span_id":"${this.spanId}","parent_span_id":${parent}` +
+      `,"layer":${layer},"kind":"${this.#kind}","name":${name},"start_us":${this.startUs},"end_us":${this.#endUs}` +
+      `,"outcome":${outcome},"entry":${this.#entry},"request_id":${requestId},"session":${session}` +
+      `,"call_number":${countJson(this.#callNumber)},"tool":${tool},"provider":${provider},"model":${model}` +
+      `,"bytes_in":${countJson(this.#bytesIn)},"bytes_out":${countJson(this.#bytesOut)}` +
+      `,"tokens_in":${countJson(this.#tokensIn)},"tokens_out":${countJson(this.#tokensOut)}` +
+      `,"holder":${holder},"attributes":${attributes}}`
     )
   }
 }
@@ -213,38 +291,20 @@ function instantOr(at: number | undefined, clock: EpochClock): number {
 }
 
 /** The edge takes no span without a name; a host that gives a blank one still sees its time. */
-function named(name: string | undefined): string {
-  return name === undefined || name.trim() === '' ? 'unnamed' : cutText(name, nameBytesMax)
+function named(name: Text): string {
+  if (name === undefined || name === null) return 'unnamed'
+  const text = String(name)
+  return text.trim() === '' ? 'unnamed' : cutText(text, nameBytesMax)
 }
 
-function cutOrNull(text: string | null | undefined, bytesMax: number): string | null {
+function cutOrNull(text: Text, bytesMax: number): string | null {
   return text === null || text === undefined ? null : cutText(String(text), bytesMax)
 }
 
-function textJson(text: string | null | undefined, bytesMax: number): string {
-  return text === null || text === undefined ? 'null' : JSON.stringify(cutText(String(text), bytesMax))
+function fieldJson(text: Text, bytesMax: number, textJson: (text: string) => string | null): string | null {
+  return text === null || text === undefined ? 'null' : textJson(cutText(String(text), bytesMax))
 }
 
-function countJson(count: number | null | undefined): string {
+function countJson(count: Count): string {
   return typeof count === 'number' && Number.isFinite(count) && count >= 0 ? String(Math.round(count)) : 'null'
-}
-
-/** Attributes as JSON, or, where they are too many, too large or cannot be written, a mark that says so. */
-export function attributesJson(attributes: Attributes | undefined): string {
-  if (!attributes) return '{}'
-  const names = Object.keys(attributes)
-  const kept =
-    names.length > attributesMax
-      ? Object.fromEntries(names.slice(0, attributesMax).map((name) => [name, attributes[name]]))
-      : attributes
-  try {
-    const json = JSON.stringify(kept)
-    if (json.length * 3 <= attributesBytesMax || Buffer.byteLength(json) <= attributesBytesMax) return json
-    // As a text in a text, names would no longer be told from values.
-    const clean = JSON.stringify(redactJson(JSON.parse(json) as Json, withoutSecrets))
-    return JSON.stringify({ 'telltale.attributes_lost': cutText(clean, messageBytesMax / 8) })
-  } catch (error) {
-    const why = error instanceof Error ? cutText(error.message, nameBytesMax) : 'unreadable'
-    return JSON.stringify({ 'telltale.attributes_lost': why })
-  }
 }

@@ -7,14 +7,8 @@ import { type EpochClock, epochUsOf } from './epoch_clock.ts'
 import { failureOf } from './failure.ts'
 import { newTraceId } from './identifier.ts'
 import type { Outbox } from './outbox.ts'
-import {
-  attributesJson,
-  RecordedSpan,
-  type SpanHandle,
-  type SpanPlace,
-  type SpanStart,
-  type TraceStart,
-} from './recorded_span.ts'
+import { attributesJson } from './recorded_attributes.ts'
+import { RecordedSpan, type SpanHandle, type SpanPlace, type SpanStart, type TraceStart } from './recorded_span.ts'
 import { RunningList } from './running_list.ts'
 import { cutMiddle, cutText } from './text_cut.ts'
 
@@ -35,6 +29,8 @@ export type RecorderOptions = {
   readonly fail: (error: unknown) => void
 }
 
+const none: readonly string[] = []
+
 /** Builds records and puts them into the outbox. Its own methods may throw: `createReporter` is what a host touches. */
 export class Recorder {
   readonly running = new RunningList<RecordedSpan>()
@@ -51,14 +47,15 @@ export class Recorder {
 
   startTrace(start: TraceStart): RecordedSpan {
     const { context, entry } = start
+    const { clock } = this.options
     const parsed = context ? parseTraceContext(context.traceparent, context.tracestate) : null
     const remote: TraceContext | null = parsed?.ok ? parsed.value : null
     return this.#open(start, {
       traceId: remote?.traceId ?? newTraceId(),
       parentSpanId: remote?.parentSpanId ?? null,
       entry: entry ?? !remote?.recorded,
-      offsetUs: this.options.clock.offsetUs(),
-      others: remote?.others ?? [],
+      offsetUs: clock.offsetUs(),
+      others: remote?.others ?? none,
       layer: start.layer,
     })
   }
