@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { tapFrameBytesMax } from '../src/core/limit.ts'
 import type { Span } from '../src/core/record.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import type { HttpObserverOptions } from '../src/tap/http_session.ts'
@@ -155,6 +156,37 @@ test('startHttpTap() holds back what its client does not read, and passes megaby
   const bytes = Buffer.from(await answer.arrayBuffer())
   expect(bytes.length).toBe(size)
   expect(bytes.every((byte, at) => byte === Math.floor(at / 100_000) % 256)).toBe(true)
+})
+
+test('a body too long to keep flows on unread, and so does all of it where nobody listens or the listener fails', async () => {
+  const mirror = kept(await startMirror())
+  const json = ['Content-Type', 'application/json', 'Transfer-Encoding', 'chunked']
+  const rpc = (message: string) =>
+    Buffer.from(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"m":"${message}"}}}`)
+  const long = rpc('x'.repeat(tapFrameBytesMax))
+  const { url } = await tapped(mirror.url)
+  expect((await asked(url, 'POST', json, long)).body === long.toString('base64')).toBe(true)
+  const unread = await tapped(mirror.url, null)
+  expect((await asked(unread.url, 'POST', json, rpc('y'))).body).toBe(rpc('y').toString('base64'))
+  const warnings: string[] = []
+  const broken = {
+    ...reporter,
+    startTrace: () => {
+      throw new Error('ours')
+    },
+  }
+  const observer = { reporter: broken, context: true }
+  const listen = { host: '127.0.0.1', port: 0 }
+  const tap = kept(
+    await startHttpTap({ listen, target: mirror.url, observer, warn: (text) => void warnings.push(text) }),
+  )
+  for (let n = 0; n < 2; n++) {
+    const answer = await asked(new URL(`http://127.0.0.1:${tap.port}/mcp`), 'POST', json, rpc('z'))
+    expect([answer.status, answer.body]).toEqual(['207 As It Was', rpc('z').toString('base64')])
+  }
+  expect(warnings).toEqual(['Cannot read an exchange, it passes unread: ours'])
+  await reporter.flush()
+  expect([far.spans(), far.errors()]).toEqual([[], []])
 })
 
 test('a connection that becomes one of another protocol passes both ways', async () => {

@@ -173,11 +173,13 @@ test('two taps in a row make one trace, whose entry is the outer one', async () 
   expect(seen.traceparent).toBe(`00-${behind?.trace_id}-${behind?.span_id}-01`)
 })
 
-test("a context in HTTP's headers is taken up, and that in params._meta goes before it", async () => {
+test("a context in HTTP's headers is taken up and sent on, and that in params._meta goes before it", async () => {
+  let received: unknown
   const server = kept(
-    await listening((_request, response) =>
-      response.setHeader('content-type', 'application/json').end('{"jsonrpc":"2.0","id":1,"result":{"content":[]}}'),
-    ),
+    await listening(({ headers }, response) => {
+      received = [headers.traceparent, headers.tracestate]
+      response.setHeader('content-type', 'application/json').end('{"jsonrpc":"2.0","id":1,"result":{"content":[]}}')
+    }),
   )
   const { url } = await tapped(server.url)
   const header = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -195,6 +197,7 @@ test("a context in HTTP's headers is taken up, and that in params._meta goes bef
     })
     const [span] = await calls(1)
     expect([span?.trace_id, span?.entry]).toEqual([expected.slice(3, 35), expected === meta])
+    expect(received).toEqual([`00-${span?.trace_id}-${span?.span_id}-01`, `telltale=${span?.span_id}`])
   }
 })
 

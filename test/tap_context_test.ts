@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { Client as Client2 } from '@modelcontextprotocol/client'
 import { StdioClientTransport as Transport2 } from '@modelcontextprotocol/client/stdio'
@@ -5,6 +6,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Span } from '../src/core/record.ts'
+import { startTap } from '../src/tap/stdio_tap.ts'
 import { eventually, type IngestFixture, startIngest } from './ingest_fixture.ts'
 
 const wrapScript = fileURLToPath(new URL('./wrap_fixture.ts', import.meta.url))
@@ -103,4 +105,29 @@ test('wrap records what a tool was asked and answered only where the operator na
   expect(other?.attributes['telltale.arguments']).toBe(undefined)
   expect(named?.attributes['telltale.argument_hash']).toMatch(/^[0-9a-f]{16}$/)
   expect(JSON.stringify(far.batches)).not.toMatch(/hunter2|abcdefghijklmnop|quiet/)
+})
+
+test('startTap() passes every byte on where its listener fails, and says so once', async () => {
+  const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()]
+  const fail = () => {
+    throw new Error('ours')
+  }
+  const warnings: string[] = []
+  const tap = startTap({
+    command: process.execPath,
+    args: ['-e', 'process.stdin.pipe(process.stdout)'],
+    input,
+    output,
+    errors: errors.resume(),
+    listener: { clientLine: fail, serverLine: fail, close: fail },
+    context: true,
+    warn: (text) => void warnings.push(text),
+  })
+  const said = '{"jsonrpc":"2.0","id":1,"method":"ping"}\n{"half'
+  input.end(said)
+  const passed: Buffer[] = []
+  output.on('data', (chunk: Buffer) => passed.push(chunk))
+  expect(await tap.ended).toEqual({ kind: 'exited', code: 0 })
+  expect(Buffer.concat(passed).toString()).toBe(said)
+  expect(warnings).toEqual(['Cannot read the traffic any longer, it passes unread: ours'])
 })

@@ -92,7 +92,10 @@ export class CallObserver {
       if (frame !== null) this.#seen.frames_in++
       contexts.push(span?.headers() ?? null)
     }
-    return this.#options.context && line.text !== null ? injectContexts(line.text, contexts) : null
+    if (!this.#options.context || line.text === null) return null
+    const [only] = contexts
+    if (carrier && only && contexts.length === 1 && only.traceparent !== '') carrier.sent = only
+    return injectContexts(line.text, contexts)
   }
 
   /** A line or message from the server to the client. */

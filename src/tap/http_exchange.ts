@@ -112,6 +112,7 @@ function forward(
   const length = body.changed?.length ?? body.parts.reduce((sum, part) => sum + part.length, 0)
   if (body.whole) headers = withHeader(headers, 'Content-Length', String(length))
   else if (request.headers['transfer-encoding'] !== undefined) headers.push('Transfer-Encoding', 'chunked')
+  for (const [name, value] of Object.entries(watch?.context ?? {})) headers = withHeader(headers, name, value)
   const outgoing = target.request(request, headers)
   let over = false
   response.once('close', () => {

@@ -4,6 +4,7 @@ import { isObject } from '../core/json_object.ts'
 import type { Outcome } from '../core/outcome.ts'
 import { parseMcpFrames } from '../wire/mcp_frame.ts'
 import type { SseEvent } from '../wire/sse_reader.ts'
+import type { TraceHeaders } from '../wire/trace_context.ts'
 import type { CallObserver } from './call_observer.ts'
 import { contextOf, isSigned, textOf } from './http_headers.ts'
 import { type BodyReading, readingOf, requestTextOf } from './http_reading.ts'
@@ -48,8 +49,14 @@ export class HttpWatch {
     this.#carrier = {
       context: contextOf(headers),
       attributes: { 'http.request.method': method },
+      sent: null,
       firstChunkAt: null,
     }
+  }
+
+  /** What the headers of the request are to say of its context; null: what they say. */
+  get context(): TraceHeaders | null {
+    return this.#carrier.sent
   }
 
   /** The whole body of a request. Answers what to send on in its place; null: the body. */
@@ -210,6 +217,8 @@ export class HttpWatch {
       return act()
     } catch (error) {
       this.#reading = null
+      this.#observer = null
+      this.#done = true
       this.#warn(`Cannot read an exchange, it passes unread: ${error instanceof Error ? error.message : String(error)}`)
       return otherwise
     }

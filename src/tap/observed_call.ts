@@ -14,6 +14,8 @@ export type Carrier = {
   readonly context: Partial<TraceHeaders> | null
   /** For each call, when it ends. */
   attributes: Attributes
+  /** The context of the call that it carries, where it carries just one: for its headers. */
+  sent: TraceHeaders | null
   /** When the first of the answer came, in ms of performance.now(). */
   firstChunkAt: number | null
 }
