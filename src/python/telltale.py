@@ -634,9 +634,16 @@ def attributes_json(attributes):
         return _json({"telltale.attributes_lost": cut_text(_safe_text(error), NAME_BYTES_MAX)})
 
 
+def _entries(attributes):
+    """A copy of attributes; what is no mapping is named in place of it."""
+    if isinstance(attributes, collections.abc.Mapping):
+        return dict(attributes)
+    return {} if attributes is None else {"telltale.attributes_lost": type(attributes).__name__}
+
+
 def _bag(attributes):
     """The same as an object: what later changes in the host changes nothing here."""
-    return json.loads(attributes_json(attributes)) if attributes else {}
+    return json.loads(attributes_json(_entries(attributes))) if attributes is not None else {}
 
 
 def _text_or_none(value, bytes_max):
@@ -773,6 +780,10 @@ def context_of(carrier):
 
 _active = contextvars.ContextVar("telltale_span", default=None)
 _absent = object()
+_message_fields = (
+    *("conversation_id", "role", "model_used", "provider_used", "response_time_ms", "tool_name", "thinking_mode"),
+    "token_usage",
+)
 _fields = frozenset(
     "name tool provider model request_id bytes_in bytes_out tokens_in tokens_out holder attributes".split()
 )
@@ -883,8 +894,8 @@ class Span:
         self.call_number = None
         self._announced = False
         self._token = None
-        if fields.get("attributes"):
-            fields["attributes"] = dict(fields["attributes"])
+        if fields.get("attributes") is not None:
+            fields["attributes"] = _entries(fields["attributes"])
         if session is not None or call_number is not _absent:
             self._number(session, call_number)
 
@@ -914,7 +925,7 @@ class Span:
             if self._epoch != reporter._epoch or reporter._closed:
                 return
             reporter._running.pop(self.span_id, None)
-            if fields or attributes or session is not _absent or call_number is not _absent:
+            if fields or attributes is not None or session is not _absent or call_number is not _absent:
                 self._merge(session, call_number, attributes, fields)
             instant_ns = _instant_ns() if at is None else _ns_of(at)
             self.end_us = max(self.start_us, (instant_ns + self.trace.offset_ns) // 1_000)
@@ -947,9 +958,9 @@ class Span:
         return headers_of(self.trace.trace_id, self.span_id, self.trace.others)
 
     def _merge(self, session, call_number, attributes, fields):
-        if attributes:
+        if attributes is not None:
             before = self.fields.get("attributes")
-            fields["attributes"] = {**before, **attributes} if before else dict(attributes)
+            fields["attributes"] = {**before, **_entries(attributes)} if before else _entries(attributes)
         # A new dictionary: the sender may be encoding the old one, to announce the span.
         self.fields = {**self.fields, **fields}
         if session is not _absent or call_number is not _absent:
@@ -2335,7 +2346,7 @@ class Reporter:
             if not good or not isinstance(name, str) or not name.strip():
                 self._outbox.refuse("invalid")
                 return
-            labels = {_safe_text(key): _safe_text(label) for key, label in dict(labels or {}).items()}
+            labels = {_safe_text(key): _safe_text(label) for key, label in _entries(labels).items()}
             at_us = _instant_us(at, self._clock.now_us())
             self._put_record({"type": "gauge", "name": name, "at_us": at_us, "value": value, "labels": labels}, False)
         except Exception as error:
@@ -2414,10 +2425,10 @@ class Reporter:
             }
             missing = [
                 field
-                for field, value in record.items()
-                if value is None and not (asked and field in ("response_time_ms", "thinking_mode"))
+                for field in _message_fields
+                if record[field] is None and not (asked and field in ("response_time_ms", "thinking_mode"))
             ]
-            record["metadata"] = _bag({**(metadata or {}), **({"missing": missing} if missing else {})})
+            record["metadata"] = _bag({**_entries(metadata), **({"missing": missing} if missing else {})})
             self._put_record(record, False)
         except Exception as error:
             self._fail(error)
@@ -2823,9 +2834,8 @@ def message_metadata(
         }
     except Exception as error:
         reporter()._warn("metadata", "Cannot fill metadata: %s" % _safe_text(error))
-        names = "conversation_id role model_used provider_used response_time_ms tool_name thinking_mode token_usage"
         given = (conversation_id, role, model_used, provider_used, response_time_ms, tool_name, thinking_mode, token_usage)
-        return {**dict(zip(names.split(), given)), "timestamp": timestamp}
+        return {**dict(zip(_message_fields, given)), "timestamp": timestamp}
 
 
 def _first(*values):
@@ -3400,7 +3410,7 @@ def _around(begin):
         try:
             signature = inspect.signature(original)
         except (TypeError, ValueError):
-            signature = None
+            return original
 
         def begun(args, kwargs):
             try:
@@ -3909,29 +3919,53 @@ def _leave(span):
 
 
 async def _told_stream(stream, chunk, ended):
-    error = None
+    """The same stream to whoever reads it, `send` and `throw` included."""
+    sent = thrown = error = None
     try:
-        async for item in stream:
+        while True:
+            try:
+                item = await (stream.asend(sent) if thrown is None else stream.athrow(thrown))
+            except StopAsyncIteration:
+                return
+            sent = thrown = None
             chunk()
-            yield item
-    except BaseException as thrown:
-        error = thrown
+            try:
+                sent = yield item
+            except GeneratorExit:
+                await stream.aclose()
+                raise
+            except BaseException as given:
+                thrown = given
+    except BaseException as left:
+        error = left
         raise
     finally:
-        ended(None, error)
+        ended(None, None if isinstance(error, GeneratorExit) else error)
 
 
 def _told_generator(stream, chunk, ended):
-    error = None
+    """The same of a generator."""
+    sent = thrown = error = None
     try:
-        for item in stream:
+        while True:
+            try:
+                item = stream.send(sent) if thrown is None else stream.throw(thrown)
+            except StopIteration as done:
+                return done.value
+            sent = thrown = None
             chunk()
-            yield item
-    except BaseException as thrown:
-        error = thrown
+            try:
+                sent = yield item
+            except GeneratorExit:
+                stream.close()
+                raise
+            except BaseException as given:
+                thrown = given
+    except BaseException as left:
+        error = left
         raise
     finally:
-        ended(None, error)
+        ended(None, None if isinstance(error, GeneratorExit) else error)
 
 
 def _begin_save(told):
@@ -3954,6 +3988,8 @@ def _begin_save(told):
 
     def ended(result, error):
         finish(result, error)
+        if error is not None:
+            return result
         if call is None or None not in message.values() or len(call.messages) >= PENDING_MESSAGES_MAX:
             record_message(span=span, **message)
         else:
