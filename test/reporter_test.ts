@@ -146,7 +146,7 @@ test('failureOf() describes anything that can be thrown and never throws', () =>
     [looped, 'Error', 'loop'],
   ]
   for (const [thrown, errorType, message] of cases) expect(failureOf(thrown)).toMatchObject({ errorType, message })
-  expect(failureOf(circular).message).toMatch(/^Cannot read the thrown value/)
+  expect(failureOf(circular).message).toBe('{"self":"[circular]"}')
   expect(() => failureOf(hostile)).not.toThrow()
   const group = failureOf(new AggregateError([new TypeError('a'), 'b'], 'all failed'))
   expect(group.traceback).toMatch(

@@ -1,7 +1,8 @@
 import { culpritOf, fingerprintOf } from '../../src/core/fingerprint.ts'
 import type { HotSource } from '../../src/core/hot_batch.ts'
 import { batchRecordsMax, nameBytesMax, watchedFlushMs } from '../../src/core/limit.ts'
-import type { Ack, Batch, ConnectionEvent, ErrorRecord, Gauge, Message, Span } from '../../src/core/record.ts'
+import type { Ack, Batch, ConnectionEvent, ErrorRecord, Gauge, Message, Missing, Span } from '../../src/core/record.ts'
+import { messageFields } from '../../src/core/record.ts'
 import { traceRowOf } from '../../src/core/trace.ts'
 import { minutePartsOf } from '../../src/core/window.ts'
 import type { ParsedBatch } from '../../src/wire/parse_batch.ts'
@@ -43,8 +44,18 @@ export async function acceptBatch(parsed: ParsedBatch, arrival: Arrival, store: 
     flush_after_ms: reply.watched ? Math.min(arrival.flushMs, watchedFlushMs) : arrival.flushMs,
     watched: reply.watched,
     records_max: batchRecordsMax,
+    ...missingIn(rows.messages),
   }
   return { ack, tickDue: reply.tick_due, hot: reply.status === 'stored' ? hotSourceOf(batch, rows, reply) : null }
+}
+
+/** Which fields of the messages are null, so that whoever reports sees what it could still tell. */
+function missingIn(messages: readonly Message[]): { readonly missing?: Missing } {
+  const missing: { [field: string]: number } = {}
+  for (const message of messages) {
+    for (const field of messageFields) if (message[field] === null) missing[field] = (missing[field] ?? 0) + 1
+  }
+  return Object.keys(missing).length > 0 ? { missing } : {}
 }
 
 function hotSourceOf(batch: Batch, rows: BatchRows, reply: IngestReply): HotSource {

@@ -19,6 +19,13 @@ export const otlpBytesMax = 4 * MiB
 export const otlpRulesMax = 100
 export const otlpReasonsMax = 4
 
+// What `telltale export` asks for and sends at once.
+export const exportTracesAsked = 100
+export const exportRequestRecordsMax = 1_000
+export const exportRequestBytesMax = 1 * MiB
+export const exportAttemptsMax = 8
+export const exportSendMsMax = 30_000
+
 // A value inside a record. Text longer than its limit is cut and marked; a malformed id is refused.
 export const nameBytesMax = 256
 export const idBytesMax = 256
@@ -163,6 +170,7 @@ export const refusedKeyRetryMs = 60_000
 export const retryAfterMsMax = 300_000
 export const circuitFailuresMin = 5
 export const causesMax = 8
+export const thrownValuesMax = 500
 export const tapExitFlushMsMax = 1_000
 export const stderrTailBytesMax = 16 * KiB
 export const argumentNamesMax = 32
@@ -293,6 +301,7 @@ assert(detailDaysKept <= minuteDaysKept, 'every trace that can be read lies in a
 assert(recordAheadDaysMax < partitionDaysAhead, 'a record from tomorrow finds its partition')
 assert(messageBytesMax + stackBytesMax + attributesBytesMax < batchBytesMax, 'the largest error fits into a batch')
 assert(reporterBatchRecordsMax <= batchRecordsMax, 'a reporter never makes a batch that the edge refuses')
+assert(exportRequestRecordsMax <= otlpRecordsMax && exportRequestBytesMax < otlpBytesMax, 'an export is taken')
 assert(batchRecordsMax < otlpRecordsMax && batchBytesMax < otlpBytesMax, 'what a batch may hold OTLP may hold too')
 assert(batchBytesMax < outboxBytesMax, 'an outbox holds at least one full batch')
 assert(batchBytesMax < segmentBytesMax && segmentBytesMax * 8 <= spillBytesMax, 'a full disk loses a small part')

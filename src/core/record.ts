@@ -183,4 +183,20 @@ export type Ack = {
   readonly watched: boolean
   /** How many records the edge takes in one batch. */
   readonly records_max: number
+  /** Of how many messages of the batch each field was not known; absent where nothing is missing. */
+  readonly missing?: Missing
 }
+
+/** The fields of a message that say something when they are known. */
+export const messageFields = [
+  'conversation_id',
+  'role',
+  'model_used',
+  'provider_used',
+  'response_time_ms',
+  'tool_name',
+  'thinking_mode',
+  'token_usage',
+] as const satisfies readonly (keyof Message)[]
+
+export type Missing = { readonly [field in (typeof messageFields)[number]]?: number }

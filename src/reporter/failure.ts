@@ -1,4 +1,4 @@
-import { causesMax, messageBytesMax, nameBytesMax, stackBytesMax } from '../core/limit.ts'
+import { causesMax, messageBytesMax, nameBytesMax, stackBytesMax, thrownValuesMax } from '../core/limit.ts'
 import type { Json } from '../core/record.ts'
 import { withoutSecrets } from '../core/secret_form.ts'
 import { redactJson } from '../wire/redact_json.ts'
@@ -30,13 +30,18 @@ function collect(thrown: unknown, label: string, parts: string[], seen: Set<unkn
   if (typeof stack === 'string' && stack !== '') parts.push(label + stack)
   else if (label !== '') parts.push(`${label}${errorTypeOf(thrown)}: ${messageOf(thrown)}`)
   const members = fieldOf(thrown, 'errors')
-  if (isError(thrown) && Array.isArray(members)) {
+  if (isError(thrown) && isArray(members)) {
     for (const member of members.slice(0, causesMax)) {
       collect(member, '[errors]: ', parts, seen)
     }
   }
   const cause = fieldOf(thrown, 'cause')
   if (isError(thrown) && cause !== undefined && cause !== null) collect(cause, 'Caused by: ', parts, seen)
+  // A SuppressedError: what disposing threw, and what it was that had been thrown before.
+  const suppressed = fieldOf(thrown, 'suppressed')
+  if (!isError(thrown) || !isError(suppressed)) return
+  collect(fieldOf(thrown, 'error'), 'Caused by: ', parts, seen)
+  collect(suppressed, 'Suppressed: ', parts, seen)
 }
 
 function isError(thrown: unknown): boolean {
@@ -63,6 +68,8 @@ export function errorTypeOf(thrown: unknown): string {
 function messageOf(thrown: unknown): string {
   const message = fieldOf(thrown, 'message')
   if (typeof message === 'string') return message
+  // Its text is the host's code.
+  if (typeof thrown === 'function') return `function ${String(fieldOf(thrown, 'name'))}`
   try {
     return typeof thrown === 'object' && thrown !== null ? objectText(thrown) : String(thrown)
   } catch {
@@ -70,10 +77,28 @@ function messageOf(thrown: unknown): string {
   }
 }
 
-/** As JSON, its secrets taken out here, where their names are still names. */
+/** As JSON, its secrets taken out here, where their names are still names; cut where it is large or leads back. */
 function objectText(thrown: object): string {
-  const json = JSON.stringify(thrown) as string | undefined
+  const path: unknown[] = []
+  let values = 0
+  const json = JSON.stringify(thrown, function (this: unknown, _key: string, value: unknown) {
+    if (++values > thrownValuesMax) return undefined
+    if (typeof value === 'bigint') return String(value)
+    if (typeof value !== 'object' || value === null) return value
+    while (path.length > 0 && path.at(-1) !== this) path.pop()
+    if (path.includes(value)) return '[circular]'
+    path.push(value)
+    return value
+  }) as string | undefined
   return json === undefined ? '' : JSON.stringify(redactJson(JSON.parse(json) as Json, withoutSecrets))
+}
+
+function isArray(value: unknown): value is readonly unknown[] {
+  try {
+    return Array.isArray(value)
+  } catch {
+    return false
+  }
 }
 
 /** A property, undefined where there is none or it cannot be read. */

@@ -5,11 +5,12 @@ import { watchEventLoop } from './event_loop_watch.ts'
 import { errorTypeOf } from './failure.ts'
 import type { Outbox } from './outbox.ts'
 import { eventOf, messageOf } from './record_builder.ts'
-import { RecordedSpan, type SpanHandle, type SpanStart, type TraceStart, type WaitStart } from './recorded_span.ts'
+import { RecordedSpan, type SpanHandle, type TraceStart, type WaitStart } from './recorded_span.ts'
 import type { CaptureOptions, Recorder } from './recorder.ts'
 import type { BaseReporter, TimeStart } from './reporter_surface.ts'
 import { outcomeOfThrown, SeenFailures } from './seen_failure.ts'
 import { noSpan } from './silent_reporter.ts'
+import { adopt } from './span_kin.ts'
 import { type CallScope, timeCall } from './timed_call.ts'
 import { type UncaughtOrigin, watchUncaught } from './uncaught_watch.ts'
 import { type Reporter, waitingOf } from './wait_surface.ts'
@@ -109,17 +110,8 @@ function opened(recorder: Recorder, parent: SpanHandle | null, start: TimeStart)
   if (parent === null) return recorder.startTrace({ ...start, layer: start.layer ?? 'tool' })
   if (!(parent instanceof RecordedSpan)) return noSpan
   const span = recorder.span(parent, start)
-  span.parent = parent
-  if (isProviderCall(start, span.layer)) {
-    let root = parent
-    while (root.parent) root = root.parent
-    root.providerCall = span
-  }
+  adopt(span, parent, start)
   return span
-}
-
-function isProviderCall(start: SpanStart, layer: string): boolean {
-  return start.kind !== 'wait' && (layer === 'api' || typeof start.model === 'string')
 }
 
 function capturing(recorder: Recorder, active: ActiveSpan, seen: SeenFailures): Capture {

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import type { Attributes, ConnectionEvent, Json, Message } from '../core/record.ts'
-import { RecordedSpan, type SpanFields, type SpanHandle } from './recorded_span.ts'
+import {
+  type Attributes,
+  type ConnectionEvent,
+  type Json,
+  type Message,
+  messageFields,
+  type Span,
+} from '../core/record.ts'
+import { RecordedSpan, type SpanHandle } from './recorded_span.ts'
 import type { EventFields, MessageFields } from './reporter_surface.ts'
+import { parentOf } from './span_kin.ts'
 
 // What a message of any kind may say. A time and a mode are those of an answer: what was asked has none.
 const answerFields: ReadonlySet<string> = new Set(['response_time_ms', 'thinking_mode'])
@@ -28,9 +36,7 @@ export function messageOf(message: MessageFields, span: SpanHandle | null, nowUs
     token_usage: null,
     ...known,
   }
-  const missing = Object.entries(fields)
-    .filter(([name, value]) => value === null && !(asked && answerFields.has(name)))
-    .map(([name]) => name)
+  const missing = messageFields.filter((name) => fields[name] === null && !(asked && answerFields.has(name)))
   const metadata: Attributes = { ...message.metadata, ...(missing.length > 0 ? { missing } : {}) }
   return { ...fields, metadata, type: 'message', message_id: randomUUID(), at_us: nowUs }
 }
@@ -71,35 +77,41 @@ function knownOf(span: SpanHandle | null, nowUs: number, asked: boolean): Known 
   const known: Known = {}
   if (!(span instanceof RecordedSpan)) return known
   let root = span
-  for (let at: RecordedSpan | null = span; at; at = at.parent) {
-    complete(known, at)
+  for (let at: RecordedSpan | null = span; at; at = parentOf(at)) {
+    complete(known, spanOf(at))
     root = at
   }
   const call = root.providerCall
-  if (call) complete(known, call)
+  if (call) complete(known, spanOf(call))
+  if (asked) return known
   // How long the answer took is how long the model was called; without such a call, how long the message's span lasts.
-  const timed = call ?? span
-  if (!asked) known.response_time_ms = ((timed.endUs ?? nowUs) - timed.startUs) / 1_000
+  const { start_us, end_us } = spanOf(call ?? span)
+  known.response_time_ms = ((end_us ?? nowUs) - start_us) / 1_000
   return known
 }
 
-function complete(known: Known, span: RecordedSpan): void {
-  const { tool, provider, model, attributes } = span.fields
-  known.conversation_id ??= span.session?.key ?? null
-  known.tool_name ??= tool ?? null
-  known.provider_used ??= provider ?? null
-  known.model_used ??= model ?? null
-  known.thinking_mode ??= textOf(attributes?.thinking_mode ?? attributes?.['telltale.thinking_mode'])
-  known.token_usage ??= tokensOf(span.fields)
+/** The span as it would be recorded now. */
+function spanOf(span: RecordedSpan): Span {
+  return JSON.parse(span.json()) as Span
 }
 
-function tokensOf({ tokensIn, tokensOut }: SpanFields): Json {
-  if (typeof tokensIn !== 'number' && typeof tokensOut !== 'number') return null
-  const usage: { [name: string]: Json } = {}
-  if (typeof tokensIn === 'number') usage.prompt_tokens = tokensIn
-  if (typeof tokensOut === 'number') usage.completion_tokens = tokensOut
-  if (typeof tokensIn === 'number' && typeof tokensOut === 'number') usage.total_tokens = tokensIn + tokensOut
-  return usage
+function complete(known: Known, span: Span): void {
+  const { attributes } = span
+  known.conversation_id ??= span.session?.key ?? null
+  known.tool_name ??= span.tool
+  known.provider_used ??= span.provider
+  known.model_used ??= span.model
+  known.thinking_mode ??= textOf(attributes.thinking_mode ?? attributes['telltale.thinking_mode'])
+  known.token_usage ??= tokensOf(span)
+}
+
+function tokensOf({ tokens_in, tokens_out }: Span): Json {
+  if (tokens_in === null && tokens_out === null) return null
+  return {
+    ...(tokens_in === null ? {} : { prompt_tokens: tokens_in }),
+    ...(tokens_out === null ? {} : { completion_tokens: tokens_out }),
+    ...(tokens_in === null || tokens_out === null ? {} : { total_tokens: tokens_in + tokens_out }),
+  }
 }
 
 function textOf(value: Json | undefined): string | null {

@@ -1,6 +1,7 @@
 import { type Outcome, outcomeOfCode } from '../core/outcome.ts'
 import { fieldOf } from './failure.ts'
-import { RecordedSpan, type SpanHandle } from './recorded_span.ts'
+import type { SpanHandle } from './recorded_span.ts'
+import { parentOf } from './span_kin.ts'
 
 type Sighting = { readonly traceId: string; readonly id: string }
 
@@ -31,7 +32,8 @@ export class SeenFailures {
 
   note(thrown: unknown, id: string, span: SpanHandle | null): void {
     if (isObject(thrown)) this.#objects.set(thrown, { traceId: span?.traceId ?? '', id })
-    else if (span instanceof RecordedSpan && span.parent) this.#risen.set(span.parent, { thrown, id })
+    const parent = span && parentOf(span)
+    if (parent && !isObject(thrown)) this.#risen.set(parent, { thrown, id })
   }
 }
 

@@ -1,6 +1,7 @@
 import { gaugeMsMin, leasesMax, waitMsMin } from '../core/limit.ts'
 import { RecordedSpan, type SpanHandle, type WaitStart } from './recorded_span.ts'
 import type { BaseReporter } from './reporter_surface.ts'
+import { parentOf } from './span_kin.ts'
 
 /** What the wrappers of what is waited for use of their reporter. */
 export type WaitScope = Pick<BaseReporter, 'enabled' | 'active' | 'run' | 'wait' | 'time' | 'gauge'>
@@ -135,6 +136,6 @@ function blameOf(lease: Lease, at: number): Pick<WaitStart, 'holder' | 'attribut
 /** Whose permit it is: the tool of the nearest span that has one, else the span's name. */
 function holderOf(span: SpanHandle | null): string {
   if (!(span instanceof RecordedSpan)) return 'background'
-  for (let at: RecordedSpan | null = span; at; at = at.parent) if (at.tool !== null) return at.tool
+  for (let at: RecordedSpan | null = span; at; at = parentOf(at)) if (at.tool !== null) return at.tool
   return span.name
 }

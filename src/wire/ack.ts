@@ -1,6 +1,6 @@
 import { isObject } from '../core/json_object.ts'
-import type { Accepted, Ack, RecordType, Rejection } from '../core/record.ts'
-import { recordTypes } from '../core/record.ts'
+import type { Accepted, Ack, Missing, RecordType, Rejection } from '../core/record.ts'
+import { messageFields, recordTypes } from '../core/record.ts'
 import { err, ok, type Result } from '../core/result.ts'
 
 /**
@@ -12,6 +12,7 @@ export function parseAck(value: unknown, batchId: string): Result<Ack> {
   if (value.batch_id !== batchId) return err('Cannot read the ack: it is for another batch')
   const status = value.status
   if (status !== 'stored' && status !== 'repeated') return err('Cannot read the ack: its status is unknown')
+  const missing = missingOf(value.missing)
   return ok({
     batch_id: batchId,
     status,
@@ -20,6 +21,7 @@ export function parseAck(value: unknown, batchId: string): Result<Ack> {
     flush_after_ms: countOf(value.flush_after_ms),
     watched: value.watched === true,
     records_max: countOf(value.records_max),
+    ...(missing ? { missing } : {}),
   })
 }
 
@@ -37,4 +39,11 @@ function acceptedOf(value: unknown): Accepted {
   const accepted: { [type in RecordType]?: number } = {}
   for (const type of recordTypes) if (countOf(value[type]) > 0) accepted[type] = countOf(value[type])
   return accepted
+}
+
+function missingOf(value: unknown): Missing | null {
+  if (!isObject(value)) return null
+  const missing: { [field: string]: number } = {}
+  for (const field of messageFields) if (countOf(value[field]) > 0) missing[field] = countOf(value[field])
+  return Object.keys(missing).length > 0 ? missing : null
 }

@@ -1,5 +1,5 @@
 import { batchBytesMax, batchRecordsMax, retryAfterSeconds } from '../core/limit.ts'
-import { recordTypes } from '../core/record.ts'
+import { messageFields, recordTypes } from '../core/record.ts'
 import { batchJsonSchema } from './batch_check_generated.ts'
 
 type Document = { readonly [key: string]: unknown }
@@ -30,6 +30,11 @@ const ackSchema = {
     flush_after_ms: { type: 'integer', description: 'How long to wait before the next batch, in ms' },
     watched: { type: 'boolean', description: 'Whether somebody looks at the dashboard now' },
     records_max: { type: 'integer', description: 'How many records the edge takes in one batch' },
+    missing: {
+      type: 'object',
+      description: 'Of how many messages of the batch each field was null; absent where none was',
+      properties: Object.fromEntries(messageFields.map((field) => [field, { type: 'integer', minimum: 1 }])),
+    },
   },
 }
 
