@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type IngestFixture, startIngest } from './ingest_fixture.ts'
 import { noPythonReason, type PythonRun, pythonFolder, runPython, telltalePy } from './python_fixture.ts'
@@ -178,3 +179,19 @@ hooked('install() hooks nothing when TELLTALE_DISABLED is set or no key is there
   }
   expect(far.attempts).toEqual([])
 })
+
+hooked(
+  'install() records each call of a provider once, streams included, and changes nothing of what is answered',
+  async () => {
+    const script = fileURLToPath(new URL('./mcp_python/provider_script.py', import.meta.url))
+    const { out, err } = await run([script], { PYTHONPATH: pythonFolder })
+    expect([out, err]).toEqual(["four\n['one', 'two', 'caught', 'done']\n[1, 2]\n", ''])
+    const calls = far.spans().filter(({ layer }) => layer === 'api')
+    expect(calls).toMatchObject([
+      { name: 'chat kimi', provider: 'KIMI', model: 'kimi-2', tokens_in: 3, tokens_out: 1, bytes_in: 4, bytes_out: 4 },
+      { model: 'kimi', outcome: 'ok', attributes: { 'telltale.chunk_count': 3 } },
+      { model: 'kimi', outcome: 'ok', attributes: { 'telltale.chunk_count': 2 } },
+    ])
+    expect(far.errors()).toEqual([])
+  },
+)
