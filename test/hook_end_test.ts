@@ -183,7 +183,7 @@ hooked('install() hooks nothing when TELLTALE_DISABLED is set or no key is there
 hooked(
   'install() records each call of a provider once, streams included, and changes nothing of what is answered',
   async () => {
-    const script = fileURLToPath(new URL('./mcp_python/provider_script.py', import.meta.url))
+    const script = fileURLToPath(new URL('./hook_python/provider_script.py', import.meta.url))
     const { out, err } = await run([script], { PYTHONPATH: pythonFolder })
     expect([out, err]).toEqual(["four\n['one', 'two', 'caught', 'done']\n[1, 2]\n", ''])
     const calls = far.spans().filter(({ layer }) => layer === 'api')

@@ -30,7 +30,7 @@ afterEach(async () => {
 })
 
 async function connect(python: string | null, server: 'high_level' | 'low_level'): Promise<Client> {
-  const script = fileURLToPath(new URL(`./mcp_python/${server}_server.py`, import.meta.url))
+  const script = fileURLToPath(new URL(`./hook_python/${server}_server.py`, import.meta.url))
   const { PATH = '', HOME = '' } = process.env
   const reporting = { TELLTALE_INGEST_URL: far.url, TELLTALE_INGEST_KEY: far.key, TELLTALE_OUTBOX_DIR: 'none' }
   const connected = new Client({ name: 'test', version: '1' }, { capabilities: { sampling: {} } })
