@@ -32,6 +32,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'take in log files',
     register: async () => (await import('./import.ts')).registerImport,
   },
+  export: {
+    description: 'write what is stored as lines of JSON, or send it on as OpenTelemetry',
+    register: async () => (await import('./export.ts')).registerExport,
+  },
   keys: {
     description: 'list, create and revoke ingest keys',
     register: async () => (await import('./keys.ts')).registerKeys,

@@ -1,4 +1,4 @@
-import { create, toBinary, toJsonString } from '@bufbuild/protobuf'
+import { create, fromBinary, fromJsonString, toBinary, toJsonString } from '@bufbuild/protobuf'
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import {
   ExportLogsServiceResponseSchema,
@@ -55,4 +55,24 @@ export function otlpStatusOf(encoding: OtlpEncoding, code: number, message: stri
 /** Of a buffer of its own, as responses want it. */
 function bytesOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(bytes)
+}
+
+/** How many a receiver says that it refused, and why; none where its answer is not of its form. */
+export function rejectedOf(signal: OtlpSignal, encoding: OtlpEncoding, body: Uint8Array): { n: number; why: string } {
+  const schema = {
+    traces: ExportTraceServiceResponseSchema,
+    metrics: ExportMetricsServiceResponseSchema,
+    logs: ExportLogsServiceResponseSchema,
+  }[signal]
+  try {
+    const answer =
+      encoding === 'json'
+        ? fromJsonString(schema, new TextDecoder().decode(body), { ignoreUnknownFields: true })
+        : fromBinary(schema, body)
+    const { errorMessage = '', ...counts } = (answer.partialSuccess ?? {}) as { errorMessage?: string }
+    const n = Object.values(counts).find((value) => typeof value === 'bigint')
+    return { n: Number(n ?? 0n), why: errorMessage }
+  } catch {
+    return { n: 0, why: '' }
+  }
 }

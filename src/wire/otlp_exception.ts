@@ -47,8 +47,6 @@ export function errorOfException(
 
 /** A span that failed without an exception: an error when it says anything of it, null when the outcome says it all. */
 export function errorOfStatus(message: string, attributes: Attributes, at: number, place: ErrorPlace) {
-  // What `telltale export` wrote brings its errors along.
-  if (attributes['telltale.outcome'] !== undefined) return null
   const type = attributes['error.type']
   const named = typeof type === 'string' && type.trim() !== '' ? type : null
   if (message.trim() === '' && named === null) return null

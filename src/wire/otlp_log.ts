@@ -28,6 +28,7 @@ export function recordOfLog(log: LogRecord, scene: OtlpScene): WireRecord {
   const name = log.eventName !== '' ? log.eventName : typeof all['event.name'] === 'string' ? all['event.name'] : ''
   if (name === exported.message) return exportedMessage(all, at, place)
   if (name === exported.event) return exportedEvent(all, at, place)
+  if (name === exported.error) return errorOfException(all, at, place)
   const attributes = withoutContent(all)
   const speaker: Speaker = {
     ...{ ...place, conversation: null, model: null, provider: null, tool: null },
@@ -47,7 +48,11 @@ export function recordOfLog(log: LogRecord, scene: OtlpScene): WireRecord {
 }
 
 /** The names under which `telltale export` writes what OTLP has no form for. */
-export const exported = { message: 'telltale.message', event: 'telltale.event' } as const
+export const exported = {
+  message: 'telltale.message',
+  event: 'telltale.event',
+  error: 'telltale.error',
+} as const
 
 type Place = { readonly processId: string; readonly trace_id: string | null; readonly span_id: string | null }
 

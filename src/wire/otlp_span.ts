@@ -2,6 +2,7 @@ import type { Attributes, Json } from '../core/record.ts'
 import { type SessionRule, sessionRules } from '../core/record.ts'
 import { withoutContent } from './otlp_content.ts'
 import { errorOfException, errorOfStatus } from './otlp_exception.ts'
+import { derivedKey, recordOfExportedSpan } from './otlp_exported_span.ts'
 import { type LayerSubject, otlpKind, providerByHost, tableKindOf, tableLayerOf } from './otlp_layer.ts'
 import { messageOfEvent, type Speaker } from './otlp_message.ts'
 import { otlpStatus, outcomeOfSpan } from './otlp_outcome.ts'
@@ -32,6 +33,7 @@ const kindNames = ['', '', 'server', 'client', 'producer', 'consumer'] as const
 /** A span of OTLP as the records it means: itself first, then its errors and the messages that its events tell of. */
 export function recordsOfSpan(span: Span, scene: OtlpScene): readonly WireRecord[] {
   const all = attributesOfPairs(span.attributes)
+  if (all[derivedKey] !== undefined) return [recordOfExportedSpan(span, all)]
   const subject: LayerSubject = { ...scene, name: span.name, kind: span.kind, attributes: all }
   const ruled = verdictOf(subject, scene.rules)
   const picker = createPicker(ruled.content ? all : withoutContent(all))
@@ -204,7 +206,7 @@ function asides(span: Span, scene: OtlpScene, told: Attributes, events: readonly
   const kind = kindNames[span.kind] ?? ''
   const more: { [key: string]: Json } = {}
   if (kind !== '') more['otel.span.kind'] = kind
-  if (scene.scope !== '' && scene.scope !== ownScope) more['otel.scope.name'] = scene.scope
+  if (scene.scope !== '') more['otel.scope.name'] = scene.scope
   if (links.length > 0) more['otel.links'] = links
   if (events.length > 0) more['otel.events'] = events
   return Object.fromEntries(Object.entries(more).filter(([key]) => !Object.hasOwn(told, key)))
