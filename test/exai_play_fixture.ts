@@ -2,7 +2,10 @@ import type { ExaiObserver } from '../src/tap/exai_observer.ts'
 import type { SocketEnd } from '../src/tap/ws_observer.ts'
 
 /** A frame from the client (`>`) or the daemon (`<`), or an end (`x`), so many ms after the one before; 10 by default. */
-export type Step = readonly ['>' | '<', unknown, number?] | readonly ['x', SocketEnd, number?]
+export type Step =
+  | readonly ['>', unknown, number?]
+  | readonly ['<', unknown, number?]
+  | readonly ['x', SocketEnd, number?]
 
 /** Plays recorded frames; answers what the client's were sent on as (null: as they were). */
 export function playInto(observer: ExaiObserver, steps: readonly Step[]): readonly (string | null)[] {
@@ -12,7 +15,7 @@ export function playInto(observer: ExaiObserver, steps: readonly Step[]): readon
     at += step[2] ?? 10
     if (step[0] === '>') sent.push(observer.clientMessage(messageOf(step[1]), at))
     else if (step[0] === '<') observer.serverMessage(messageOf(step[1]), at)
-    else observer.close(step[1], at)
+    else observer.close(step[1] as SocketEnd, at)
   }
   return sent
 }
