@@ -3,6 +3,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { InMemoryEventStore } from '@modelcontextprotocol/sdk/examples/shared/inMemoryEventStore.js'
+import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Span } from '../src/core/record.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
@@ -42,7 +43,7 @@ async function tapped(target: URL, more: Partial<HttpObserverOptions> | null = {
 }
 
 async function connected(url: URL): Promise<Client> {
-  const client = kept(new Client({ name: 'http-test', version: '3.2.1' }))
+  const client = kept(new Client({ name: 'http-test', version: '3.2.1' }, { capabilities: { sampling: {} } }))
   await client.connect(new StreamableHTTPClientTransport(url) as unknown as Parameters<Client['connect']>[0])
   return client
 }
@@ -107,6 +108,28 @@ test('startHttpTap() passes on progress at once, and tells when the first of it 
   expect(span?.attributes['telltale.first_chunk_ms']).toBeGreaterThan(30)
   const durationMs = ((span?.end_us ?? 0) - (span?.start_us ?? 0)) / 1_000
   expect(span?.attributes['telltale.first_chunk_ms']).toBeLessThan(0.85 * durationMs)
+})
+
+test("a server's own request comes by the stream of a call, and its answer by an exchange of its own", async () => {
+  const server = kept(await startSessions())
+  const { url } = await tapped(server.url)
+  const client = await connected(url)
+  client.setRequestHandler(CreateMessageRequestSchema, () => ({
+    model: 'm-1',
+    role: 'assistant',
+    content: { type: 'text', text: 'hi' },
+  }))
+  expect(await client.callTool({ name: 'ask' })).toMatchObject({ content: [{ text: 'm-1' }] })
+  const [call] = await calls(1)
+  await eventually(() => far.spans().some((span) => span.name === 'sampling/createMessage' && span.end_us !== null))
+  const inner = far.spans().find((span) => span.name === 'sampling/createMessage')
+  expect(inner).toMatchObject({
+    trace_id: call?.trace_id,
+    parent_span_id: call?.span_id,
+    kind: 'wait',
+    holder: 'client',
+  })
+  expect(far.errors()).toEqual([])
 })
 
 test('startHttpTap() serves a server without sessions, whose calls are those of the connection', async () => {

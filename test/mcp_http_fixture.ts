@@ -5,12 +5,16 @@ import { getRequestListener } from '@hono/node-server'
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js'
 import { type EventStore, StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
-import { CallToolRequestSchema, ListToolsRequestSchema } from '@modelcontextprotocol/sdk/types.js'
+import {
+  CallToolRequestSchema,
+  CreateMessageResultSchema,
+  ListToolsRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js'
 import { createMcpHandler, fromJsonSchema, McpServer } from '@modelcontextprotocol/server'
 
 export type HttpFixture = { readonly url: URL; readonly close: () => Promise<void> }
 
-/** A server of the SDK's first major: echo, fail (throws), slow (three steps of progress), seen (the context it got). */
+/** A server of the SDK's first major: echo, fail (throws), slow (three steps of progress), ask (its client's model), seen (the context it got). */
 export function firstMajor(): Server {
   const server = new Server({ name: 'first', version: '1.0.0' }, { capabilities: { tools: {} } })
   const text = (said: string) => ({ content: [{ type: 'text', text: said }] })
@@ -19,6 +23,14 @@ export function firstMajor(): Server {
     if (params.name === 'echo') return text(String(params.arguments?.message))
     if (params.name === 'fail') return { ...text('the disk is full'), isError: true }
     if (params.name === 'seen') return text(JSON.stringify(params._meta ?? {}))
+    if (params.name === 'ask') {
+      const asked = { messages: [], maxTokens: 5 }
+      const { model } = await extra.sendRequest(
+        { method: 'sampling/createMessage', params: asked },
+        CreateMessageResultSchema,
+      )
+      return text(model)
+    }
     const progressToken = params._meta?.progressToken
     for (let progress = 1; progress <= 3; progress++) {
       await new Promise((resolve) => setTimeout(resolve, 40))
@@ -88,7 +100,7 @@ export async function startOldSse(): Promise<HttpFixture> {
   return { ...fixture, url: new URL('/sse', fixture.url) }
 }
 
-/** The same of the SDK's second major, less the slow tool. */
+/** The same of the SDK's second major, less slow and ask. */
 export function secondMajor(): McpServer {
   const text = (said: string) => ({ content: [{ type: 'text' as const, text: said }] })
   const server = new McpServer({ name: 'second', version: '2.0.0' })
