@@ -119,13 +119,14 @@ export class Courier {
   note(urgent: boolean): void {
     if (this.#stopped) return
     const { outbox, store, instant } = this.#options
-    if (!urgent && this.#activeSince !== null && this.#timer !== null && outbox.loose < this.#recordsMax) return
+    if (store && this.#spillTimer === null && outbox.crowded) this.#spillAfter(0)
+    const full = outbox.loose >= this.#recordsMax
+    if (!urgent && !full && this.#activeSince !== null && this.#timer !== null) return
     const woken = this.#activeSince === null
     this.#activeSince ??= instant()
-    const sooner = (urgent && !this.#urgent) || (outbox.loose >= this.#recordsMax && this.#patience)
+    const sooner = (urgent && !this.#urgent) || (full && this.#patience)
     if (urgent) this.#urgent = true
     if (this.#timer === null || sooner || (woken && this.#patience)) this.#schedule()
-    if (store && this.#spillTimer === null && outbox.crowded) this.#spillAfter(0)
   }
 
   /**
@@ -199,7 +200,7 @@ export class Courier {
 
   /** Whether the timer waits for the pace, rather than for a backoff or for this very moment. */
   get #patience(): boolean {
-    return this.#timerAt > Math.max(this.#options.instant(), this.#blockedUntil)
+    return this.#timerAt > this.#blockedUntil && this.#timerAt > this.#options.instant()
   }
 
   #schedule(): void {

@@ -8,10 +8,11 @@ const hostReadings: ClockReadings = {
 }
 
 /**
- * Turns monotonic instants into µs since the epoch. `offsetUs()` is what to add to a monotonic µs now; whoever takes
+ * Turns monotonic instants into µs since the epoch. `offsetUs()` is what to add to a monotonic µs now (whoever has just
+ * read the instant gives it); whoever takes
  * it once for a trace and keeps it gets durations and orders that no wall-clock step disturbs.
  */
-export type EpochClock = { readonly instant: () => number; readonly offsetUs: () => number }
+export type EpochClock = { readonly instant: () => number; readonly offsetUs: (nowMs?: number) => number }
 
 const checkEveryMs = 1_000
 const driftMsMax = 10
@@ -26,8 +27,7 @@ export function createEpochClock(readings: ClockReadings = hostReadings): EpochC
   let offsetMs = readings.origin
   return {
     instant: monotonic,
-    offsetUs() {
-      const now = monotonic()
+    offsetUs(now = monotonic()) {
       if (now - checkedAt >= checkEveryMs) {
         checkedAt = now
         const measured = wall() - now

@@ -15,87 +15,80 @@ class JsonText {
   }
 }
 
-type Value = string | number | boolean | null | JsonText
+/** Attributes of which nothing is the host's any more. */
+export type KeptAttributes = { readonly [name: string]: string | number | boolean | null | undefined | JsonText }
 
-/** The attributes that a span was given, one after the other; what comes later counts. Nothing of the host's is kept. */
-export class RecordedAttributes {
-  readonly #names: string[] = []
-  readonly #values: Value[] = []
-  #merges = 0
-  /** Why they cannot be written; null while they can. */
-  #lost: string | null = null
-  /** About the bytes that they take. */
-  bytes = 2
+const lostName = 'telltale.attributes_lost'
 
-  merge(attributes: Attributes): void {
-    this.#merges++
-    try {
-      for (const name of Object.keys(attributes)) this.#add(name, attributes[name])
-    } catch (error) {
-      this.#lost = error instanceof Error ? cutText(error.message, nameBytesMax) : 'unreadable'
+/** Adds attributes to those that are kept. Where they cannot be read or written, a mark says so in their place. */
+export function keepAttributes(before: KeptAttributes | null, given: Attributes): KeptAttributes {
+  try {
+    const copy: { [name: string]: unknown } = { ...given }
+    for (const name in copy) {
+      const value = copy[name]
+      if (typeof value === 'object' && value !== null) copy[name] = jsonTextOf(value)
+      else if (typeof value === 'bigint') throw new TypeError(`Cannot write ${cutText(name, 64)}: it is a bigint`)
+      else if (typeof value === 'function' || typeof value === 'symbol') copy[name] = undefined
     }
-  }
-
-  #add(name: string, value: unknown): void {
-    if (value === undefined || typeof value === 'function' || typeof value === 'symbol') return
-    let kept: Value
-    if (typeof value === 'object' && value !== null) {
-      const json = JSON.stringify(value) as string | undefined
-      if (json === undefined) return
-      kept = new JsonText(json)
-      this.bytes += json.length * 2
-    } else if (typeof value === 'bigint') {
-      throw new TypeError(`Cannot write ${cutText(name, 64)} as JSON: it is a bigint`)
-    } else {
-      kept = value as Value
-      this.bytes += typeof value === 'string' ? value.length * 2 : 8
-    }
-    this.bytes += name.length * 2 + 8
-    this.#names.push(name)
-    this.#values.push(kept)
-  }
-
-  /** Those whose value is a text, by their names. */
-  texts(): Attributes {
-    const texts: { [name: string]: Json } = {}
-    for (const [index, name] of this.#names.entries()) {
-      const value = this.#values[index]
-      if (typeof value === 'string') texts[name] = value
-    }
-    return texts
-  }
-
-  /** As JSON, or, where they are too many, too large or cannot be written, a mark that says so. */
-  json(): string {
-    const json = this.#written(JSON.stringify)
-    return json === null ? '{}' : fitted(json)
-  }
-
-  /** The same where no secret can be in it; null where one might. */
-  cleanJson(): string | null {
-    const json = this.#written(cleanTextJson)
-    return json === null ? null : fitted(json)
-  }
-
-  #written(textJson: (text: string) => string | null): string | null {
-    if (this.#lost !== null) return JSON.stringify({ 'telltale.attributes_lost': this.#lost })
-    const last = this.#merges > 1 ? new Map(this.#names.map((name, index) => [name, index])) : null
-    let json = ''
-    let count = 0
-    for (let index = 0; index < this.#names.length; index++) {
-      const name = this.#names[index] as string
-      if (last && last.get(name) !== index) continue
-      if (++count > attributesMax) break
-      const nameJson = textJson(name)
-      const valueJson = jsonOf(this.#values[index] as Value, textJson)
-      if (nameJson === null || valueJson === null) return null
-      json += count === 1 ? `${nameJson}:${valueJson}` : `,${nameJson}:${valueJson}`
-    }
-    return `{${json}}`
+    return before ? { ...before, ...(copy as KeptAttributes) } : (copy as KeptAttributes)
+  } catch (error) {
+    const why = error instanceof Error ? cutText(error.message, nameBytesMax) : 'unreadable'
+    return { ...before, [lostName]: why }
   }
 }
 
-function jsonOf(value: Value, textJson: (text: string) => string | null): string | null {
+function jsonTextOf(value: object): JsonText | undefined {
+  const json = JSON.stringify(value) as string | undefined
+  return json === undefined ? undefined : new JsonText(json)
+}
+
+/** About the bytes that they take. */
+export function bytesOf(attributes: KeptAttributes): number {
+  let bytes = 0
+  for (const name in attributes) {
+    const value = attributes[name]
+    bytes += name.length * 2 + 16
+    if (typeof value === 'string') bytes += value.length * 2
+    else if (value instanceof JsonText) bytes += value.json.length * 2
+  }
+  return bytes
+}
+
+/** Those whose value is a text, by their names. */
+export function textsOf(attributes: KeptAttributes): Attributes {
+  return Object.fromEntries(Object.entries(attributes).filter(([, value]) => typeof value === 'string')) as Attributes
+}
+
+/** As JSON; where they are too many or too large, what fits, with a mark that says so. */
+export function keptJson(attributes: KeptAttributes): string {
+  return fitted(written(attributes, JSON.stringify) ?? '{}')
+}
+
+/** The same where no secret can be in it; null where one might. */
+export function cleanKeptJson(attributes: KeptAttributes): string | null {
+  const json = written(attributes, cleanTextJson)
+  return json === null ? null : fitted(json)
+}
+
+function written(attributes: KeptAttributes, textJson: (text: string) => string | null): string | null {
+  let json = ''
+  let count = 0
+  for (const name in attributes) {
+    const value = attributes[name]
+    if (value === undefined) continue
+    if (++count > attributesMax) break
+    const nameJson = textJson(name)
+    const valueJson = jsonOf(value, textJson)
+    if (nameJson === null || valueJson === null) return null
+    json += count === 1 ? `${nameJson}:${valueJson}` : `,${nameJson}:${valueJson}`
+  }
+  return `{${json}}`
+}
+
+function jsonOf(
+  value: string | number | boolean | null | JsonText,
+  textJson: (text: string) => string | null,
+): string | null {
   if (typeof value === 'string') return textJson(value)
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'null'
   if (value instanceof JsonText) return textJson === cleanTextJson && hintsAtSecret(value.json) ? null : value.json
@@ -106,13 +99,10 @@ function fitted(json: string): string {
   if (json.length * 3 <= attributesBytesMax || Buffer.byteLength(json) <= attributesBytesMax) return json
   // As a text in a text, names would no longer be told from values.
   const clean = JSON.stringify(redactJson(JSON.parse(json) as Json, withoutSecrets))
-  return JSON.stringify({ 'telltale.attributes_lost': cutText(clean, messageBytesMax / 8) })
+  return JSON.stringify({ [lostName]: cutText(clean, messageBytesMax / 8) })
 }
 
 /** Attributes as JSON, or, where they are too many, too large or cannot be written, a mark that says so. */
 export function attributesJson(attributes: Attributes | undefined): string {
-  if (!attributes) return '{}'
-  const recorded = new RecordedAttributes()
-  recorded.merge(attributes)
-  return recorded.json()
+  return attributes ? keptJson(keepAttributes(null, attributes)) : '{}'
 }

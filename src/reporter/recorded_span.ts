@@ -5,7 +5,14 @@ import { headersOf, type TraceHeaders } from '../wire/trace_context.ts'
 import { type EpochClock, epochUsOf } from './epoch_clock.ts'
 import { newSpanId } from './identifier.ts'
 import type { Recorded } from './outbox.ts'
-import { RecordedAttributes } from './recorded_attributes.ts'
+import {
+  bytesOf,
+  cleanKeptJson,
+  type KeptAttributes,
+  keepAttributes,
+  keptJson,
+  textsOf,
+} from './recorded_attributes.ts'
 import { cleanIdJson, cleanTextJson } from './recorded_text.ts'
 import type { Recorder } from './recorder.ts'
 import { redactJsonText } from './redact_frozen.ts'
@@ -71,6 +78,8 @@ export type SpanPlace = {
   readonly parentSpanId: string | null
   readonly entry: boolean
   readonly offsetUs: number
+  /** When it began, monotonic. */
+  readonly startMs: number
   readonly others: readonly string[]
   readonly layer: string
 }
@@ -90,6 +99,9 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
   readonly offsetUs: number
   readonly others: readonly string[]
   announced = false
+  older: RecordedSpan | null = null
+  newer: RecordedSpan | null = null
+  listed = false
   /** The span that it began in, and the last call to a provider that began below it: a message is completed from them. */
   parent: RecordedSpan | null = null
   providerCall: RecordedSpan | null = null
@@ -107,7 +119,7 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
   #bytesOut: Count
   #tokensIn: Count
   #tokensOut: Count
-  #attributes: RecordedAttributes | null = null
+  #attributes: KeptAttributes | null = null
   #session: Session | null = null
   #callNumber: number | null = null
   #endUs: number | null = null
@@ -120,7 +132,7 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
     this.layer = named(place.layer)
     this.offsetUs = place.offsetUs
     this.others = place.others
-    this.startUs = epochUsOf(instantOr(start.at, recorder.options.clock), place.offsetUs)
+    this.startUs = epochUsOf(place.startMs, place.offsetUs)
     this.#parentSpanId = place.parentSpanId
     this.#entry = Boolean(place.entry)
     this.#kind = start.kind === 'wait' ? 'wait' : 'work'
@@ -134,7 +146,7 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
     this.#bytesOut = start.bytesOut
     this.#tokensIn = start.tokensIn
     this.#tokensOut = start.tokensOut
-    if (start.attributes) this.#attribute(start.attributes)
+    if (start.attributes) this.#attributes = keepAttributes(null, start.attributes)
     if (start.session !== undefined || start.callNumber !== undefined) this.#number(start)
   }
 
@@ -158,7 +170,7 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
       model: this.#model ?? null,
       tokensIn: this.#tokensIn ?? null,
       tokensOut: this.#tokensOut ?? null,
-      attributes: this.#attributes?.texts() ?? {},
+      attributes: this.#attributes ? textsOf(this.#attributes) : {},
     }
   }
 
@@ -211,13 +223,8 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
     if (fields.bytesOut !== undefined) this.#bytesOut = fields.bytesOut
     if (fields.tokensIn !== undefined) this.#tokensIn = fields.tokensIn
     if (fields.tokensOut !== undefined) this.#tokensOut = fields.tokensOut
-    if (fields.attributes) this.#attribute(fields.attributes)
+    if (fields.attributes) this.#attributes = keepAttributes(this.#attributes, fields.attributes)
     if (fields.session !== undefined || fields.callNumber !== undefined) this.#number(fields)
-  }
-
-  #attribute(attributes: Attributes): void {
-    this.#attributes ??= new RecordedAttributes()
-    this.#attributes.merge(attributes)
   }
 
   /** Numbers the call where its session becomes known. Only entry spans: the outermost recorder counts. */
@@ -233,21 +240,20 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
   }
 
   get bytesMax(): number {
-    const texts = [this.#name, this.#tool, this.#provider, this.#model, this.#requestId, this.#holder]
-    let characters = this.layer.length + (this.#session?.key.length ?? 0)
-    for (const text of texts) if (typeof text === 'string') characters += text.length
-    return bareBytes + characters * 2 + (this.#attributes?.bytes ?? 0)
+    const names = lengthOf(this.#name) + lengthOf(this.#tool) + lengthOf(this.#provider) + lengthOf(this.#model)
+    const rest = lengthOf(this.#requestId) + lengthOf(this.#holder) + lengthOf(this.#session?.key) + this.layer.length
+    return bareBytes + (names + rest) * 2 + (this.#attributes ? bytesOf(this.#attributes) : 0)
   }
 
   cleanJson(): string | null {
-    const attributes = this.#attributes === null ? '{}' : this.#attributes.cleanJson()
+    const attributes = this.#attributes === null ? '{}' : cleanKeptJson(this.#attributes)
     const clean = attributes === null ? null : this.#json(attributes, cleanTextJson, cleanIdJson)
     return clean ?? redactJsonText(this.json())
   }
 
   /** The span as a record in JSON, its members those of `Span`. */
   json(): string {
-    return this.#json(this.#attributes?.json() ?? '{}', JSON.stringify, JSON.stringify) as string
+    return this.#json(this.#attributes ? keptJson(this.#attributes) : '{}', JSON.stringify, JSON.stringify) as string
   }
 
   /** Written by hand, since it is most of what a span costs. Null where a text is refused. */
@@ -281,12 +287,16 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
   }
 }
 
+function lengthOf(text: Text): number {
+  return typeof text === 'string' ? text.length : 0
+}
+
 function sessionFrom({ key, rule }: Session): Session {
   return { key: cutText(key, idBytesMax), rule: sessionRules.includes(rule) ? rule : 'explicit' }
 }
 
 /** A time that is no number would spoil the whole batch that the span travels in. */
-function instantOr(at: number | undefined, clock: EpochClock): number {
+export function instantOr(at: number | undefined, clock: EpochClock): number {
   return typeof at === 'number' && Number.isFinite(at) ? at : clock.instant()
 }
 

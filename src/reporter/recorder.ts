@@ -8,7 +8,14 @@ import { failureOf } from './failure.ts'
 import { newTraceId } from './identifier.ts'
 import type { Outbox } from './outbox.ts'
 import { attributesJson } from './recorded_attributes.ts'
-import { RecordedSpan, type SpanHandle, type SpanPlace, type SpanStart, type TraceStart } from './recorded_span.ts'
+import {
+  instantOr,
+  RecordedSpan,
+  type SpanHandle,
+  type SpanPlace,
+  type SpanStart,
+  type TraceStart,
+} from './recorded_span.ts'
 import { RunningList } from './running_list.ts'
 import { cutMiddle, cutText } from './text_cut.ts'
 
@@ -48,13 +55,15 @@ export class Recorder {
   startTrace(start: TraceStart): RecordedSpan {
     const { context, entry } = start
     const { clock } = this.options
+    const startMs = instantOr(start.at, clock)
     const parsed = context ? parseTraceContext(context.traceparent, context.tracestate) : null
     const remote: TraceContext | null = parsed?.ok ? parsed.value : null
     return this.#open(start, {
       traceId: remote?.traceId ?? newTraceId(),
       parentSpanId: remote?.parentSpanId ?? null,
       entry: entry ?? !remote?.recorded,
-      offsetUs: clock.offsetUs(),
+      offsetUs: clock.offsetUs(startMs),
+      startMs,
       others: remote?.others ?? none,
       layer: start.layer,
     })
@@ -67,6 +76,7 @@ export class Recorder {
       parentSpanId: spanId,
       entry: false,
       offsetUs,
+      startMs: instantOr(start.at, this.options.clock),
       others,
       layer: start.layer ?? layer,
     })

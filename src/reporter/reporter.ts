@@ -104,7 +104,7 @@ function liveReporter(
       running: recorder.running.entries(),
       running_total: recorder.running.total,
     }),
-    runningTotal: () => recorder.running.total,
+    runningTotal: () => recorder.running.open,
     warn,
     retryMs: options.retryMs,
   })

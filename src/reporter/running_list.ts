@@ -2,7 +2,7 @@ import { nameBytesMax, openCallsMax, runningMax } from '../core/limit.ts'
 import type { RunningCall } from '../core/record.ts'
 import { cutText } from './text_cut.ts'
 
-/** What the list needs to know of a span that runs. */
+/** What the list needs to know of a span that runs. Its neighbours in the list are kept on the span itself. */
 export type OpenSpan = {
   readonly traceId: string
   readonly spanId: string
@@ -11,15 +11,19 @@ export type OpenSpan = {
   readonly tool: string | null
   readonly sessionKey: string | null
   readonly startUs: number
+  older?: OpenSpan | null
+  newer?: OpenSpan | null
+  listed?: boolean
 }
 
 /**
- * The spans that run now, by trace. Bounded: beyond `openMax` open spans the trace that has run longest is forgotten
- * (its spans can still end), so that a host that never ends its spans does not grow.
+ * The spans that run now, in the order in which they began. Bounded: beyond `openMax` the one that has run longest is
+ * forgotten (it can still end), so that a host that never ends its spans does not grow.
  */
 export class RunningList<T extends OpenSpan> {
-  readonly #traces = new Map<string, T[]>()
   readonly #openMax: number
+  #oldest: T | null = null
+  #newest: T | null = null
   #open = 0
 
   constructor(openMax: number = openCallsMax) {
@@ -28,7 +32,7 @@ export class RunningList<T extends OpenSpan> {
 
   /** The true number of traces that run. */
   get total(): number {
-    return this.#traces.size
+    return this.#innermost().size
   }
 
   /** Open spans, of all traces. */
@@ -37,40 +41,49 @@ export class RunningList<T extends OpenSpan> {
   }
 
   add(span: T): void {
-    const spans = this.#traces.get(span.traceId)
-    if (spans) spans.push(span)
-    else this.#traces.set(span.traceId, [span])
-    this.#open++
-    while (this.#open > this.#openMax) {
-      const [oldest, forgotten] = this.#traces.entries().next().value as [string, T[]]
-      this.#traces.delete(oldest)
-      this.#open -= forgotten.length
-    }
+    const before = this.#newest
+    span.older = before
+    span.listed = true
+    if (before) before.newer = span
+    else this.#oldest = span
+    this.#newest = span
+    if (++this.#open > this.#openMax && this.#oldest) this.remove(this.#oldest)
   }
 
   remove(span: T): void {
-    const spans = this.#traces.get(span.traceId)
-    const at = spans?.lastIndexOf(span) ?? -1
-    if (!spans || at < 0) return
-    spans.splice(at, 1)
+    if (!span.listed) return
+    const older = span.older as T | null
+    const newer = (span.newer ?? null) as T | null
+    if (older) older.newer = newer
+    else this.#oldest = newer
+    if (newer) newer.older = older
+    else this.#newest = older
+    span.older = null
+    span.newer = null
+    span.listed = false
     this.#open--
-    if (spans.length === 0) this.#traces.delete(span.traceId)
   }
 
-  /** Every open span, by trace, in the order in which they began. */
+  /** Every open span, in the order in which they began. */
   *spans(): Iterable<T> {
-    for (const spans of this.#traces.values()) yield* spans
+    for (let span = this.#oldest; span; span = (span.newer ?? null) as T | null) yield span
   }
 
   /** One entry a trace: its innermost open span, the one that began last. The longest running first, `max` at most. */
   entries(max: number = runningMax): readonly RunningCall[] {
     const entries: RunningCall[] = []
-    for (const spans of this.#traces.values()) {
+    for (const span of this.#innermost().values()) {
       if (entries.length >= max) break
-      const innermost = spans.at(-1)
-      if (innermost) entries.push(entryOf(innermost))
+      entries.push(entryOf(span))
     }
     return entries
+  }
+
+  /** By trace, in the order in which the traces began. */
+  #innermost(): ReadonlyMap<string, T> {
+    const innermost = new Map<string, T>()
+    for (const span of this.spans()) innermost.set(span.traceId, span)
+    return innermost
   }
 }
 
