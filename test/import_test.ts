@@ -80,7 +80,7 @@ const whole = (n: number, error: string | null = null) => ({
 })
 
 test('import pairs starts with ends, keeps what never ended, and leaves out what is damaged', async () => {
-  const filler = Array.from({ length: 1_200 }, (_, i) => whole(10 + i))
+  const filler = Array.from({ length: 4_200 }, (_, i) => whole(10 + i))
   const lines = [
     started(1),
     started(2),
@@ -92,30 +92,30 @@ test('import pairs starts with ends, keeps what never ended, and leaves out what
   ]
   const path = fileOf('pairs.jsonl', lines)
   const summary = await imported('pairs', path)
-  expect(summary).toMatchObject({ lines: 1_206, lines_before: 0, stored: 1_204, repeated: 0, rejected: {}, open: 1 })
-  expect(summary.records).toEqual({ span: 1_203, error: 1 })
+  expect(summary).toMatchObject({ lines: 4_206, lines_before: 0, stored: 4_204, repeated: 0, rejected: {}, open: 1 })
+  expect(summary.records).toEqual({ span: 4_203, error: 1 })
   expect(summary.refused).toEqual({
-    'it is damaged: no JSON': { count: 1, lines: [1_205] },
-    'it is neither JSON nor a line of an MCP client': { count: 1, lines: [1_206] },
+    'it is damaged: no JSON': { count: 1, lines: [4_205] },
+    'it is neither JSON nor a line of an MCP client': { count: 1, lines: [4_206] },
   })
   expect((await traces('pairs')).slice(0, 3)).toEqual([
     { name: 'tools/call chat', outcome: 'ok', duration_ms: 3_000, request_id: 'r1', call_number: null },
     { name: 'tools/call chat', outcome: null, duration_ms: null, request_id: 'r2', call_number: null },
     { name: 'tools/call upload', outcome: 'tool_error', duration_ms: 250, request_id: null, call_number: null },
   ])
-  expect(await countedIn('pairs')).toBe(1_202)
+  expect(await countedIn('pairs')).toBe(4_202)
 
   // Again: nothing is read. With its place forgotten: everything is there already.
-  expect(await imported('pairs', path)).toMatchObject({ lines: 0, lines_before: 1_206, stored: 0, repeated: 0 })
+  expect(await imported('pairs', path)).toMatchObject({ lines: 0, lines_before: 4_206, stored: 0, repeated: 0 })
   rmSync(join(dataDir, 'imports'), { recursive: true })
-  expect(await imported('pairs', path)).toMatchObject({ lines: 1_206, stored: 0, repeated: 1_204 })
-  expect(await countedIn('pairs')).toBe(1_202)
+  expect(await imported('pairs', path)).toMatchObject({ lines: 4_206, stored: 0, repeated: 4_204 })
+  expect(await countedIn('pairs')).toBe(4_202)
 
   // What came after: the end of a call whose start was read before.
   appendFileSync(path, `${JSON.stringify(completed(2, 9))}\n`)
-  expect(await imported('pairs', path)).toMatchObject({ lines: 1, lines_before: 1_206, stored: 1, open: 0 })
+  expect(await imported('pairs', path)).toMatchObject({ lines: 1, lines_before: 4_206, stored: 1, open: 0 })
   expect((await traces('pairs'))[1]).toMatchObject({ outcome: 'ok', duration_ms: 7_000 })
-  expect(await countedIn('pairs')).toBe(1_203)
+  expect(await countedIn('pairs')).toBe(4_203)
 })
 
 test('import refuses what is too old with its reason, and takes it moved to now', async () => {

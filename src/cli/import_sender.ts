@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
-import { batchBytesMax, reporterBatchRecordsMax, retryBaseMs, retryMsMax, sendMsMax } from '../core/limit.ts'
+import {
+  batchBytesMax,
+  importBatchesAtOnce,
+  reporterBatchRecordsMax,
+  retryBaseMs,
+  retryMsMax,
+  sendMsMax,
+} from '../core/limit.ts'
 import type { Batch, ProcessInfo, Source, TelltaleRecord } from '../core/record.ts'
 import { type Reply, verdictOf } from '../reporter/verdict.ts'
 import { redactRecord } from '../wire/redact_record.ts'
@@ -64,9 +71,14 @@ export class ImportSender {
       group.records.push(redactRecord(record))
       groups.set(process.id, group)
     }
-    for (const group of groups.values()) {
-      for (const part of partsOf(group.records)) await this.#post(this.#batchOf(group.source, group.process, part))
+    const batches = [...groups.values()].flatMap((group) =>
+      partsOf(group.records).map((part) => this.#batchOf(group.source, group.process, part)),
+    )
+    // The order in which batches arrive means nothing.
+    const post = async () => {
+      for (let next = batches.shift(); next !== undefined; next = batches.shift()) await this.#post(next)
     }
+    await Promise.all(Array.from({ length: importBatchesAtOnce }, post))
   }
 
   /** A process of its own beside the one that the log is of: its sequence numbers are the import's. */

@@ -204,7 +204,8 @@ export const tapCloseMsMax = 1_000
 export const connectionGaugeMs = 250
 
 // Importing log files. The open calls of a log are bounded as those of a tap.
-export const importLinesAtOnce = 500
+export const importLinesAtOnce = 4_000
+export const importBatchesAtOnce = 4
 export const importFileBytesMax = 32 * MiB // A line, or a file that is one.
 
 // The embedded Postgres.
