@@ -650,10 +650,6 @@ def _text_or_none(value, bytes_max):
     return None if value is None else cut_text(_safe_text(value), bytes_max)
 
 
-def _text_json(value, bytes_max):
-    return "null" if value is None else _quote(cut_text(_safe_text(value), bytes_max))
-
-
 def _count_or_none(value):
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
         return None
@@ -855,15 +851,20 @@ def outcome_of(error):
 class _Trace:
     """What the spans of one trace share. `facts`: what is known of its last provider call, for message_metadata()."""
 
-    __slots__ = ("trace_id", "offset_ns", "others", "facts", "session", "tool")
+    __slots__ = ("_id", "offset_ns", "others", "facts", "session", "tool")
 
     def __init__(self, trace_id, offset_ns, others):
-        self.trace_id = trace_id
+        # A number where the id is ours: it is written in hex when it is asked for.
+        self._id = trace_id
         self.offset_ns = offset_ns
         self.others = others
         self.facts = None
         self.session = None
         self.tool = None
+
+    @property
+    def trace_id(self):
+        return self._id if self._id.__class__ is str else "%032x" % self._id
 
 
 class Span:
@@ -871,7 +872,7 @@ class Span:
     of its block, ends with it, and records the exception that leaves it. Every method is safe to call at any time."""
 
     __slots__ = (
-        *("_reporter", "_epoch", "trace", "span_id", "parent_span_id", "entry", "layer", "kind", "start_us", "end_us"),
+        *("_reporter", "_epoch", "trace", "_id", "parent_span_id", "entry", "layer", "kind", "start_us", "end_us"),
         *("outcome", "fields", "session", "call_number", "_announced", "_token"),
     )
     recording = True
@@ -880,13 +881,12 @@ class Span:
         self._reporter = reporter
         self._epoch = reporter._epoch
         self.trace = trace
-        self.span_id = new_span_id()
+        self._id = _bits(64) or 1
         self.parent_span_id = parent_span_id
         self.entry = entry
         self.layer = layer
         self.kind = kind
-        instant_ns = _instant_ns() if at is None else _ns_of(at)
-        self.start_us = (instant_ns + trace.offset_ns) // 1_000
+        self.start_us = ((_instant_ns() if at is None else _ns_of(at)) + trace.offset_ns) // 1_000
         self.end_us = None
         self.outcome = None
         self.fields = fields
@@ -902,6 +902,10 @@ class Span:
     @property
     def trace_id(self):
         return self.trace.trace_id
+
+    @property
+    def span_id(self):
+        return "%016x" % self._id
 
     @property
     def name(self):
@@ -924,7 +928,7 @@ class Span:
         try:
             if self._epoch != reporter._epoch or reporter._closed:
                 return
-            reporter._running.pop(self.span_id, None)
+            reporter._running.pop(self._id, None)
             if fields or attributes is not None or session is not _absent or call_number is not _absent:
                 self._merge(session, call_number, attributes, fields)
             instant_ns = _instant_ns() if at is None else _ns_of(at)
@@ -934,22 +938,21 @@ class Span:
             if self.layer == "api":
                 self._tell_trace()
             bytes_charged = SPAN_BYTES_CHARGED
-            if len(known) > 1:
-                for value in known.values():
-                    if value.__class__ is str:
-                        bytes_charged += len(value)
-                attributes = known.get("attributes")
-                if attributes:
-                    for value in attributes.values():
-                        if value.__class__ is str:
-                            bytes_charged += len(value) + 32
-                        elif value.__class__ in _scalars:
+            for value in known.values():
+                if value.__class__ is str:
+                    bytes_charged += len(value)
+                elif value.__class__ is dict:
+                    for item in value.values():
+                        if item.__class__ is str:
+                            bytes_charged += len(item) + 32
+                        elif item.__class__ in _scalars:
                             bytes_charged += 32
                         else:
                             bytes_charged = OUTBOX_BYTES_MAX
             # What is large or can still change is encoded now; the rest by the sender.
             item = self if bytes_charged < 8_192 else self.json()
-            reporter._put(item, bytes_charged if item is self else len(item), outcome in failures)
+            waiting = reporter._outbox.put(item, bytes_charged if item is self else len(item))
+            reporter._courier.note(outcome in failures, waiting)
         except Exception as error:
             reporter._fail(error)
 
@@ -990,6 +993,14 @@ class Span:
 
     def json(self):
         """The span as a record in JSON, its members those of `Span` in src/core/record.ts, in that order."""
+        return self._json_and_words()[0]
+
+    def redacted_json(self):
+        """The same without secrets; only what the host said is searched for hints. None where it must not leave."""
+        text, words = self._json_and_words()
+        return redact_json_text(text) if hints_at_secret(words) else text
+
+    def _json_and_words(self):
         fields = self.fields
         attributes = fields.get("attributes")
         if not fields.keys() <= _fields:
@@ -998,7 +1009,14 @@ class Span:
         session = self.session
         parent = self.parent_span_id
         get = fields.get
-        return (
+        bag = attributes_json(attributes)
+        texts = [
+            None if value is None else cut_text(_safe_text(value), NAME_BYTES_MAX)
+            for value in (get("request_id"), get("tool"), get("provider"), get("model"), get("holder"))
+        ]
+        name = self.name
+        request_id, tool, provider, model, holder = ["null" if text is None else _quote(text) for text in texts]
+        text = (
             '{"type":"span","trace_id":"%s","span_id":"%s","parent_span_id":%s,"layer":%s,"kind":"%s","name":%s'
             ',"start_us":%d,"end_us":%s,"outcome":%s,"entry":%s,"request_id":%s,"session":%s,"call_number":%s,"tool":%s'
             ',"provider":%s,"model":%s,"bytes_in":%s,"bytes_out":%s,"tokens_in":%s,"tokens_out":%s,"holder":%s'
@@ -1009,24 +1027,26 @@ class Span:
             "null" if parent is None else '"%s"' % parent,
             _quote(self.layer),
             self.kind,
-            _quote(self.name),
+            _quote(name),
             self.start_us,
             "null" if self.end_us is None else self.end_us,
             "null" if self.outcome is None else '"%s"' % self.outcome,
             "true" if self.entry else "false",
-            _text_json(get("request_id"), ID_BYTES_MAX),
+            request_id,
             '{"key":%s,"rule":"%s"}' % (_quote(session[0]), session[1]) if session else "null",
             _count_json(self.call_number),
-            _text_json(get("tool"), NAME_BYTES_MAX),
-            _text_json(get("provider"), NAME_BYTES_MAX),
-            _text_json(get("model"), NAME_BYTES_MAX),
+            tool,
+            provider,
+            model,
             _count_json(get("bytes_in")),
             _count_json(get("bytes_out")),
             _count_json(get("tokens_in")),
             _count_json(get("tokens_out")),
-            _text_json(get("holder"), NAME_BYTES_MAX),
-            attributes_json(attributes),
+            holder,
+            bag,
         )
+        texts += (name, self.layer, session[0] if session else None, bag if len(bag) > 2 else None)
+        return text, "\n".join([said for said in texts if said is not None])
 
     def __enter__(self):
         self._token = _active.set(self)
@@ -1553,14 +1573,11 @@ class _MemoryOutbox:
                     break
                 item, size = self.queue.popleft()
                 self.in_hand += 1
-            reason = "internal"
-            text = None
+            reason, text = "unredactable", None
             try:
-                text = item if item.__class__ is str else item.json()
-                reason = "unredactable"
-                text = redact_json_text(text)
+                text = redact_json_text(item) if item.__class__ is str else item.redacted_json()
             except Exception:
-                pass
+                reason = "internal"
             if text is None:
                 with self.lock:
                     self.bytes -= size
@@ -2249,7 +2266,7 @@ class Reporter:
             remote = None if context is None else context_of(context)
             fields["name"] = name
             if remote is None:
-                trace = _Trace(new_trace_id(), self._clock.offset_ns(), ())
+                trace = _Trace(_bits(128) or 1, self._clock.offset_ns(), ())
                 return self._open(trace, None, entry is not False, layer, kind, at, session, call_number, fields)
             trace = _Trace(remote.trace_id, self._clock.offset_ns(), remote.others)
             entry = not remote.recorded if entry is None else bool(entry)
@@ -2269,7 +2286,7 @@ class Reporter:
                 parent = _active.get()
             fields["name"] = name
             if parent is None:
-                trace = _Trace(new_trace_id(), self._clock.offset_ns(), ())
+                trace = _Trace(_bits(128) or 1, self._clock.offset_ns(), ())
                 return self._open(trace, None, False, layer or "tool", kind, at, session, call_number, fields)
             if not isinstance(parent, Span):
                 return no_span
@@ -2294,7 +2311,7 @@ class Reporter:
         kind = "wait" if kind == "wait" else "work"
         span = Span(self, trace, parent_span_id, entry, layer, kind, at, session, call_number, fields)
         running = self._running
-        running[span.span_id] = span
+        running[span._id] = span
         if len(running) > OPEN_CALLS_MAX:
             # A host that never ends its spans does not grow: the one that ran longest can still end.
             running.pop(next(iter(running)), None)
@@ -4235,8 +4252,13 @@ def _mcp_meta(params):
     return {**(getattr(meta, "__pydantic_extra__", None) or {}), **vars(meta)}
 
 
-def _mcp_start(method, params, request_id, session, connection_id, version):
+def _mcp_start(method, params, request_id, session, connection_id, version, request):
+    """`request`: that of HTTP, where it came by one. The trace context in `_meta` goes before that in its headers."""
     meta = _mcp_meta(params)
+    headers = getattr(request, "headers", None)
+    headers = headers if isinstance(headers, collections.abc.Mapping) else {}
+    session = session or headers.get("mcp-session-id")
+    version = version or headers.get("mcp-protocol-version")
     arguments = _found_in(params, "arguments")
     arguments = arguments if isinstance(arguments, dict) else {}
     tool = _found_in(params, "name") if method == "tools/call" else None
@@ -4257,7 +4279,7 @@ def _mcp_start(method, params, request_id, session, connection_id, version):
     span = start_trace(
         "%s %s" % (method, target) if target else method,
         "tool",
-        context=meta,
+        context=meta if context_of(meta) else headers,
         tool=tool,
         session=given,
         request_id=None if request_id is None else str(request_id),
@@ -4312,7 +4334,8 @@ async def _mcp_middleware(ctx, call_next):
             connection = getattr(ctx.session, "_connection", None)
             known = getattr(connection, "session_id", None)
             span = _mcp_start(
-                *(ctx.method, ctx.params, ctx.request_id, known, _connection_id(connection), ctx.protocol_version)
+                *(ctx.method, ctx.params, ctx.request_id, known, _connection_id(connection), ctx.protocol_version),
+                request=ctx.request,
             )
     except Exception as problem:
         reporter()._fail(problem)
@@ -4349,11 +4372,10 @@ def _begin_mcp_request(told):
     request, message, session = told.get("req"), told.get("message"), told.get("session")
     params = _found_in(request, "params")
     carried = _found_in(_found_in(message, "message_metadata"), "request_context")
-    headers = _found_in(carried, "headers")
-    known = headers.get("mcp-session-id") if headers is not None and hasattr(headers, "get") else None
     version = _found_in(_found_in(session, "client_params"), "protocolVersion")
     method = _safe_text(_found_in(request, "method"))
-    span = _mcp_start(method, params, _found_in(message, "request_id"), known, _connection_id(session), version)
+    asked = _found_in(message, "request_id")
+    span = _mcp_start(method, params, asked, None, _connection_id(session), version, request=carried)
     call = {"failed": False, "span": span, "method": method}
     _mcp_call.set(call)
     span.__enter__()
