@@ -154,11 +154,26 @@ for (const { name, open, reason } of testDatabases) {
       expect(await database.query(joins)).toEqual([{ inside: traceId(2), outside: traceId(1), rule: 'session' }])
     })
 
+    test('tick_join_traces() joins a call that went on after its shim had answered', async () => {
+      await store(recorders.shim, [call(1, 'shim', 0, 5), call(2, 'shim', 100, 101)])
+      await store(recorders.daemon, [call(3, 'websocket', 1, 90), call(4, 'websocket', 100, 180)])
+      await step()
+      expect(await database.query(joins)).toEqual([
+        { inside: traceId(3), outside: traceId(1), rule: 'arguments' },
+        { inside: traceId(4), outside: traceId(2), rule: 'arguments' },
+      ])
+    })
+
     const strangers: readonly (readonly [string, Partial<Span>, Recorder, string])[] = [
       ['of another tool', { tool: 'other' }, recorders.tool, 'test'],
       ['of another environment', {}, recorders.tool, 'production'],
       ['with other arguments', { attributes: hash('bbbb') }, recorders.tool, 'test'],
-      ['that ended later', { end_us: calledUs + 150_000 }, recorders.tool, 'test'],
+      [
+        'that began after it had ended',
+        { start_us: calledUs + 150_000, end_us: calledUs + 160_000 },
+        recorders.tool,
+        'test',
+      ],
       ['that began before', { start_us: calledUs - 50_000 }, recorders.tool, 'test'],
       ['of the same process', {}, recorders.shim, 'test'],
       ['of another service in the same layer', { layer: 'shim' }, recorders.tool, 'test'],

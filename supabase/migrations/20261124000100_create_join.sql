@@ -168,8 +168,8 @@ begin
       case when i.host is not distinct from o.host then 2000 else 2000000 end as slack) as gap
     where o.entry
       and (o.depth < i.depth or (o.layer = i.layer and o.service = i.service and o.duration_ms > i.duration_ms))
-      and i.start_us + gap.us >= o.start_us - gap.slack and i.end_us + gap.us <= o.end_us + gap.slack
-      and i.duration_ms <= o.duration_ms + 2
+      -- Begun while the outer one ran. It may end later: a shim that reads a frame too many answers too soon.
+      and i.start_us + gap.us between o.start_us - gap.slack and o.end_us + gap.slack
       and not exists (select from telltale.trace_joins as j where j.inner_trace_id = i.trace_id)
       and not exists (select from telltale.trace_joins as j join telltale.traces as t on t.trace_id = j.inner_trace_id
         where j.outer_trace_id = o.trace_id and t.process_id = i.process_id)
@@ -185,8 +185,8 @@ end
 $$;
 comment on function telltale.inferred_joins(timestamptz, integer) is
   'Which of the n traces that changed last, since an instant, are one request seen by two recorders: same environment and tool,
-one inside the other in time, further in by its layer (or of one layer and service), and with the same arguments by their
-salted hash, else of one session. Where several fit, the nearest by start. Definer: part of tick_join_traces.';
+begun while the other ran, further in by its layer (or shorter, of one layer and service), and with the same arguments by
+their salted hash, else of one session. Where several fit, the nearest by start. Definer: part of tick_join_traces.';
 revoke all on function telltale.inferred_joins(timestamptz, integer) from public, anon, authenticated, service_role;
 
 create function telltale.tick_join_traces() returns jsonb
