@@ -26,6 +26,16 @@ async function main({ createReporter }) {
   const trace = reporter.startTrace({ name: 'work', layer: 'tool' })
   reporter.captureError(new Error('outer', { cause: new TypeError('inner') }), { span: trace })
   trace.end('tool_error')
+  reporter.captureUncaught()
+  reporter.watchEventLoop()
+  const permits = reporter.watchAcquire(reporter.semaphore('s', 1), { name: 'w' })
+  const answer = await reporter.trace({ name: 'request', layer: 'tool' }, async () => {
+    const stream = reporter.time({ name: 'stream', layer: 'api' }, async function* () {
+      yield await permits.use(() => reporter.retry(() => reporter.active().layer))
+    })
+    for await (const chunk of stream) return chunk
+  })
+  if (answer !== 'api') throw new Error('Cannot carry the active span: it is ' + answer)
 }
 `
 
@@ -47,7 +57,11 @@ for (const file of ['host.mjs', 'host.cjs']) {
       const { stdout, stderr } = await run(older as string, [join(out, file)], { env })
       await far.close()
       expect([stdout, stderr]).toEqual(['', ''])
-      expect(far.spans()).toMatchObject([{ name: 'work', outcome: 'tool_error' }])
+      const ended = far.spans().filter((span) => span.end_us !== null)
+      expect(new Set(ended.map((span) => span.name))).toEqual(
+        new Set(['work', 'request', 'stream', 'first chunk', 'attempt']),
+      )
+      expect(ended.find((span) => span.name === 'work')).toMatchObject({ outcome: 'tool_error' })
       expect(far.errors()[0]?.traceback).toMatch(/^Error: outer\n[\s\S]*Caused by: TypeError: inner\n/)
       expect(far.batches[0]?.source.service).toBe('built')
     },
@@ -57,7 +71,7 @@ for (const file of ['host.mjs', 'host.cjs']) {
 test('the built reporter carries types that a strict host compiles against', async () => {
   writeFileSync(
     join(out, 'host.ts'),
-    `import { createReporter, type Reporter } from './types/reporter/reporter.js'\nconst reporter: Reporter = createReporter({ service: 's' })\nreporter.startTrace({ name: 'n', layer: 'tool' }).end('ok')\n`,
+    `import { createReporter, type Reporter } from './types/reporter/reporter.js'\nconst reporter: Reporter = createReporter({ service: 's' })\nreporter.startTrace({ name: 'n', layer: 'tool' }).end('ok')\nconst add = reporter.wrap((a: number, b: number) => a + b, (a) => ({ name: String(a.toFixed()) }))\nexport const sum: Promise<number> = reporter.semaphore('s', 1).use(() => reporter.retry(async () => add(1, 2)))\n`,
   )
   const compiler = join(root, 'node_modules/typescript/bin/tsc')
   const typeRoots = join(root, 'node_modules/@types')

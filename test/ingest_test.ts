@@ -11,6 +11,7 @@ import {
   ingestsInFlightMax,
   watchedFlushMs,
 } from '../src/core/limit.ts'
+import { messageFields } from '../src/core/record.ts'
 import { nowUs, wireBatch, wireError, wireEvent, wireGauge, wireMessage, wireSpan } from './batch_fixture.ts'
 
 // The port's other side is Postgres, tested against the real one elsewhere. Here it is a script of answers: what this
@@ -106,6 +107,7 @@ test('ingestApp() stores a batch and answers its ack', async () => {
     flush_after_ms: hostedFlushMs,
     watched: false,
     records_max: batchRecordsMax,
+    missing: Object.fromEntries(messageFields.map((field) => [field, 1])),
   })
   const [rows] = seen.rows
   expect(rows).toMatchObject({

@@ -164,4 +164,12 @@ test('watchEventLoop() samples lag and memory, once however often it is asked fo
   expect(memory[0]?.value).toBeGreaterThan(10)
   await later(60)
   expect(await reported.gaugesNamed('event_loop_lag_ms')).toHaveLength(lags.length)
+  reporter.watchEventLoop(1)
+  const listening = process.listenerCount('uncaughtExceptionMonitor')
+  reporter.captureUncaught()
+  await reporter.close(1_000)
+  expect([process.listenerCount('uncaughtExceptionMonitor'), Object.hasOwn(process, 'emit')]).toEqual([
+    listening,
+    false,
+  ])
 })

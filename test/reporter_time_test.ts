@@ -225,6 +225,10 @@ test('wrap() keeps name, length, properties, this and new, and may name the span
     name: 'construct',
   }) as unknown as typeof Counter
   expect(new Timed()).toBeInstanceOf(Counter)
+  const plain = reporter.wrap(function itsOwn() {
+    return 1
+  })
+  expect(plain()).toBe(1)
   const broken = reporter.wrap(
     () => 'still answered',
     () => {
@@ -235,6 +239,7 @@ test('wrap() keeps name, length, properties, this and new, and may name the span
   await reporter.flush()
   expect(ended('add 5')).toHaveLength(1)
   expect(ended('construct')).toHaveLength(1)
+  expect(ended('itsOwn')).toHaveLength(1)
 })
 
 test('a span that its function ended stays as it ended it, and a closed reporter only calls', async () => {

@@ -14,12 +14,14 @@ export function watchEventLoop(
 ): () => void {
   const delay = monitorEventLoopDelay({ resolution: resolutionMs })
   delay.enable()
-  const timer = setInterval(() => {
+  const sample = () => {
     // The histogram has the time between two ticks, of which the resolution was asked for.
     gauge('event_loop_lag_ms', Math.max(0, delay.max / 1e6 - resolutionMs))
     gauge('process_memory_mb', process.memoryUsage.rss() / MiB)
     delay.reset()
-  }, everyMs)
+  }
+  // After all timers that are due: a reset forgets the last tick, and with it a delay whose end was not seen yet.
+  const timer = setInterval(() => setImmediate(sample).unref(), everyMs)
   timer.unref()
   return () => {
     clearInterval(timer)

@@ -30,7 +30,8 @@ export type ReporterParts = {
 /** The reporter over its parts; whatever fails inside is caught, told once on stderr, and costs that one record. */
 export function guardedReporter(parts: ReporterParts): Reporter {
   const { recorder, courier, outbox, nowUs } = parts
-  const shutting = closingOf(parts)
+  const watches: (() => void)[] = []
+  const shutting = closingOf(parts, () => watches.splice(0).forEach((end) => void guard(end, undefined)))
   const active = new ActiveSpan()
   const guard = <T>(act: () => T, otherwise: T): T => {
     if (recorder.closed) return otherwise
@@ -42,14 +43,30 @@ export function guardedReporter(parts: ReporterParts): Reporter {
     }
   }
   const belonging = (span: SpanHandle | null | undefined) => (span === undefined ? active.current : span)
-  const open = (parent: SpanHandle | null | undefined, start: TimeStart) =>
-    guard(() => opened(recorder, belonging(parent), start), noSpan)
+  // The next two without `guard`, since most of what a host calls are these: a closure for each call is felt.
+  const open = (parent: SpanHandle | null | undefined, start: TimeStart): SpanHandle => {
+    if (recorder.closed) return noSpan
+    try {
+      return opened(recorder, belonging(parent), start)
+    } catch (error) {
+      recorder.options.fail(error)
+      return noSpan
+    }
+  }
+  const openTrace = (start: TraceStart): SpanHandle => {
+    if (recorder.closed) return noSpan
+    try {
+      return recorder.startTrace(start)
+    } catch (error) {
+      recorder.options.fail(error)
+      return noSpan
+    }
+  }
   const openWait = (parent: SpanHandle | null | undefined, start: WaitStart) =>
     guard(() => {
       const around = belonging(parent)
       return around ? opened(recorder, around, { ...start, kind: 'wait' }) : noSpan
     }, noSpan)
-  const openTrace = (start: TraceStart) => guard<SpanHandle>(() => recorder.startTrace(start), noSpan)
   const seen = new SeenFailures()
   const capture = capturing(recorder, active, seen)
   const uncaught = (thrown: unknown, origin: UncaughtOrigin) => {
@@ -77,12 +94,12 @@ export function guardedReporter(parts: ReporterParts): Reporter {
       given.length === 1 ? openWait(undefined, given[0]) : openWait(...given),
     trace: (start, fn) => timed(openTrace(start), fn),
     time,
-    wrap: (fn, start) => guard(() => wrapped(fn, start, time, guard), fn),
+    wrap: (fn, start = { name: fn.name }) => guard(() => wrapped(fn, start, time, guard), fn),
     captureError: (thrown, options = {}) => guard(() => capture(thrown, options), null),
-    captureUncaught: once(() =>
+    captureUncaught: once(watches, () =>
       guard(() => watchUncaught((thrown, origin) => guard(() => uncaught(thrown, origin), undefined)), nothing),
     ),
-    watchEventLoop: once((everyMs?: number) =>
+    watchEventLoop: once(watches, (everyMs?: number) =>
       guard(() => watchEventLoop((name, value) => base.gauge(name, value), everyMs), nothing),
     ),
     gauge: (name, value, labels = {}) => guard(() => recorder.gauge(name, value, labels), undefined),
@@ -146,20 +163,28 @@ function wrapped<F extends (...args: never[]) => unknown>(
   })
 }
 
-/** Begins what is begun once, until it is ended: another call answers how to end the first. */
-function once<A extends readonly unknown[]>(begin: (...args: A) => () => void): (...args: A) => () => void {
+/** Begins what is begun once, until it is ended, by the reporter's end at the latest. */
+function once<A extends readonly unknown[]>(
+  watches: (() => void)[],
+  begin: (...args: A) => () => void,
+): (...args: A) => () => void {
   let end: (() => void) | null = null
+  const endOnce = () => {
+    end?.()
+    end = null
+  }
   return (...args) => {
     end ??= begin(...args)
-    return () => {
-      end?.()
-      end = null
-    }
+    watches.push(endOnce)
+    return endOnce
   }
 }
 
 /** Sending what waits: when asked, when the host's event loop runs dry, and for the last time. */
-function closingOf({ recorder, courier, outbox, warn, flushOnExit }: ReporterParts): Pick<Reporter, 'flush' | 'close'> {
+function closingOf(
+  { recorder, courier, outbox, warn, flushOnExit }: ReporterParts,
+  endWatches: () => void,
+): Pick<Reporter, 'flush' | 'close'> {
   let closing: Promise<void> | null = null
   const drain = async (withinMs: number, patient: boolean, final: boolean) => {
     await courier
@@ -174,6 +199,7 @@ function closingOf({ recorder, courier, outbox, warn, flushOnExit }: ReporterPar
     flush: (withinMs = hostedFlushMs) => (closing ? closing : drain(withinMs, false, false)),
     close(withinMs = exitFlushMsMax) {
       process.removeListener('beforeExit', onExit)
+      endWatches()
       closing ??= drain(withinMs, true, true)
       recorder.closed = true
       return closing

@@ -44,8 +44,11 @@ export type BaseReporter = {
   trace<T>(start: TraceStart, fn: (span: SpanHandle) => T): T
   /** The same as a span in the active one; where there is none, as a request of its own. */
   time<T>(start: TimeStart, fn: (span: SpanHandle) => T): T
-  /** `fn` with each of its calls timed. Name, length, properties and `this` stay; `start` may look at the arguments. */
-  wrap<F extends (...args: never[]) => unknown>(fn: F, start: TimeStart | ((...args: Parameters<F>) => TimeStart)): F
+  /**
+   * `fn` with each of its calls timed, under its own name unless `start` says, which may look at the arguments. Name,
+   * length, properties, `this` and `new` stay.
+   */
+  wrap<F extends (...args: never[]) => unknown>(fn: F, start?: TimeStart | ((...args: Parameters<F>) => TimeStart)): F
   /**
    * Records what was thrown, with its stack and its causes; answers the error's id, null when nothing was recorded. An
    * error that was recorded in the same trace before is not recorded again: its id is answered.
