@@ -3,7 +3,10 @@ import { isSecretName } from './secret_name.ts'
 // Names and values in text: `password=hunter2`, `"api_key": "..."`, `Cookie: a=b; c=d`, `Server=db;Pwd=my word;`.
 
 const pair =
-  /(passw(?:or)?d|passphrase|passcode|pwd|secret|token|key|jwt|cookie|cred|authorization|bearer)([A-Za-z0-9_.-]{0,32})(\\{0,4}["'`]?\]?[ \t]{0,4}(?:=>|:=|[:=]|%3[DdAa])[ \t]{0,4})/gi
+  /(passw(?:or)?d|passphrase|passcode|pwd|secret|token|key|jwt|cookie|cred|authorization|bearer)([A-Za-z0-9_.-]{0,32})(\\{0,16}["'`]?\]?[ \t]{0,4}(?:=>|:=|[:=]|%3[DdAa])[ \t]{0,4}(?:\[(?=\\{0,16}["']))?|\\{0,16}["'][ \t]{0,4},[ \t]{0,4}(?:\\{0,16}["']value\\{0,16}["'][ \t]{0,4}:[ \t]{0,4})?(?=\\{0,16}["']))/gi
+/** Before the first of a list of two in a list: `[["authorization", "..."]]`. */
+const firstOfList = /[[,][ \t]{0,4}\[[ \t]{0,4}\\{0,16}["']$/
+const lists = 24
 const nameCharacter = /[A-Za-z0-9_.-]/
 const nameReach = 64
 /** Under these names everything is a secret; under others a value has to look like one. */
@@ -21,7 +24,13 @@ const quotes = '"\'`'
 
 /** Where a value begins and ends. `quoted`: its name or itself stood in quotes. */
 type Extent = { readonly start: number; readonly end: number; readonly quoted: boolean }
-type Name = { readonly text: string; readonly sign: string; readonly isField: boolean }
+type Name = {
+  readonly text: string
+  readonly sign: string
+  readonly isField: boolean
+  /** It is the first member of a list. */
+  readonly isListed: boolean
+}
 
 /** The text without the values that stand after the name of a secret. Linear: what is read of a value is not read twice. */
 export function withoutNamedSecrets(text: string, replacement: string): string {
@@ -32,6 +41,11 @@ export function withoutNamedSecrets(text: string, replacement: string): string {
     const name = nameOf(text, found)
     if (!isSecretName(name.text)) continue
     const value = valueAt(text, pair.lastIndex, name)
+    if (
+      isList(name) &&
+      !(name.isListed && isPairEnd(text, value.end) && !isSecretName(text.slice(value.start, value.end)))
+    )
+      continue
     if (!isSecretValue(text.slice(value.start, value.end), name, value.quoted)) continue
     clean += text.slice(done, value.start) + replacement
     done = value.end
@@ -40,18 +54,28 @@ export function withoutNamedSecrets(text: string, replacement: string): string {
   return done === 0 ? text : clean + text.slice(done)
 }
 
+function isList({ sign }: Name): boolean {
+  return sign.includes(',') && !/value/i.test(sign)
+}
+
+function isPairEnd(text: string, end: number): boolean {
+  return /^\\{0,16}["'][ \t]{0,4}\]/.test(text.slice(end, end + lists))
+}
+
 function nameOf(text: string, found: RegExpExecArray): Name {
   let start = found.index
   while (start > 0 && found.index - start < nameReach && nameCharacter.test(text[start - 1] as string)) start -= 1
   const whole = text.slice(start, found.index) + (found[1] as string) + (found[2] as string)
   // `Server=db;Pwd=my word;`: values may have blanks.
-  return { text: whole, sign: found[3] as string, isField: text[start - 1] === ';' }
+  const sign = found[3] as string
+  const isListed = firstOfList.test(text.slice(Math.max(0, start - lists), start))
+  return { text: whole, sign, isField: text[start - 1] === ';', isListed }
 }
 
 function valueAt(text: string, at: number, name: Name): Extent {
   const named = /["'`]/.test(name.sign)
   let start = at
-  while (start - at < 4 && text[start] === '\\') start += 1
+  while (start - at < 16 && text[start] === '\\') start += 1
   const quote = text[start] as string
   if (start < text.length && quotes.includes(quote)) {
     const end = closingAt(text, start + 1, quote, start - at)
@@ -103,7 +127,7 @@ function isSecretValue(value: string, { text: name, sign }: Name, quoted: boolea
   if (/^pwd$/i.test(name) && /^(?:\/|[A-Za-z]:\\)/.test(value)) return false
   const assigned = quoted || /=|%3d/i.test(sign)
   if (strong.test(name)) return assigned || value.length >= 4
-  if (cookie.test(name)) return value.includes('=')
+  if (cookie.test(name)) return quoted || value.includes('=')
   if (/^\d{1,9}$/.test(value)) return false
   return /\d/.test(start) ? value.length >= 6 : assigned && value.length >= 8
 }

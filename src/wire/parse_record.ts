@@ -13,6 +13,7 @@ import {
 import type { ConnectionEvent, ErrorRecord, Gauge, Message, RunningCall, Span, TelltaleRecord } from '../core/record.ts'
 import { recordTypes } from '../core/record.ts'
 import { err, ok, type Result } from '../core/result.ts'
+import { withoutSecrets } from '../core/secret_form.ts'
 import { fieldsWanted, isError, isEvent, isGauge, isMessage, isRunning, isSpan } from './batch_check_generated.ts'
 import type { WireError, WireEvent, WireGauge, WireMessage, WireSpan } from './batch_schema.ts'
 import { explainRefusal, kindOf } from './explain_refusal.ts'
@@ -219,8 +220,9 @@ function optional(text: string | null | undefined, bytesMax: number, field: stri
   return text === null || text === undefined || text === '' ? null : bounded(text, bytesMax, field, cuts)
 }
 
+/** A secret is taken out before its letters become small ones, by which it would not be known any more. */
 function boundedLayer(name: string, cuts: string[]): string {
-  return bounded(layerOf(name), nameBytesMax, 'layer', cuts)
+  return bounded(layerOf(withoutSecrets(name)), nameBytesMax, 'layer', cuts)
 }
 
 function lowerOrNull(id: string | null | undefined): string | null {

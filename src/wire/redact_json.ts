@@ -1,5 +1,6 @@
 import type { Attributes, Json } from '../core/record.ts'
 import { redacted } from '../core/secret_form.ts'
+import { hintsAtSecret } from '../core/secret_hint.ts'
 import { isSecretName } from '../core/secret_name.ts'
 import { cutText, utf8Bytes } from './wire_text.ts'
 
@@ -15,10 +16,25 @@ const idName = /(?:^|[^A-Za-z])id$|[a-z]I[dD]$/
 /** Shorter ones could be guessed from their mark. */
 const markedCharactersMin = 20
 
-/** Keeps the text within the bytes that it had, so that no limit is broken by what stands in for a secret. */
+/**
+ * Also by the names in it where the text is itself JSON. Keeps the text within the bytes that it had, so that no limit is
+ * broken by what stands in for a secret.
+ */
 export function redactText(text: string, redactor: Redactor): string {
-  const clean = redactor(text)
+  const clean = redactJsonIn(redactor(text), redactor)
   return clean.length > text.length ? cutText(clean, Math.max(utf8Bytes(text), redacted.length)) : clean
+}
+
+function redactJsonIn(text: string, redactor: Redactor): string {
+  if (!/^\s*[[{]/.test(text) || !hintsAtSecret(text)) return text
+  let value: Json
+  try {
+    value = JSON.parse(text) as Json
+  } catch {
+    return text
+  }
+  const clean = redactJson(value, redactor)
+  return clean === value ? text : JSON.stringify(clean)
 }
 
 /**
@@ -61,11 +77,15 @@ export function redactJson(value: Json, redactor: Redactor, rotates = false): Js
 
 /** Of headers as pairs, `[["authorization", "..."]]`, the second hides what the first names. */
 function redactItems(items: readonly Json[], redactor: Redactor, rotates: boolean): Json {
-  const [name, paired] = items
-  const isPair = items.length === 2 && typeof name === 'string' && typeof paired === 'string' && isSecretName(name)
-  if (isPair && !isSecretName(paired)) return paired === redacted ? items : [redactText(name, redactor), redacted]
-  const clean = items.map((item) => redactJson(item, redactor, rotates))
+  const clean = items.map((item) => (isNamedPair(item) ? [item[0], redacted] : redactJson(item, redactor, rotates)))
   return clean.some((item, index) => item !== items[index]) ? clean : items
+}
+
+function isNamedPair(item: Json): item is readonly [string, string] {
+  if (!Array.isArray(item) || item.length !== 2) return false
+  const [name, value] = item as readonly Json[]
+  if (typeof name !== 'string' || typeof value !== 'string' || value === redacted) return false
+  return isSecretName(name) && !isSecretName(value)
 }
 
 /** `{"name": "Authorization", "value": "..."}`, as headers and variables are often listed. */
