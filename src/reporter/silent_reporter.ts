@@ -3,6 +3,9 @@ import { retry } from './wait_retry.ts'
 import { createSemaphore } from './wait_semaphore.ts'
 import type { Reporter } from './wait_surface.ts'
 
+const noHeaders = Object.freeze({ traceparent: '', tracestate: '' })
+const done = Promise.resolve()
+
 /** The span of a reporter that records nothing. */
 export const noSpan: SpanHandle = Object.freeze({
   traceId: '',
@@ -10,10 +13,11 @@ export const noSpan: SpanHandle = Object.freeze({
   layer: '',
   set: () => undefined,
   end: () => undefined,
-  headers: () => ({ traceparent: '', tracestate: '' }),
+  headers: () => noHeaders,
 })
 
 const nothing = () => undefined
+const nothingToEnd = () => nothing
 const same = <T>(value: T): T => value
 
 const silent = {
@@ -36,8 +40,8 @@ export const silentReporter: Reporter = Object.freeze({
   trace: <T>(_: unknown, fn: (span: SpanHandle) => T) => fn(noSpan),
   wrap: same,
   captureError: () => null,
-  captureUncaught: () => nothing,
-  watchEventLoop: () => nothing,
+  captureUncaught: nothingToEnd,
+  watchEventLoop: nothingToEnd,
   semaphore: (name: string, limit: number) => createSemaphore(silent, name, limit),
   watchAcquire: same,
   watchQueue: same,
@@ -55,6 +59,6 @@ export const silentReporter: Reporter = Object.freeze({
     circuit: 'closed' as const,
     adopted: { waiting: 0, delivered: 0, dropped: 0 },
   }),
-  flush: async () => undefined,
-  close: async () => undefined,
+  flush: () => done,
+  close: () => done,
 })
