@@ -21,8 +21,9 @@ const gzipAsync = promisify(gzip)
 const gunzipAsync = promisify(gunzip)
 // Batch id, piece, the brackets, with room to spare.
 const frameBytes = 256
-// So much text is turned into bytes at once.
-const chunkCharacters = 64 * 1024
+const textBytesMin = 128 * 1024
+const stepRecords = 8
+const stepBytes = 8 * 1024
 
 /**
  * Cuts one batch from the outbox, takes the secrets out of it and freezes it, with as much of the running list as fits
@@ -89,29 +90,60 @@ export class BatchCut {
   }
 
   *#encode(envelope: Envelope, recordsMax: number, bytesMax: number): Generator<void, Buffer> {
-    const open = `${JSON.stringify({ batch_id: this.#batchId, ...fitRunning(envelope), piece: [1, 1] }).slice(0, -1)},"records":[`
-    const chunks: Buffer[] = [Buffer.from(open)]
-    const room = Math.max(1, bytesMax - (chunks[0] as Buffer).length - frameBytes)
+    const frame = { batch_id: this.#batchId, ...fitRunning(envelope), piece: [1, 1] }
+    const text = new TextBuffer()
+    text.add(`${JSON.stringify(frame).slice(0, -1)},"records":[`)
+    const room = Math.max(1, bytesMax - text.bytes - frameBytes)
     yield
-    let chunk = ''
+    let breathAt = 0
     while (this.#records < recordsMax && this.#outbox.loose > 0) {
       const json = this.#outbox.clean()
       if (json !== null) {
-        const bytes = Buffer.byteLength(json) + 1
-        if (this.#records > 0 && this.#bytes + bytes > room) break
+        const bytes = text.add(this.#records === 0 ? json : `,${json}`)
+        if (this.#records > 0 && this.#bytes + bytes > room) {
+          text.unadd(bytes)
+          break
+        }
         this.#outbox.take(bytes)
-        chunk += this.#records === 0 ? json : `,${json}`
         this.#records++
         this.#bytes += bytes
-        if (chunk.length > chunkCharacters) {
-          chunks.push(Buffer.from(chunk))
-          chunk = ''
-        }
       }
+      // A step takes a small part of a millisecond, whatever the records are; asking the time costs something too.
+      if (json !== null && this.#records % stepRecords !== 0 && this.#bytes < breathAt) continue
+      breathAt = this.#bytes + stepBytes
       yield
     }
-    chunks.push(Buffer.from(`${chunk}]}`))
-    return Buffer.concat(chunks)
+    text.add(']}')
+    return text.whole
+  }
+}
+
+/** Text as bytes, one after the other, in one piece. */
+class TextBuffer {
+  #buffer = Buffer.allocUnsafe(textBytesMin)
+  bytes = 0
+
+  /** How many bytes it took. */
+  add(text: string): number {
+    if (this.bytes + text.length * 3 > this.#buffer.length) this.#grow(this.bytes + Buffer.byteLength(text))
+    const written = this.#buffer.write(text, this.bytes)
+    this.bytes += written
+    return written
+  }
+
+  unadd(bytes: number): void {
+    this.bytes -= bytes
+  }
+
+  get whole(): Buffer {
+    return this.#buffer.subarray(0, this.bytes)
+  }
+
+  #grow(bytes: number): void {
+    if (bytes <= this.#buffer.length) return
+    const before = this.#buffer
+    this.#buffer = Buffer.allocUnsafe(Math.max(bytes, before.length * 2))
+    before.copy(this.#buffer, 0, 0, this.bytes)
   }
 }
 
