@@ -83,7 +83,8 @@ export function pairsOf(attributes: Json): Json[] {
 function otlpValueOf(value: unknown): Json {
   if (typeof value === 'string') return { stringValue: value }
   if (typeof value === 'boolean') return { boolValue: value }
-  if (typeof value === 'number') return Number.isInteger(value) ? { intValue: String(value) } : { doubleValue: value }
+  if (typeof value === 'number')
+    return Number.isSafeInteger(value) ? { intValue: String(value) } : { doubleValue: value }
   if (Array.isArray(value)) return { arrayValue: { values: value.map(otlpValueOf) } }
   if (value === null || value === undefined) return {}
   return { kvlistValue: { values: pairsOf(value as Json) } }
