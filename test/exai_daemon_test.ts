@@ -42,10 +42,10 @@ faulty('the daemon answers every call as unknown, in order, with chunks and prog
   await start({ EXAI_PROGRESS_INTERVAL: '0.05' })
   const caller = await client({ session_id: 'mine' })
   expect(caller.frames[0]).toEqual({ op: 'hello_ack', ok: true, session_id: 'mine' })
-  caller.send({ op: 'call_tool', id: 'call_1', name: 'slow', arguments: { ms: 120 } })
+  caller.send({ op: 'call_tool', id: 'call_1', name: 'slow', arguments: { ms: 400 } })
   caller.send({ op: 'ping', id: 'call_1' })
   const last = await caller.call('streaming_EXAI-WS', {}, { id: 'call_1' })
-  await expect.poll(() => opsOf(caller)).toContain('stream_chunk')
+  await expect.poll(() => opsOf(caller), { timeout: 10_000 }).toContain('stream_chunk')
   const answers = caller.frames.filter(({ op }) => op === 'call_tool_res')
   expect(answers.map(({ request_id }) => request_id)).toEqual(answers.map(() => 'unknown'))
   expect(opsOf(caller).filter((op) => op === 'progress').length).toBeGreaterThanOrEqual(2)
@@ -80,7 +80,7 @@ faulty('the daemon refuses hellos, connections, frames and too many of them, and
   caller.send({ op: 'rotate_token', old: 'old-token', new: 'new-token' })
   caller.send({ no: 'op' })
   for (let n = 0; n < 3; n++) caller.send({ op: 'ping' })
-  await expect.poll(() => caller.frames.length).toBe(6)
+  await expect.poll(() => caller.frames.length, { timeout: 10_000 }).toBe(6)
   expect(caller.frames).toContainEqual({ op: 'rotate_token_ack', ok: true })
   expect(caller.frames).toContainEqual({ op: 'error', error: { code: 'INVALID_REQUEST', message: 'Missing op' } })
   expect(caller.frames).toContainEqual({
@@ -102,7 +102,7 @@ faulty('the daemon speaks JSON-RPC on the same port to whoever begins with initi
     JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-06-18' } }),
   )
   socket.send(JSON.stringify({ jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'mock' } }))
-  await expect.poll(() => said.length).toBe(2)
+  await expect.poll(() => said.length, { timeout: 10_000 }).toBe(2)
   expect(JSON.parse(said[1] ?? '')).toEqual({
     jsonrpc: '2.0',
     id: 2,

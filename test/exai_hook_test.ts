@@ -214,8 +214,10 @@ hooked('install() says when an answer is from a cache, and when it is another ca
   const [first, second] = [await client(), await client({ session_id: 'window-2' })]
   await first.call('fast')
   await first.call('fast')
-  const slow = first.call('slow', { ms: 200 })
-  await expect.poll(() => far.batches.flatMap(({ running }) => running).some(({ tool }) => tool === 'slow')).toBe(true)
+  const slow = first.call('slow', { ms: 1_000 })
+  await expect
+    .poll(() => far.batches.flatMap(({ running }) => running).some(({ tool }) => tool === 'slow'), { timeout: 10_000 })
+    .toBe(true)
   const stolen = await second.call('chat', { prompt: 'mine' })
   expect(stolen).toMatchObject({ from_inflight: true })
   await slow
@@ -237,7 +239,7 @@ hooked('install() keeps a call that hangs among the running ones', async () => {
   await shim.call('raising')
   shim.send({ op: 'call_tool', name: 'fast', arguments: { text: 'hangs' } })
   await expect
-    .poll(() => far.batches.at(-1)?.running.map(({ tool, name }) => [tool, name]), { timeout: 5_000 })
+    .poll(() => far.batches.at(-1)?.running.map(({ tool, name }) => [tool, name]), { timeout: 10_000 })
     .toEqual([[null, 'queue inflight']])
 })
 

@@ -146,58 +146,59 @@ _homes = tuple(
     for pattern in (
         r"((?<![A-Za-z0-9_.~-])(?:\/mnt)?(?:\/[a-z])?\/(?:home|Users)\/)%s(?=\/)" % _user,
         r"""((?:HOME|PWD|USERPROFILE|cwd)\\{0,4}["']?[=:][ \t]{0,4}\\{0,4}["']?\/(?:home|Users)\/)%s""" % _user,
-        r"""(\b[A-Za-z]:[\\/]{1,4}(?:Users|Documents and Settings)[\\/]{1,4})[^/\\\r\n:"<>|*?,;[\]{}]{1,64}(?=[\\/"']|\Z)""",
+        r"""(\b[A-Za-z]:[\\/]{1,4}Users[\\/]{1,4})[^/\\\r\n:"<>|*?,;[\]{}]{1,64}(?=[\\/"']|\Z)""",
     )
 )
 # Keys and tokens that show by the prefix that their issuer gives them: src/core/secret_token.ts says whose.
+_prefixed = (
+    ("sk-", r"[A-Za-z0-9_-]{16,}"),
+    ("gsk_ xai- r8_ pplx- nvapi- fw_ hf_ api_org_ tgp_v1_ jina_ tvly- pcsk_ lsv2_pt_ lsv2_sk_ csk- fc-", r"[A-Za-z0-9_-]{20,}"),
+    ("AKIA ASIA ABIA ACCA", r"[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    ("AIza", r"[A-Za-z0-9_-]{30,}"),
+    ("ya29. AQ.Ab GOCSPX- 1//0", r"[A-Za-z0-9_-]{20,}"),
+    ("sb_secret_", r"[A-Za-z0-9_-]{8,}"),
+    ("sbp_", r"[A-Za-z0-9_]{16,}"),
+    ("vca_ vci_ vck_ vcp_ vcr_ vercel_blob_rw_ cfat_ cfkt_ cfut_ dop_v1_ doo_v1_ dor_v1_ dot_v1_", r"[A-Za-z0-9_-]{20,}"),
+    ("fo1_ fm1_ fm2_ nfp_ napi_ rnd_ HRKU-", r"[A-Za-z0-9_-]{20,}"),
+    ("pscale_tkn_ pscale_pw_ pscale_oauth_", r"[A-Za-z0-9_.-]{16,}"),
+    ("v1.0-", r"[0-9a-f]{24}-[0-9a-f]{64,}"),
+    ("ghp_ gho_ ghu_ ghs_ ghr_ github_pat_", r"[A-Za-z0-9_-]{20,}"),
+    ("glpat- gldt- glptt- glrt- glsoat- glcbt- glft- glimt- glagent- gloas- GR1348941", r"[A-Za-z0-9_.-]{20,}"),
+    ("npm_", r"[A-Za-z0-9]{36}"),
+    ("pypi- dckr_pat_ dckr_oat_ rubygems_ cio AKCp", r"[A-Za-z0-9_-]{26,}"),
+    ("sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_", r"[A-Za-z0-9]{16,}"),
+    ("whsec_", r"[A-Za-z0-9+/]{16,}"),
+    ("sq0atp- sq0csp- shpat_ shpca_ shppa_ shpss_", r"[A-Za-z0-9_-]{20,}"),
+    ("SK key-", r"[0-9a-f]{32}(?![A-Za-z0-9])"),
+    ("SG.", r"[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    ("xkeysib- xsmtpsib-", r"[A-Za-z0-9-]{32,}"),
+    ("re_", r"[A-Za-z0-9]{8}_[A-Za-z0-9]{20,}"),
+    ("xoxa- xoxb- xoxc- xoxd- xoxe- xoxo- xoxp- xoxr- xoxs- xapp- xoxe.xoxb- xoxe.xoxp-", r"[A-Za-z0-9-]{11,}"),
+    ("hooks.slack.com/services/ hooks.slack.com/workflows/ hooks.slack.com/triggers/", r"[A-Za-z0-9_/+-]{20,}"),
+    ("discord.com/api/webhooks/ discordapp.com/api/webhooks/", r"[0-9]{8,24}/[A-Za-z0-9_-]{20,}"),
+    ("ntn_ secret_ lin_api_ lin_oauth_ figd_ figo_ ATATT3 ATCTT3 PMAK-", r"[A-Za-z0-9_-]{26,}"),
+    ("pat", r"[A-Za-z0-9]{14}\.[0-9a-f]{64}"),
+    ("sl.", r"[A-Za-z0-9_-]{60,}"),
+    ("sntrys_ sntryu_ glsa_ glc_ bkua_ pul- NRAK- NRJS-", r"[A-Za-z0-9+/_-]{20,}"),
+    ("dapi", r"[0-9a-f]{32}"),
+    ("dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", r"[A-Za-z0-9_.-]{20,}"),
+    ("hvs. hvb. hvr.", r"[A-Za-z0-9_-]{20,}"),
+    ("sdk- mob- api-", r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![A-Za-z0-9])"),
+    ("AGE-SECRET-KEY-1", r"[A-Z0-9]{20,}"),
+    ("tt_", r"[a-z0-9]{12}_[A-Za-z0-9_-]{20,}"),
+    ("eyJ", r"[A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]{0,}(?:\.[A-Za-z0-9_-]{0,}){0,3}"),
+)
+_shaped = (
+    r"[0-9a-f]{32}\.[A-Za-z0-9]{16}(?![A-Za-z0-9])",
+    r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}",
+    r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{32,}",
+    r"[0-9a-f]{32}-us[0-9]{1,2}(?![A-Za-z0-9])",
+    r"[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",
+)
 _token = re.compile(
     r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf])|(?<=\\u[0-9a-fA-F]{4})|(?<=%[0-9a-fA-F]{2})|(?<=\[[0-9]m)|(?<=[0-9][0-9]m))(?:"
-    + "|".join(
-        (
-            r"sk-[A-Za-z0-9_-]{16,}",
-            r"(?:gsk_|xai-|r8_|pplx-|nvapi-|fw_|hf_|api_org_|tgp_v1_|jina_|tvly-|pcsk_|lsv2_[ps][tk]_|csk-|fc-)[A-Za-z0-9_-]{20,}",
-            r"[0-9a-f]{32}\.[A-Za-z0-9]{16}(?![A-Za-z0-9])",
-            r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])",
-            r"AIza[A-Za-z0-9_-]{30,}",
-            r"(?:ya29\.|AQ\.Ab|GOCSPX-|1//0)[A-Za-z0-9_-]{20,}",
-            r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}",
-            r"sb_secret_[A-Za-z0-9_-]{8,}",
-            r"sbp_[A-Za-z0-9_]{16,}",
-            r"(?:vc[aikpr]_|vercel_blob_rw_|cf[aku]t_|do[oprt]_v1_|fo1_|fm[12]_|nfp_|napi_|rnd_|HRKU-)[A-Za-z0-9_-]{20,}",
-            r"pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.-]{16,}",
-            r"v1\.0-[0-9a-f]{24}-[0-9a-f]{64,}",
-            r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_-]{32,}",
-            r"(?:gh[opusr]_|github_pat_|gl(?:pat|dt|ptt|rt|soat|cbt|ft|imt|agent|oas)-|GR1348941)[A-Za-z0-9_.-]{20,}",
-            r"npm_[A-Za-z0-9]{36}",
-            r"(?:pypi-|dckr_pat_|dckr_oat_|rubygems_|cio|AKCp)[A-Za-z0-9_-]{26,}",
-            r"(?:sk|rk)_(?:live|test|prod)_[A-Za-z0-9]{16,}",
-            r"whsec_[A-Za-z0-9+/]{16,}",
-            r"(?:sq0(?:atp|csp)-|shp(?:at|ca|pa|ss)_)[A-Za-z0-9_-]{20,}",
-            r"SK[0-9a-f]{32}(?![A-Za-z0-9])",
-            r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
-            r"key-[0-9a-f]{32}(?![A-Za-z0-9])",
-            r"[0-9a-f]{32}-us[0-9]{1,2}(?![A-Za-z0-9])",
-            r"(?:xkeysib-|xsmtpsib-)[A-Za-z0-9-]{32,}",
-            r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{20,}",
-            r"(?:xox[a-z]|xapp|xoxe\.xox[bp])-[A-Za-z0-9-]{11,}",
-            r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9_/+-]{20,}",
-            r"discord(?:app)?\.com/api/webhooks/[0-9]{8,24}/[A-Za-z0-9_-]{20,}",
-            r"[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,}",
-            r"(?:ntn_|secret_|lin_api_|lin_oauth_|figd_|figo_|ATATT3|ATCTT3|PMAK-)[A-Za-z0-9_-]{26,}",
-            r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}",
-            r"sl\.[A-Za-z0-9_-]{60,}",
-            r"sntry[su]_[A-Za-z0-9+/_-]{20,}",
-            r"(?:glsa_|glc_|bkua_|pul-|NRAK-|NRJS-)[A-Za-z0-9_+/-]{20,}",
-            r"dapi[0-9a-f]{32}",
-            r"dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9_.-]{20,}",
-            r"hv[sbr]\.[A-Za-z0-9_-]{20,}",
-            r"(?:sdk|mob|api)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![A-Za-z0-9])",
-            r"AGE-SECRET-KEY-1[A-Z0-9]{20,}",
-            r"tt_[a-z0-9]{12}_[A-Za-z0-9_-]{20,}",
-            r"eyJ[A-Za-z0-9_-]{12,}\.[A-Za-z0-9_-]{0,}(?:\.[A-Za-z0-9_-]{0,}){0,3}",
-        )
-    )
-    + r")={0,2}",
+    + "|".join(["(?:%s)%s" % (names.replace(".", r"\.").replace(" ", "|"), rest) for names, rest in _prefixed])
+    + "|%s)={0,2}" % "|".join(_shaped),
     re.ASCII,
 )
 _bot_token = re.compile(r"(?<![A-Za-z0-9])[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}", re.ASCII)
@@ -221,9 +222,13 @@ def without_secrets(text):
 # Names and values in text: src/core/secret_pair.ts.
 _pair = re.compile(
     r"(passw(?:or)?d|passphrase|passcode|pwd|secret|token|key|jwt|cookie|cred|authorization|bearer)([A-Za-z0-9_.-]{0,32})"
-    r"""(\\{0,4}["'`]?\]?[ \t]{0,4}(?:=>|:=|[:=]|%3[DdAa])[ \t]{0,4})""",
+    r"""(\\{0,16}["'`]?\]?[ \t]{0,4}(?:=>|:=|[:=]|%3[DdAa])[ \t]{0,4}(?:\[(?=\\{0,16}["']))?|\\{0,16}["'][ \t]{0,4},"""
+    r"""[ \t]{0,4}(?:\\{0,16}["']value\\{0,16}["'][ \t]{0,4}:[ \t]{0,4})?(?=\\{0,16}["']))""",
     re.ASCII | re.I,
 )
+# Before the first of a list of two in a list, and behind its second: `[["authorization", "..."]]`.
+_list_start = re.compile(r"""[\[,][ \t]{0,4}\[[ \t]{0,4}\\{0,16}["']\Z""")
+_list_end = re.compile(r"""\\{0,16}["'][ \t]{0,4}\]""")
 _pair_name = re.compile(r"[A-Za-z0-9_.-]{0,64}\Z")
 _strong = re.compile("passw(?:or)?d|passphrase|passcode|pwd|secret", re.I)
 _cookie = re.compile(r"(?:set-)?cookies?2?\Z", re.I)
@@ -259,6 +264,10 @@ def _without_named(text):
             continue
         start = found.start() - len(before)
         begin, end, quoted = _value_at(text, at, name, sign, start > 0 and text[start - 1] == ";")
+        if "," in sign and "value" not in sign.lower():
+            listed = _list_start.search(text[max(0, start - 24) : start]) and _list_end.match(text[end : end + 24])
+            if not listed or is_secret_name(text[begin:end]):
+                continue
         if _is_secret_value(text[begin:end], name, sign, quoted):
             parts += (text[done:begin], redacted)
             done = at = end
@@ -274,7 +283,7 @@ def _value_at(text, at, name, sign, is_field):
         return found.end() if found else 0
 
     start = at
-    while start - at < 4 and text[start : start + 1] == "\\":
+    while start - at < 16 and text[start : start + 1] == "\\":
         start += 1
     if text[start : start + 1] and text[start] in "\"'`":
         end = _closing_at(text, start + 1, text[start], start - at)
@@ -319,7 +328,7 @@ def _is_secret_value(value, name, sign, quoted):
     if _strong.search(name):
         return assigned or len(value) >= 4
     if _cookie.match(name):
-        return "=" in value
+        return quoted or "=" in value
     if re.match(r"[0-9]{1,9}\Z", value):
         return False
     return len(value) >= 6 if re.search("[0-9]", start) else assigned and len(value) >= 8
@@ -440,13 +449,25 @@ def is_secret_name(name):
     return _known_name(name[-128:])  # The end of a long name says what it is.
 
 
+# What argument shapes say of a value whose name says secret: its size is told.
+_shape = re.compile(r"(?:string|array|object)\([0-9]{1,9}\)\Z")
+_id_name = re.compile("(?:(?:^|[^A-Za-z])id|[a-z]I[dD])\\Z")
+
+
 def _is_secret(name, value, rotating=False):
-    """Whether the name says secret. A flag or an absence is none, nor is a number under a token's name."""
-    if value is None or isinstance(value, bool) or value == "":
+    """Whether the name says secret. A flag or an absence is none, nor is a number under a token's name, the shape of a
+    value, or where a shell is (`PWD`)."""
+    if value is None or isinstance(value, bool) or value == "" or value == redacted:
         return False
     if rotating and name in ("old", "new"):
         return True
-    return is_secret_name(name) and not (isinstance(value, (int, float)) and "token" in name.lower())
+    if not is_secret_name(name):
+        return False
+    if isinstance(value, (int, float)):
+        return "token" not in name.lower()
+    return not isinstance(value, str) or not (
+        _shape.match(value) or (name == "PWD" and re.match("/|[A-Z]:", value))
+    )
 
 
 def _utf8(text):
@@ -458,11 +479,29 @@ def _utf8(text):
 
 
 def _redact_text(text):
+    """Also by the names in it where the text is itself JSON; no longer than it was."""
     clean = without_secrets(text)
+    if clean.lstrip()[:1] in ("[", "{") and hints_at_secret(clean):
+        try:
+            value = json.loads(clean)
+            hidden = redact_json(value)
+            clean = clean if hidden == value else _json(hidden)
+        except (ValueError, RecursionError):
+            pass
     if len(clean) <= len(text):
         return clean
-    room = max(len(_utf8(text)), len(redacted))
-    return clean if len(_utf8(clean)) <= room else _head(clean, room - 3) + "\u2026"
+    return cut_text(clean, max(len(_utf8(text)), len(redacted)))
+
+
+def redact_id(text):
+    """An id without the secrets in it, and with a mark (32 bits, FNV-1a) that tells it from others as before."""
+    clean = _redact_text(text)
+    if clean == text or len(text) < 20:
+        return clean
+    mark = 0x811C9DC5
+    for byte in _utf8(text):
+        mark = (mark ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return cut_text("%s~%08x" % (clean, mark), max(len(_utf8(text)), len(redacted) + 9))
 
 
 def redact_json(value, rotates=False):
@@ -470,23 +509,37 @@ def redact_json(value, rotates=False):
     if isinstance(value, str):
         return _redact_text(value)
     if isinstance(value, (list, tuple)):
-        return [redact_json(item, rotates) for item in value]
+        return [[item[0], redacted] if _names_other(item) else redact_json(item, rotates) for item in value]
     if not isinstance(value, dict):
         return value
     rotating = rotates or any(isinstance(item, str) and item == "rotate_token" for item in value.values())
+    # `{"name": "Authorization", "value": "..."}`, as headers and variables are often listed.
+    title = next((value[key] for key in ("name", "key", "header") if value.get(key) is not None), None)
+    named = isinstance(title, str) and isinstance(value.get("value"), str) and value["value"] and is_secret_name(title)
     clean = {}
     for name, item in value.items():
         name = str(name)
-        secret = _is_secret(name, item, rotating)
-        clean[_redact_text(name)] = redacted if secret else redact_json(item, rotating or name == "rotate_token")
+        if _is_secret(name, item, rotating) or (named and name == "value"):
+            item = redacted
+        elif isinstance(item, str) and _id_name.search(name):
+            item = redact_id(item)
+        else:
+            item = redact_json(item, rotating or name == "rotate_token")
+        clean[_redact_text(name)] = item
     return clean
 
 
+def _names_other(item):
+    """Of headers as pairs, `[["authorization", "..."]]`, the second hides what the first names."""
+    if not isinstance(item, (list, tuple)) or len(item) != 2 or not all(isinstance(each, str) for each in item):
+        return False
+    return item[1] != redacted and is_secret_name(item[0]) and not is_secret_name(item[1])
+
+
 _hint_words = tuple(
-    "passwd password passphrase passcode pwd secret authorization cookie jwt cred bearer oracle: /home/ /users/ \\home "
-    "\\users".split()
+    "pass pwd secret authoriza cookie jwt cred bearer oracle: :aa accesssig /home /users \\home \\users".split()
 )
-_signed = re.compile(r"[?&#;](?:amp;)?(?:sig|signature|code|auth|x-amz-[a-z]+|x-goog-[a-z]+|se)=")
+_signed = re.compile("[?&#;][^=]*=")
 _token_run = re.compile(r"[A-Za-z0-9+./_~-]{16,}")
 _hex_run = re.compile(r"[0-9a-f-]+\Z")
 
@@ -1209,6 +1262,10 @@ def _redact_record(record):
             clean[name] = value
         elif _is_secret(name, value):
             clean[name] = redacted
+        elif name in ("request_id", "conversation_id") and isinstance(value, str):
+            clean[name] = redact_id(value)
+        elif name == "session" and isinstance(value, dict) and isinstance(value.get("key"), str):
+            clean[name] = {**value, "key": redact_id(value["key"])}
         else:
             clean[name] = redact_json(value, rotates)
     return clean
@@ -2218,7 +2275,7 @@ class Reporter:
         self._process = {
             "id": new_uuid(),
             "started_at_us": self._clock.now_us(),
-            "host": socket.gethostname(),
+            "host": redact_id(socket.gethostname()),
             "pid": os.getpid(),
             "sdk": sdk_name,
         }
@@ -2232,14 +2289,14 @@ class Reporter:
     def _source_of(self, options, env):
         def name(option, variable, otherwise):
             text = _safe_text(options.get(option) or env.get(variable) or "").strip()
-            return cut_text(text or otherwise, NAME_BYTES_MAX)
+            return redact_id(cut_text(text or otherwise, NAME_BYTES_MAX))
 
         version = options.get("version")
         return {
             "service": name("service", "TELLTALE_SERVICE", "python"),
             "instance": name("instance", "TELLTALE_INSTANCE", socket.gethostname()),
             "environment": name("environment", "TELLTALE_ENVIRONMENT", "default"),
-            "version": cut_text(_safe_text(version), NAME_BYTES_MAX) if version else None,
+            "version": redact_id(cut_text(_safe_text(version), NAME_BYTES_MAX)) if version else None,
         }
 
     # Recording. Nothing here raises, whatever it is given.
@@ -2508,17 +2565,16 @@ class Reporter:
         entries, size = [], 0
         for trace_id, span in innermost.items():
             session = span.session or span.trace.session
-            entry = redact_json(
-                {
-                    "trace_id": trace_id,
-                    "span_id": span.span_id,
-                    "layer": span.layer,
-                    "name": span.name,
-                    "tool": _text_or_none(span.fields.get("tool"), NAME_BYTES_MAX),
-                    "session": session[0] if session else None,
-                    "start_us": span.start_us,
-                }
-            )
+            tool = _text_or_none(span.fields.get("tool"), NAME_BYTES_MAX)
+            entry = {
+                "trace_id": trace_id,
+                "span_id": span.span_id,
+                "layer": _redact_text(span.layer),
+                "name": _redact_text(span.name),
+                "tool": tool and _redact_text(tool),
+                "session": redact_id(session[0]) if session else None,
+                "start_us": span.start_us,
+            }
             size += 160 + sum(3 * len(value) for value in entry.values() if isinstance(value, str))
             if len(entries) >= RUNNING_MAX or size > BATCH_BYTES_MAX // 4:
                 break

@@ -1,5 +1,9 @@
-"""A server of the official SDK: FastMCP, as its first major calls it, MCPServer in the second. On stdio."""
+"""A server of the official SDK: FastMCP, as its first major calls it, MCPServer in the second.
+
+On stdio, or with a port as argument on Streamable HTTP.
+"""
 import logging
+import sys
 
 from mcp import types
 
@@ -55,4 +59,10 @@ def greet(name: str) -> str:
 
 
 if __name__ == "__main__":
-    server.run()
+    if len(sys.argv) == 1:
+        server.run()
+    elif hasattr(server.settings, "port"):
+        server.settings.port = int(sys.argv[1])
+        server.run(transport="streamable-http")
+    else:
+        server.run(transport="streamable-http", port=int(sys.argv[1]))
