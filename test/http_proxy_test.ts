@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { tapFrameBytesMax } from '../src/core/limit.ts'
 import type { Span } from '../src/core/record.ts'
@@ -99,7 +100,7 @@ test('without context every byte passes as it came, and what is no MCP passes un
   const cases: [string, string, string[], Buffer][] = [
     [
       'POST',
-      '/mcp?token=abc',
+      '/mcp?token=hush-hush',
       ['Content-Type', 'application/json', 'Cookie', 'a=b', 'X-Odd', '1', 'x-odd', '2', 'Transfer-Encoding', 'chunked'],
       rpc,
     ],
@@ -119,7 +120,7 @@ test('without context every byte passes as it came, and what is no MCP passes un
     expect(strip(second)).toBe(strip(first))
   }
   await reporter.flush()
-  expect(JSON.stringify(far.batches)).not.toMatch(/secret-value|abc|well-known/)
+  expect(JSON.stringify(far.batches)).not.toMatch(/secret-value|hush-hush|well-known/)
 })
 
 test('a signed body, one that is compressed and one that is no UTF-8 pass as they came, and are read where they can be', async () => {
@@ -129,11 +130,15 @@ test('a signed body, one that is compressed and one that is no UTF-8 pass as the
   const json = ['Content-Type', 'application/json']
   const odd = Buffer.from(body.toString('latin1').replace('signed', 'sign\xffed'), 'latin1')
   expect((await asked(url, 'POST', [...json, 'Content-Digest', 'x'], body)).body).toBe(body.toString('base64'))
+  const packed = gzipSync(Buffer.from(body.toString().replace('signed', 'packed')))
+  const gzip = [...json, 'Content-Encoding', 'gzip']
+  expect((await asked(url, 'POST', gzip, packed)).body).toBe(packed.toString('base64'))
   expect((await asked(url, 'POST', json, odd)).body).toBe(odd.toString('base64'))
   expect(Buffer.from((await asked(url, 'POST', json, body)).body, 'base64').toString()).toContain(
     '"_meta":{"traceparent":"00-',
   )
-  expect((await calls(3)).map((span) => span.tool)).toContain('signed')
+  const tools = (await calls(4)).map((span) => span.tool)
+  expect(tools).toEqual(['signed', 'packed', 'sign\ufffded', 'signed'])
 })
 
 test('startHttpTap() holds back what its client does not read, and passes megabytes unharmed', async () => {
