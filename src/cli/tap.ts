@@ -114,12 +114,15 @@ function sayReady({ host, port }: Address, target: URL, asJson: boolean): void {
   process.stdout.write(`${line}\n`)
 }
 
-/** Resolves at the first signal that asks this process to end; a second one ends it at once. */
+/** Resolves at the first signal that asks this process to end; any other after it ends it at once. */
 function stopped(): Promise<void> {
+  const signals: readonly NodeJS.Signals[] =
+    process.platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGTERM', 'SIGINT', 'SIGHUP']
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGBREAK'] as const) {
-      if (signal === 'SIGBREAK' && process.platform !== 'win32') continue
-      process.once(signal, () => resolve())
+    const stop = () => {
+      for (const signal of signals) process.off(signal, stop)
+      resolve()
     }
+    for (const signal of signals) process.on(signal, stop)
   })
 }

@@ -41,12 +41,10 @@ export class ExaiQueue {
 
   /** The call that a frame with this id is about: by its own `request_id` where it sent one, else the first in line. */
   callOf(requestId: string | null): Asked | null {
-    const calls = this.#waiting.filter(isCall)
-    const own =
-      requestId === null ? undefined : calls.find((call) => call.requestId === requestId || call.id === requestId)
-    const first = calls[0] ?? null
-    if (own || requestId === null) return own ?? first
-    return first?.requestId === null ? first : null
+    const first = this.#waiting.find(isCall) ?? null
+    if (requestId === null) return first
+    const own = (asked: Asked) => isCall(asked) && (asked.requestId === requestId || asked.id === requestId)
+    return this.#waiting.find(own) ?? (first?.requestId === null ? first : null)
   }
 
   /** The first frame in line with this `op`. */
