@@ -155,6 +155,9 @@ test('a stream stays the object it is, its methods as they were once it is read'
   for await (const _ of answer);
   expect(Object.getOwnPropertyNames(stream)).toEqual(['controller'])
   expect(Object.getOwnPropertySymbols(stream)).toEqual([])
+  const read = reporter.time({ name: 'read' }, () => chunks(1))
+  for await (const _ of read);
+  expect(Reflect.ownKeys(read)).toEqual([])
   const readable = reporter.time({ name: 'readable' }, () => Readable.from(['a', 'b']))
   readable.resume()
   await new Promise((resolve) => readable.on('close', resolve))

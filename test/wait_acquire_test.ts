@@ -143,6 +143,16 @@ test('watchAcquire() tells who waited for whom, whatever the make of what is wai
   }
 })
 
+test('watchAcquire() counts one permit given back where the function that gives it back calls the method for it', async () => {
+  const watched = { acquire: async () => () => watched.release(), release: () => undefined }
+  reported.reporter.watchAcquire(watched, { name: 'two', limit: 2 })
+  const [first, second] = [await watched.acquire(), await watched.acquire()]
+  first()
+  await later(1_050)
+  expect((await reported.gaugesNamed('permits_in_use')).at(-1)?.value).toBe(1)
+  second()
+})
+
 test('watchAcquire() leaves what is thrown, what is refused and what cannot be watched as it is', async () => {
   const { reporter } = reported
   const full = new Error('full')
