@@ -102,11 +102,15 @@ export const vendorsStayInTheirRooms: Rule = (_files, sources) =>
 const ruledFolder = /^(?:src|functions|web|test|bench|bin)\//
 const snakeCase = /^[a-z0-9]+(?:_[a-z0-9]+)*$/
 const emptyName = /(?:^|_)(?:utils?|helpers?|types?|common|managers?|misc|index)$/
+/** Laid out and named as the operator's daemon is: hooks find their seams by these names. */
+const lookalike = /^test\/exai\//
 const denoEntry = /^functions\/[a-z_]+\/index\.ts$/
 
 /** Files are called after what they are, in snake_case, and no two have one name. */
 export const filesAreNamedWell: Rule = (files) => {
-  const paths = [...files.keys()].filter((path) => ruledFolder.test(path) && !denoEntry.test(path))
+  const paths = [...files.keys()].filter(
+    (path) => ruledFolder.test(path) && !denoEntry.test(path) && !lookalike.test(path),
+  )
   const first = new Map<string, string>()
   return paths
     .filter((path) => codeExtension.test(path) || path.endsWith('.sql') || path.endsWith('.py'))
@@ -156,25 +160,23 @@ export const dependenciesAreListed: Rule = (files, sources) => {
 const linesMax = 350
 // A test file may be a longer table.
 const testLinesMax = 400
-const generatedLinesMax = 4_000
-// A Python daemon takes it as one file.
-const pythonReporter = 'src/python/telltale.py'
-const pythonReporterLinesMax = 5_000
+const generatedLinesMax = 6_000
+/** What is one file by its nature: a Python daemon takes its reporter as one, and bounds are seen beside each other. */
+const wholeFiles: { readonly [path: string]: number } = { 'src/python/telltale.py': 5_000, 'src/core/limit.ts': 500 }
 const migrationLinesMax = 700
 
 export const filesAreShort: Rule = (files) =>
   [...files].flatMap(([path, text]) => {
     if (!codeExtension.test(path) && !/\.(?:sql|py)$/.test(path)) return []
     const max =
-      path === pythonReporter
-        ? pythonReporterLinesMax
-        : /_generated\.ts$|schema\.sql$/.test(path)
-          ? generatedLinesMax
-          : path.endsWith('.sql')
-            ? migrationLinesMax
-            : onlookers.test(path)
-              ? testLinesMax
-              : linesMax
+      wholeFiles[path] ??
+      (/_generated\.ts$|schema\.sql$/.test(path)
+        ? generatedLinesMax
+        : path.endsWith('.sql')
+          ? migrationLinesMax
+          : onlookers.test(path)
+            ? testLinesMax
+            : linesMax)
     const lines = text.split('\n').length - 1
     return lines > max ? [`${path}: has ${lines} lines, more than ${max}`] : []
   })
