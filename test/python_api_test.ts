@@ -265,3 +265,28 @@ assert len(reporter._calls) == 10000
   const ran = await runPython(script, { env: { ...env(), PYTHONPATH: pythonFolder } })
   expect(ran).toEqual({ code: 0, out: '', err: '' })
 })
+
+test.skipIf(skipped)(
+  'the reporter measures itself under the names of OpenTelemetry, beside what it sends anyway',
+  async () => {
+    const script = `
+import telltale
+telltale.start_trace('t').end(); telltale.flush(5)
+telltale.reporter()._told_self_at = float('-inf')
+telltale.start_trace('t').end(); telltale.flush(5)
+assert telltale.status()['waiting'] == 0
+`
+    expect(await runPython(script, { env: env() })).toEqual({ code: 0, out: '', err: '' })
+    const names = ingest.batches
+      .flatMap(({ records }) => records.filter(({ type }) => type === 'gauge'))
+      .map((gauge) => (gauge as { name: string }).name)
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'otel.sdk.span.started',
+        'otel.sdk.processor.span.queue.size',
+        'otel.sdk.exporter.span.exported',
+        'otel.sdk.exporter.operation.duration',
+      ]),
+    )
+  },
+)

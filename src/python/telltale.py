@@ -78,12 +78,15 @@ RETRY_AFTER_MS_MAX = 300_000
 CIRCUIT_FAILURES_MIN = 5
 CAUSES_MAX = 8
 ARGUMENT_NAMES_MAX = 32
+HASHED_BYTES_MAX = 256 * KIB
+ATTRIBUTE_KEY_BYTES_MAX = 128
 SEGMENT_BYTES_MAX = 4 * MIB
 OUTBOX_DISK_BYTES_MAX = 64 * MIB
 ORPHAN_SECONDS_MIN = 60
 ORPHAN_SCAN_SECONDS = 30
 SEGMENT_TOUCH_SECONDS = 10
 DISK_RETRY_SECONDS = 10
+SELF_METRIC_SECONDS = 60
 # A record that is kept as an object until it is encoded is charged this much for its fixed members.
 SPAN_BYTES_CHARGED = 700
 # Slower than this, and the tick would take a process with running calls for dead.
@@ -501,7 +504,8 @@ def redact_id(text):
     mark = 0x811C9DC5
     for byte in _utf8(text):
         mark = (mark ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return cut_text("%s~%08x" % (clean, mark), max(len(_utf8(text)), len(redacted) + 9))
+    clean, room = "%s~%08x" % (clean, mark), max(len(_utf8(text)), len(redacted) + 9)
+    return clean if len(_utf8(clean)) <= room else _head(clean, room - 3) + "\u2026"
 
 
 def redact_json(value, rotates=False):
@@ -1814,6 +1818,7 @@ class _Courier:
         self.adopted_delivered = 0
         self.adopted_dropped = 0
         self.damaged = 0
+        self.last_seconds = None
         self.stopped = False
         self._sent_at = -math.inf
         self._spilled_at = -math.inf
@@ -2062,6 +2067,7 @@ class _Courier:
         self._sent_at = time.perf_counter()
         try:
             status, retry_after, reply = self.transport.post(body, batch.encoding, self.reporter._clock.now_us())
+            self.last_seconds = time.perf_counter() - self._sent_at
         except Exception as error:
             return self._keep(batch, None, _safe_text(error) or type(error).__name__)
         return self._carry_out(batch, body, status, retry_after, reply)
@@ -2136,10 +2142,10 @@ class _Courier:
     def _cut(self):
         """Freezes the oldest records that fit into one batch: from here on its id and its bytes stay as they are."""
         reporter, outbox = self.reporter, self.outbox
+        reporter._announce()
         self._urgent = False
         self._active_since = None
         self._full = False
-        reporter._announce()
         self.seq += 1
         envelope = reporter._envelope(self.seq)
         room = max(1, self.bytes_max - len(_utf8(_json(envelope))) - 256)
@@ -2285,6 +2291,8 @@ class Reporter:
         transport = _Transport(self.ingest_url, self.ingest_key, seconds_max)
         self._courier = _Courier(self, transport, disk, options)
         self._leaving = False
+        self._started = 0
+        self._told_self_at = time.perf_counter()
 
     def _source_of(self, options, env):
         def name(option, variable, otherwise):
@@ -2367,6 +2375,7 @@ class Reporter:
             layer = _named(layer)
         kind = "wait" if kind == "wait" else "work"
         span = Span(self, trace, parent_span_id, entry, layer, kind, at, session, call_number, fields)
+        self._started += 1
         running = self._running
         running[span._id] = span
         if len(running) > OPEN_CALLS_MAX:
@@ -2543,8 +2552,33 @@ class Reporter:
 
     # What the courier asks for.
 
+    def _tell_self(self):
+        """The reporter's own gauges, under the names of OpenTelemetry's SDK metrics, once a minute and only beside what
+        is sent anyway."""
+        courier, outbox, now = self._courier, self._outbox, time.perf_counter()
+        if not outbox.queue or now - self._told_self_at < SELF_METRIC_SECONDS:
+            return
+        self._told_self_at = now
+        name = {"otel.component.name": "telltale/0"}
+        processor = {**name, "otel.component.type": "telltale_outbox"}
+        exporter = {**name, "otel.component.type": "telltale_http_json_exporter"}
+        self.gauge("otel.sdk.span.started", self._started)
+        self.gauge("otel.sdk.span.live", len(self._running))
+        self.gauge("otel.sdk.processor.span.queue.size", len(outbox.queue), processor)
+        self.gauge("otel.sdk.processor.span.queue.capacity", outbox.records_max, processor)
+        for reason, count in dict(outbox.dropped).items():
+            self.gauge("otel.sdk.processor.span.processed", count, {**processor, "error.type": reason})
+        self.gauge("otel.sdk.exporter.span.inflight", courier.waiting(), exporter)
+        self.gauge("otel.sdk.exporter.span.exported", courier.stored, exporter)
+        if courier.rejected:
+            labels = {**exporter, "error.type": "rejected"}
+            self.gauge("otel.sdk.exporter.span.exported", courier.rejected, labels)
+        if courier.last_seconds is not None:
+            self.gauge("otel.sdk.exporter.operation.duration", courier.last_seconds, exporter)
+
     def _announce(self):
         """Records each span that runs and has not been told of yet, so that a trace can be seen while it runs."""
+        self._tell_self()
         told = 0
         for span in list(self._running.values()):
             if span._announced:
@@ -3454,8 +3488,6 @@ _client_suffixes = ("_EXAI-WS", "-EXAI-WS", "_EXAI_WS", "-EXAI_WS")
 _message_fields = ("model_used", "provider_used", "response_time_ms", "tool_name", "thinking_mode", "token_usage")
 PENDING_MESSAGES_MAX = 100
 LOGGED_LEVEL_MIN = 40  # logging.ERROR
-HASHED_BYTES_MAX = 256 * KIB
-ATTRIBUTE_KEY_BYTES_MAX = 128
 
 
 class _Call:
@@ -3591,8 +3623,19 @@ def _argument_attributes(tool, arguments):
     if sum(len(value) if isinstance(value, (str, list, dict)) else 8 for value in arguments.values()) <= HASHED_BYTES_MAX:
         attributes["telltale.argument_hash"] = argument_hash_of(arguments, own.salt)
     if own.content(tool):
-        attributes["telltale.arguments"] = cut_text(_json(redact_json(json.loads(_json(arguments)))), ATTRIBUTE_BYTES_MAX)
+        attributes["telltale.arguments"] = _content_text(arguments)
     return attributes
+
+
+def _content_text(value):
+    """What a call says, without secrets, for those who opted in."""
+    return cut_text(_json(redact_json(json.loads(_json(value)))), ATTRIBUTE_BYTES_MAX)
+
+
+def _tell_result(span, tool, result):
+    own = reporter()
+    if own.enabled and result is not None and own.content(tool):
+        span.set(attributes={"telltale.result": _content_text(result)})
 
 
 def _text_bytes(value):
@@ -3724,6 +3767,7 @@ def _begin_tool(told):
             capture_error(text, span=span, error_type="TimeoutError" if call.outcome == "timeout" else "ToolError")
         outputs = result[1] if isinstance(result, tuple) and len(result) > 1 else None
         size = sum(_text_bytes(_found_in(output, "text")) or 0 for output in outputs or ())
+        _tell_result(span, call.tool, outputs)
         if outer is not None:
             span.set(bytes_out=size)
             return outer(result, error)
@@ -4352,6 +4396,7 @@ def _mcp_end(span, method, result):
     content = _found_in(result, "content") or []
     texts = [text for text in (_found_in(item, "text") for item in content) if isinstance(text, str)]
     size = sum(map(_text_bytes, texts))
+    _tell_result(span, span.fields.get("tool") if span.recording else None, texts)
     if _found_in(result, "isError", "is_error") is True:
         if _mcp_call.get() is not None and not _mcp_call.get()["failed"]:
             capture_error(texts[0] if texts else "Tool failed", span=span, error_type="ToolError")
