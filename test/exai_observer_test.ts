@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Span } from '../src/core/record.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
-import { noContent } from '../src/tap/content_rule.ts'
+import { noContent } from '../src/reporter/content_rule.ts'
 import { ExaiObserver } from '../src/tap/exai_observer.ts'
 import type { SocketObserverOptions } from '../src/tap/ws_observer.ts'
 import { ask, complete, hello, playInto, type Step, say, welcome } from './exai_play_fixture.ts'
@@ -188,6 +188,21 @@ test('ExaiObserver turns the latency metrics of a fresh answer into waits and wo
   ])
 })
 
+test('ExaiObserver keeps what the daemon measured within the call that it saw', async () => {
+  const spans = await play(observerOf(), [
+    ['>', ask('kimi_chat')],
+    ['<', say('x', {}, { latency_metrics: metrics }), 60],
+  ])
+  const call = spans.find((span) => span.parent_span_id === null)
+  const parts = spans.filter((span) => span !== call)
+  expect(parts.map((span) => [span.name, msOf(span)])).toEqual([
+    ['permit global_sem', 20],
+    ['permit provider_sem KIMI', 30],
+    ['run kimi_chat', 10],
+  ])
+  expect(parts[0]?.start_us).toBe(call?.start_us)
+})
+
 test('ExaiObserver makes no spans of metrics that a cache or another call replays', async () => {
   const timed = (more: object) => say('x', more, { latency_metrics: metrics })
   const replays: [Step[], object][] = [
@@ -244,6 +259,15 @@ test('ExaiObserver flags a client that goes on before its call was answered: it 
     ['<', say('y')],
   ])
   expect(calls(spans).map((span) => span.attributes['telltale.fault'] ?? null)).toEqual([null, 'foreign_frame'])
+  far.batches.length = 0
+  // Two at once that have heard nothing yet have mistaken nothing yet.
+  const eager = await play(observerOf(), [
+    ['>', ask('chat')],
+    ['>', ask('debug')],
+    ['<', say('x')],
+    ['<', say('y')],
+  ])
+  expect(calls(eager).map((span) => span.attributes['telltale.fault'] ?? null)).toEqual([null, null])
   far.batches.length = 0
   const patient = await play(observerOf(), [
     ['>', { ...ask('chat'), request_id: 'a' }],
