@@ -1,6 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   batchBytesMax,
-  circuitFailuresMin,
   errorGapMs,
   exitSpillMsMax,
   flushesUnrenewedMax,
@@ -9,51 +9,19 @@ import {
   quietFlushMs,
   renewalMsMin,
   reporterBatchRecordsMax,
-  retryBaseMs,
-  retryMsMax,
   watchedFlushMs,
 } from '../core/limit.ts'
 import type { Ack } from '../core/record.ts'
 import { Backlog, isOwn, type Waiting } from './courier_backlog.ts'
+import { Backoff } from './courier_backoff.ts'
 import { atExit } from './courier_exit.ts'
+import type { CourierOptions, CourierStatus } from './courier_options.ts'
 import { runInSlices } from './courier_slice.ts'
-import { BatchCut, type Envelope, type FrozenBatch, recut } from './frozen_batch.ts'
-import type { Outbox } from './outbox.ts'
+import { CourierSpill } from './courier_spill.ts'
+import { BatchCut, type FrozenBatch, recut } from './frozen_batch.ts'
 import { SpillKeeper } from './spill_keeper.ts'
-import type { Adopted, SpillStore } from './spill_store.ts'
-import type { Transport } from './transport.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
-
-export type CourierOptions = {
-  readonly outbox: Outbox
-  readonly transport: Transport
-  /** Monotonic ms. */
-  readonly instant: () => number
-  /** µs since the epoch. */
-  readonly nowUs: () => number
-  /** Where batches outlive the process; null: nowhere. */
-  readonly store: SpillStore | null
-  /** Called right before a batch is cut: what is to be said of spans that still run. */
-  readonly announce: () => void
-  readonly envelopeOf: (seq: number) => Envelope
-  readonly runningTotal: () => number
-  readonly warn: (kind: string, text: string) => void
-  /** The first backoff, in ms. */
-  readonly retryMs?: number | undefined
-  /** How often to look for what dead processes left, in ms. */
-  readonly lookMs?: number | undefined
-  readonly random?: () => number
-}
-
-export type CourierStatus = {
-  readonly stored: number
-  readonly rejected: number
-  readonly watched: boolean
-  /** `open`: several attempts in a row failed; one batch probes now and then, the rest waits in the outbox. */
-  readonly circuit: 'closed' | 'open'
-  /** What dead processes left on the disk and this one delivers; none of it counts in its own numbers. */
-  readonly adopted: Adopted
-}
+import { textOf } from './warning.ts'
 
 const never = Number.NEGATIVE_INFINITY
 // Slower than this, and the tick would take a process with running calls for dead.
@@ -69,11 +37,12 @@ const recutBytesMin = 16 * 1024
 export class Courier {
   readonly #options: CourierOptions
   readonly #backlog: Backlog
+  readonly #backoff: Backoff
   readonly #keeper: SpillKeeper | null
   readonly #leaveExit: () => void
+  readonly #spill: CourierSpill
   #timer: NodeJS.Timeout | null = null
   #timerAt = never
-  #spillTimer: NodeJS.Timeout | null = null
   #sending: Promise<boolean> | null = null
   #cut: BatchCut | null = null
   #cutting: Promise<void> | null = null
@@ -85,8 +54,6 @@ export class Courier {
   #sentAt = never
   #activeSince: number | null = null
   #urgent = false
-  #blockedUntil = never
-  #failures = 0
   #declared = 0
   #stopped = false
   #stored = 0
@@ -98,14 +65,23 @@ export class Courier {
     this.#options = options
     const { outbox, store, lookMs } = options
     this.#backlog = new Backlog(outbox, store)
+    this.#backoff = new Backoff(options)
     const wake = () => this.#schedule()
-    this.#keeper =
-      store && new SpillKeeper({ store, lookMs, may: () => this.#failures === 0, wake, warn: options.warn })
+    const failing = () => this.#backoff.failures > 0
+    this.#spill = new CourierSpill({
+      write: () => this.#backlog.spill(),
+      freezeNext: () => this.#freezeNext(),
+      wanted: () => outbox.loose > 0 && (failing() || outbox.crowded),
+      failing,
+      paceMs: () => this.#paceMs,
+      warn: options.warn,
+    })
+    this.#keeper = store && new SpillKeeper({ store, lookMs, may: () => !failing(), wake, warn: options.warn })
     this.#leaveExit = store ? atExit(() => this.#save()) : () => undefined
   }
 
   get status(): CourierStatus {
-    const circuit = this.#failures >= circuitFailuresMin ? 'open' : 'closed'
+    const circuit = this.#backoff.open ? 'open' : 'closed'
     const adopted = this.#options.store?.adopted ?? { waiting: 0, delivered: 0, dropped: 0 }
     return { stored: this.#stored, rejected: this.#rejected, watched: this.#watched, circuit, adopted }
   }
@@ -119,7 +95,7 @@ export class Courier {
   note(urgent: boolean): void {
     if (this.#stopped) return
     const { outbox, store, instant } = this.#options
-    if (store && this.#spillTimer === null && outbox.crowded) this.#spillAfter(0)
+    if (store && this.#spill.idle && outbox.crowded) this.#spill.after(0)
     const full = outbox.loose >= this.#recordsMax
     if (!urgent && !full && this.#activeSince !== null && this.#timer !== null) return
     const woken = this.#activeSince === null
@@ -151,8 +127,8 @@ export class Courier {
       while (!expired && !this.#stopped && this.#unfinished) {
         const sent = await Promise.race([this.#sending ?? this.#attempt(), expiry])
         if (sent === true || expired) continue
-        const waitMs = this.#blockedUntil - instant()
-        if (!patient || this.#failures >= circuitFailuresMin || instant() + waitMs >= deadline) break
+        const waitMs = this.#backoff.until - instant()
+        if (!patient || this.#backoff.open || instant() + waitMs >= deadline) break
         await Promise.race([sleep(Math.max(0, waitMs)), expiry])
       }
     } finally {
@@ -167,9 +143,9 @@ export class Courier {
   #stop(): void {
     if (this.#stopped) return
     this.#stopped = true
-    for (const timer of [this.#timer, this.#spillTimer]) if (timer) clearTimeout(timer)
+    if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
-    this.#spillTimer = null
+    this.#spill.stop()
     this.#keeper?.stop()
     this.#leaveExit()
     this.#options.transport.abort()
@@ -200,7 +176,7 @@ export class Courier {
 
   /** Whether the timer waits for the pace, rather than for a backoff or for this very moment. */
   get #patience(): boolean {
-    return this.#timerAt > this.#blockedUntil && this.#timerAt > this.#options.instant()
+    return this.#timerAt > this.#backoff.until && this.#timerAt > this.#options.instant()
   }
 
   #schedule(): void {
@@ -220,7 +196,7 @@ export class Courier {
 
   /** The monotonic ms at which to send next, null when there is nothing to say. */
   #dueAt(): number | null {
-    if (this.#backlog.own || this.#backlog.adopted) return this.#blockedUntil
+    if (this.#backlog.own || this.#backlog.adopted) return this.#backoff.until
     return this.#cutDueAt()
   }
 
@@ -229,7 +205,7 @@ export class Courier {
     const { outbox, instant, runningTotal } = this.#options
     const active = outbox.loose > 0 || this.#activeSince !== null || this.#undeclared
     if (!active && runningTotal() === 0) return null
-    if (this.#blockedUntil > instant() || outbox.loose >= this.#recordsMax) return this.#blockedUntil
+    if (this.#backoff.until > instant() || outbox.loose >= this.#recordsMax) return this.#backoff.until
     if (this.#urgent) return this.#sentAt + errorGapMs
     if (!active) return this.#sentAt + Math.max(this.#paceMs, renewalMsMin)
     const since = this.#activeSince ?? instant()
@@ -327,7 +303,7 @@ export class Courier {
       return false
     }
     if (verdict.act === 'recut') return await this.#recut(waiting)
-    this.#succeed()
+    this.#backoff.succeed()
     if (verdict.act === 'drop') {
       this.#options.warn('batch_refused', `Cannot deliver ${batch.records} records: the server ${verdict.reason}`)
       this.#backlog.drop(waiting, verdict.reason)
@@ -344,14 +320,9 @@ export class Courier {
       this.#backOff({ act: 'keep', why: 'unavailable', waitMs: null, text: 'a batch is too large' })
       return false
     }
-    this.#succeed()
+    this.#backoff.succeed()
     if (pieces.length === 0) this.#backlog.drop(waiting, 'too_large')
     return true
-  }
-
-  #succeed(): void {
-    this.#failures = 0
-    this.#blockedUntil = never
   }
 
   #settle(ack: Ack, waiting: Waiting): void {
@@ -367,52 +338,14 @@ export class Courier {
     if (ack.records_max > 0) this.#recordsMax = Math.max(1, Math.min(reporterBatchRecordsMax, ack.records_max))
   }
 
-  /** Waits between half and all of a delay that doubles, and at least as long as the server asked for. */
   #backOff(verdict: Extract<Verdict, { act: 'keep' }>): void {
-    const { instant, store, warn, random = Math.random, retryMs = retryBaseMs } = this.#options
-    const delay = Math.min(retryMsMax, retryMs * 2 ** Math.min(this.#failures, 20))
-    this.#failures++
-    this.#blockedUntil = instant() + Math.max(verdict.waitMs ?? 0, delay * (0.5 + random() / 2))
-    if (store && !this.#stopped) {
-      this.#backlog.spill()
-      if (this.#spillTimer === null) this.#spillAfter(this.#paceMs)
-    }
-    if (verdict.why === 'key_refused')
-      warn('key_refused', `Cannot deliver records: the ingest key is refused (${verdict.text})`)
-    else if (this.#failures === circuitFailuresMin)
-      warn('unreachable', `Cannot reach the ingest address: ${verdict.text}; records wait`)
-  }
-
-  /** While attempts fail, or memory is crowded, what waits goes to the disk: a killed process loses one pace at most. */
-  #spillAfter(ms: number): void {
-    if (this.#stopped) return
-    this.#spillTimer = setTimeout(() => {
-      void this.#spill()
-        .catch((error: unknown) => this.#options.warn('internal', `Cannot keep a batch: ${textOf(error)}`))
-        .finally(() => {
-          this.#spillTimer = null
-          if (this.#failures > 0) this.#spillAfter(this.#paceMs)
-        })
-    }, ms)
-    this.#spillTimer.unref()
-  }
-
-  async #spill(): Promise<void> {
-    const { outbox } = this.#options
-    const wanted = () => !this.#stopped && outbox.loose > 0 && (this.#failures > 0 || outbox.crowded)
-    while (wanted() && this.#backlog.spill()) await this.#freezeNext()
-    if (this.#failures > 0 && !this.#stopped) this.#backlog.spill()
+    this.#backoff.fail(verdict)
+    if (!this.#options.store || this.#stopped) return
+    this.#backlog.spill()
+    this.#spill.after(this.#paceMs)
   }
 }
 
 function totalOf(dropped: { readonly [reason: string]: number }): number {
   return Object.values(dropped).reduce((sum, count) => sum + count, 0)
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error)
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
