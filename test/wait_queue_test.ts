@@ -32,18 +32,27 @@ test('watchQueue() tells how long a function waited for its turn and behind whom
     ['embeddings', queue.add],
     ['files', limit],
   ] as const) {
-    const call = (tool: string, ms: number) =>
+    const call = (tool: string, work: Promise<void>) =>
       request(tool, () => {
         const own = reported.reporter.active()
         return add(async () => {
           expect(reported.reporter.active()).toBe(own)
-          await later(ms)
+          await work
           return tool
         })
       })
-    const first = call('chat', 15)
+    let finish: () => void = () => undefined
+    const first = call(
+      'chat',
+      new Promise<void>((resolve) => {
+        finish = resolve
+      }),
+    )
     await later(2)
-    expect(await Promise.all([first, call('debug', 1)])).toEqual(['chat', 'debug'])
+    const second = call('debug', later(0))
+    await later(5)
+    finish()
+    expect(await Promise.all([first, second])).toEqual(['chat', 'debug'])
     const waits = (await reported.spansNamed(`queue ${name}`)).filter((wait) => wait.holder !== null)
     expect(waits).toMatchObject([{ kind: 'wait', holder: 'chat', outcome: 'ok' }])
   }
