@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openPrivacyStage, type PrivacyStage } from './privacy_stage_fixture.ts'
+import { byHttp, byPython, byWebSocket, outboxTextOf } from './privacy_tap_fixture.ts'
 import { byBatch, byOtlp, byReporter, byWrap, type WayIn } from './privacy_way_fixture.ts'
+import { noPythonReason } from './python_fixture.ts'
 import { leaksIn, seedSecrets } from './secret_seed_fixture.ts'
 
 const secretsSeeded = 10_000
@@ -17,7 +19,10 @@ const ways: readonly (readonly [name: string, way: WayIn])[] = [
   ['batches by POST', byBatch],
   ['the TypeScript reporter', byReporter],
   ['the stdio tap with the content of every tool', byWrap],
+  ['the WebSocket tap with the content of every tool', byWebSocket],
+  ['the HTTP tap with the content of every tool', byHttp],
   ['OpenTelemetry', byOtlp],
+  ...(noPythonReason ? [] : [['the Python reporter', byPython] as const]),
 ]
 
 test.each(ways)(
@@ -34,6 +39,19 @@ test.each(ways)(
     expect.soft(leaksIn(stage.printed())).toEqual([])
     await expect.poll(() => stage.pushes.length, { timeout: 5_000 }).toBeGreaterThan(pushed)
     expect(leaksIn(stage.pushes.join('\n')).slice(0, 5)).toEqual([])
+  },
+  120_000,
+)
+
+test.each([
+  ['the TypeScript reporter', byReporter],
+  ...(noPythonReason ? [] : [['the Python reporter', byPython] as const]),
+])(
+  'of 10,000 secrets none is found in the outbox file of %s',
+  async (_, way) => {
+    const text = await outboxTextOf(way, seedSecrets(secretsSeeded, 8))
+    expect(text.length).toBeGreaterThan(secretsSeeded)
+    expect(leaksIn(text).slice(0, 20)).toEqual([])
   },
   120_000,
 )
