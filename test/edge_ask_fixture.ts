@@ -31,13 +31,18 @@ const toldHeaders = ['content-type', 'retry-after', 'allow', 'www-authenticate',
 
 /** What a caller can tell one answer from another by: ids and times apart. */
 export async function seenOf(answer: Response) {
-  const text = await answer.text()
+  const bytes = Buffer.from(await answer.arrayBuffer())
+  const isBinary = answer.headers.get('content-type') === 'application/x-protobuf'
   return {
     status: answer.status,
     headers: Object.fromEntries(toldHeaders.map((name) => [name, answer.headers.get(name)])),
     hasRequestId: /^[\w-]{36}$/.test(answer.headers.get('x-request-id') ?? ''),
-    body: answer.ok ? shapeOf(JSON.parse(text)) : { ...JSON.parse(text), request_id: 'any' },
+    body: isBinary ? bytes.toString('base64') : bodyOf(answer.ok, JSON.parse(bytes.toString())),
   }
+}
+
+function bodyOf(isOk: boolean, body: object): unknown {
+  return isOk ? shapeOf(body) : { ...body, request_id: 'any' }
 }
 
 function shapeOf(value: unknown): unknown {

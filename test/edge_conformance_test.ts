@@ -4,10 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { batchBytesMax, retryAfterSeconds } from '../src/core/limit.ts'
 import type { Push } from '../src/core/live_snapshot.ts'
 import { createIngestKey } from '../src/local/ingest_key.ts'
+import { otlpMediaTypes } from '../src/wire/otlp_answer.ts'
+import { otlpBytesOf } from '../src/wire/otlp_encode.ts'
+import type { OtlpEncoding } from '../src/wire/otlp_request.ts'
 import { type Ask, seenOf, send } from './edge_ask_fixture.ts'
 import { absent, type EdgeProject, runtimeNames, startEdgeProject } from './edge_project_fixture.ts'
 import { checkEntry, type EdgeRuntime, functionNames } from './edge_runtime_fixture.ts'
 import { eventually } from './ingest_fixture.ts'
+import { otlpSpan, traceRequest } from './otlp_fixture.ts'
 import { liveBatch } from './stack_fixture.ts'
 
 // The functions are the same everywhere or they are not the functions: one list of requests, sent to Node as the
@@ -54,6 +58,12 @@ const asks: [string, number, () => Ask][] = [
   ['another media type', 415, () => batchAsk({ headers: { 'content-type': 'text/plain' } })],
   ['another encoding', 415, () => batchAsk({ headers: { 'content-encoding': 'br' } })],
   ['a batch of no form', 400, () => batchAsk({ body: '{}' })],
+  ['OTLP in JSON', 200, () => otlpAsk('json')],
+  ['OTLP in protobuf', 200, () => otlpAsk('protobuf')],
+  ['OTLP of which a part is refused', 200, () => otlpAsk('protobuf', { startTimeUnixNano: '1' })],
+  ['OTLP that is none', 400, () => ({ ...otlpAsk('protobuf'), body: 'no' })],
+  ['OTLP without a key', 401, () => ({ ...otlpAsk('json'), headers: json })],
+  ['OTLP by another method', 405, () => ({ name: 'ingest', path: '/v1/traces', method: 'GET' })],
   ['no key', 401, () => ({ name: 'ingest', body: '{}', headers: json })],
   ['an unknown key', 401, () => batchAsk({}, createIngestKey().text)],
   ['a revoked key', 403, () => batchAsk({}, revokedKey)],
@@ -75,6 +85,14 @@ const asks: [string, number, () => Ask][] = [
 
 function liveAsk(headers: Record<string, string>, path = ''): Ask {
   return { name: 'live', method: 'GET', path, headers }
+}
+
+function otlpAsk(encoding: OtlpEncoding, changes: Record<string, unknown> = {}): Ask {
+  const times = { startTimeUnixNano: `${Date.now() - 5}000000`, endTimeUnixNano: `${Date.now()}000000` }
+  const request = traceRequest([otlpSpan({}, { ...times, ...changes })])
+  const body = gzipSync(otlpBytesOf('traces', encoding, request))
+  const headers = { 'content-type': otlpMediaTypes[encoding], 'content-encoding': 'gzip' }
+  return batchAsk({ path: '/v1/traces', body, headers })
 }
 
 function withBadRecord(body: string): string {

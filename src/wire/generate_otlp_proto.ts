@@ -28,6 +28,13 @@ const files = [
   'collector/logs/v1/logs_service',
 ]
 
+/** The messages that are read or written by themselves; of the others only the types are needed. */
+const roots: ReadonlySet<string> = new Set([
+  ...['Resource', 'InstrumentationScope', 'Span', 'Metric', 'LogRecord'],
+  ...['ExportTraceServiceRequest', 'ExportMetricsServiceRequest', 'ExportLogsServiceRequest'],
+  ...['ExportTraceServiceResponse', 'ExportMetricsServiceResponse', 'ExportLogsServiceResponse'],
+])
+
 const outPath = fileURLToPath(new URL('otlp_proto_generated.ts', import.meta.url))
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
@@ -93,10 +100,12 @@ function messageLines(message: DescMessage, file: number, path: readonly number[
     }
   }
   lines.push('}')
-  lines.push(
-    `export const ${name}Schema: GenMessage<${name}> = /*@__PURE__*/ messageDesc(file${file}, ${path.join(', ')})`,
-    '',
-  )
+  if (roots.has(name)) {
+    lines.push(
+      `export const ${name}Schema: GenMessage<${name}> = /*@__PURE__*/ messageDesc(file${file}, ${path.join(', ')})`,
+    )
+  }
+  lines.push('')
   for (const [place, nested] of message.nestedMessages.entries())
     lines.push(...messageLines(nested, file, [...path, place]))
   return lines

@@ -40,7 +40,7 @@ const queries: ReadonlySet<string> = new Set(['db.statement', 'db.query.text'])
 const literals = /'(?:[^']|'')*'?|(?<![$\w])\d+(?:\.\d+)?\b/g
 
 /** The attribute that tells how large what was left out was: bytes of its JSON, by the name it stood under. */
-export const contentBytesKey = 'telltale.content_bytes'
+const contentBytesKey = 'telltale.content_bytes'
 
 /** The attributes without what was said, of which only the sizes are kept, and with queries whose values are `?`. */
 export function withoutContent(attributes: Attributes): Attributes {

@@ -52,6 +52,6 @@ export function errorOfStatus(message: string, attributes: Attributes, at: numbe
   if (message.trim() === '' && named === null) return null
   const status = attributes['http.response.status_code'] ?? attributes['http.status_code']
   const said = message.trim() === '' ? `${place.operation ?? 'span'} failed` : message
-  const context = status === undefined ? {} : { 'http.response.status_code': status }
+  const context: Attributes = status === undefined ? {} : { 'http.response.status_code': status }
   return errorOfException(context, at, place, { type: named, message: said })
 }

@@ -40,9 +40,9 @@ export function recordOfLog(log: LogRecord, scene: OtlpScene): WireRecord {
   if (!isFailure && log.severityNumber < errorSeverity)
     return eventOf(log, attributes, body, at, { place, name, scene })
   const logged = typeof body === 'string' ? body : body === null ? '' : JSON.stringify(body)
-  const logger = scene.scope === '' ? {} : { logger: scene.scope }
+  const logger: Attributes = scene.scope === '' ? {} : { logger: scene.scope }
   const said = all['exception.message'] === undefined ? {} : { log_message: cutText(logged, messageBytesMax) }
-  const extra = logged === '' || logged === all['exception.message'] ? {} : said
+  const extra: Attributes = logged === '' || logged === all['exception.message'] ? {} : said
   const otherwise = { type: log.severityText.trim() === '' ? severityOf(log) : log.severityText, message: logged }
   return errorOfException({ ...logger, ...extra, ...attributes }, at, place, otherwise)
 }

@@ -20,24 +20,20 @@ export type AnyValue = Message<'opentelemetry.proto.common.v1.AnyValue'> & {
     | { case: 'stringValueStrindex'; value: number }
     | { case: undefined; value?: undefined }
 }
-export const AnyValueSchema: GenMessage<AnyValue> = /*@__PURE__*/ messageDesc(file0, 0)
 
 export type ArrayValue = Message<'opentelemetry.proto.common.v1.ArrayValue'> & {
   values: AnyValue[]
 }
-export const ArrayValueSchema: GenMessage<ArrayValue> = /*@__PURE__*/ messageDesc(file0, 1)
 
 export type KeyValueList = Message<'opentelemetry.proto.common.v1.KeyValueList'> & {
   values: KeyValue[]
 }
-export const KeyValueListSchema: GenMessage<KeyValueList> = /*@__PURE__*/ messageDesc(file0, 2)
 
 export type KeyValue = Message<'opentelemetry.proto.common.v1.KeyValue'> & {
   key: string
   value?: AnyValue
   keyStrindex: number
 }
-export const KeyValueSchema: GenMessage<KeyValue> = /*@__PURE__*/ messageDesc(file0, 3)
 
 export type InstrumentationScope = Message<'opentelemetry.proto.common.v1.InstrumentationScope'> & {
   name: string
@@ -53,7 +49,6 @@ export type EntityRef = Message<'opentelemetry.proto.common.v1.EntityRef'> & {
   idKeys: string[]
   descriptionKeys: string[]
 }
-export const EntityRefSchema: GenMessage<EntityRef> = /*@__PURE__*/ messageDesc(file0, 5)
 
 /** opentelemetry/proto/resource/v1/resource.proto */
 const file1 = /*@__PURE__*/ fileDesc(
@@ -77,21 +72,18 @@ const file2 = /*@__PURE__*/ fileDesc(
 export type TracesData = Message<'opentelemetry.proto.trace.v1.TracesData'> & {
   resourceSpans: ResourceSpans[]
 }
-export const TracesDataSchema: GenMessage<TracesData> = /*@__PURE__*/ messageDesc(file2, 0)
 
 export type ResourceSpans = Message<'opentelemetry.proto.trace.v1.ResourceSpans'> & {
   resource?: Resource
   scopeSpans: ScopeSpans[]
   schemaUrl: string
 }
-export const ResourceSpansSchema: GenMessage<ResourceSpans> = /*@__PURE__*/ messageDesc(file2, 1)
 
 export type ScopeSpans = Message<'opentelemetry.proto.trace.v1.ScopeSpans'> & {
   scope?: InstrumentationScope
   spans: Span[]
   schemaUrl: string
 }
-export const ScopeSpansSchema: GenMessage<ScopeSpans> = /*@__PURE__*/ messageDesc(file2, 2)
 
 export type Span = Message<'opentelemetry.proto.trace.v1.Span'> & {
   traceId: Uint8Array
@@ -119,7 +111,6 @@ export type Span_Event = Message<'opentelemetry.proto.trace.v1.Span.Event'> & {
   attributes: KeyValue[]
   droppedAttributesCount: number
 }
-export const Span_EventSchema: GenMessage<Span_Event> = /*@__PURE__*/ messageDesc(file2, 3, 0)
 
 export type Span_Link = Message<'opentelemetry.proto.trace.v1.Span.Link'> & {
   traceId: Uint8Array
@@ -129,13 +120,11 @@ export type Span_Link = Message<'opentelemetry.proto.trace.v1.Span.Link'> & {
   droppedAttributesCount: number
   flags: number
 }
-export const Span_LinkSchema: GenMessage<Span_Link> = /*@__PURE__*/ messageDesc(file2, 3, 1)
 
 export type Status = Message<'opentelemetry.proto.trace.v1.Status'> & {
   message: string
   code: number
 }
-export const StatusSchema: GenMessage<Status> = /*@__PURE__*/ messageDesc(file2, 4)
 
 /** opentelemetry/proto/metrics/v1/metrics.proto */
 const file3 = /*@__PURE__*/ fileDesc(
@@ -146,21 +135,18 @@ const file3 = /*@__PURE__*/ fileDesc(
 export type MetricsData = Message<'opentelemetry.proto.metrics.v1.MetricsData'> & {
   resourceMetrics: ResourceMetrics[]
 }
-export const MetricsDataSchema: GenMessage<MetricsData> = /*@__PURE__*/ messageDesc(file3, 0)
 
 export type ResourceMetrics = Message<'opentelemetry.proto.metrics.v1.ResourceMetrics'> & {
   resource?: Resource
   scopeMetrics: ScopeMetrics[]
   schemaUrl: string
 }
-export const ResourceMetricsSchema: GenMessage<ResourceMetrics> = /*@__PURE__*/ messageDesc(file3, 1)
 
 export type ScopeMetrics = Message<'opentelemetry.proto.metrics.v1.ScopeMetrics'> & {
   scope?: InstrumentationScope
   metrics: Metric[]
   schemaUrl: string
 }
-export const ScopeMetricsSchema: GenMessage<ScopeMetrics> = /*@__PURE__*/ messageDesc(file3, 2)
 
 export type Metric = Message<'opentelemetry.proto.metrics.v1.Metric'> & {
   name: string
@@ -180,31 +166,26 @@ export const MetricSchema: GenMessage<Metric> = /*@__PURE__*/ messageDesc(file3,
 export type Gauge = Message<'opentelemetry.proto.metrics.v1.Gauge'> & {
   dataPoints: NumberDataPoint[]
 }
-export const GaugeSchema: GenMessage<Gauge> = /*@__PURE__*/ messageDesc(file3, 4)
 
 export type Sum = Message<'opentelemetry.proto.metrics.v1.Sum'> & {
   dataPoints: NumberDataPoint[]
   aggregationTemporality: number
   isMonotonic: boolean
 }
-export const SumSchema: GenMessage<Sum> = /*@__PURE__*/ messageDesc(file3, 5)
 
 export type Histogram = Message<'opentelemetry.proto.metrics.v1.Histogram'> & {
   dataPoints: HistogramDataPoint[]
   aggregationTemporality: number
 }
-export const HistogramSchema: GenMessage<Histogram> = /*@__PURE__*/ messageDesc(file3, 6)
 
 export type ExponentialHistogram = Message<'opentelemetry.proto.metrics.v1.ExponentialHistogram'> & {
   dataPoints: ExponentialHistogramDataPoint[]
   aggregationTemporality: number
 }
-export const ExponentialHistogramSchema: GenMessage<ExponentialHistogram> = /*@__PURE__*/ messageDesc(file3, 7)
 
 export type Summary = Message<'opentelemetry.proto.metrics.v1.Summary'> & {
   dataPoints: SummaryDataPoint[]
 }
-export const SummarySchema: GenMessage<Summary> = /*@__PURE__*/ messageDesc(file3, 8)
 
 export type NumberDataPoint = Message<'opentelemetry.proto.metrics.v1.NumberDataPoint'> & {
   attributes: KeyValue[]
@@ -217,7 +198,6 @@ export type NumberDataPoint = Message<'opentelemetry.proto.metrics.v1.NumberData
   exemplars: Exemplar[]
   flags: number
 }
-export const NumberDataPointSchema: GenMessage<NumberDataPoint> = /*@__PURE__*/ messageDesc(file3, 9)
 
 export type HistogramDataPoint = Message<'opentelemetry.proto.metrics.v1.HistogramDataPoint'> & {
   attributes: KeyValue[]
@@ -232,7 +212,6 @@ export type HistogramDataPoint = Message<'opentelemetry.proto.metrics.v1.Histogr
   min?: number
   max?: number
 }
-export const HistogramDataPointSchema: GenMessage<HistogramDataPoint> = /*@__PURE__*/ messageDesc(file3, 10)
 
 export type ExponentialHistogramDataPoint = Message<'opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint'> & {
   attributes: KeyValue[]
@@ -250,13 +229,11 @@ export type ExponentialHistogramDataPoint = Message<'opentelemetry.proto.metrics
   max?: number
   zeroThreshold: number
 }
-export const ExponentialHistogramDataPointSchema: GenMessage<ExponentialHistogramDataPoint> = /*@__PURE__*/ messageDesc(file3, 11)
 
 export type ExponentialHistogramDataPoint_Buckets = Message<'opentelemetry.proto.metrics.v1.ExponentialHistogramDataPoint.Buckets'> & {
   offset: number
   bucketCounts: bigint[]
 }
-export const ExponentialHistogramDataPoint_BucketsSchema: GenMessage<ExponentialHistogramDataPoint_Buckets> = /*@__PURE__*/ messageDesc(file3, 11, 0)
 
 export type SummaryDataPoint = Message<'opentelemetry.proto.metrics.v1.SummaryDataPoint'> & {
   attributes: KeyValue[]
@@ -267,13 +244,11 @@ export type SummaryDataPoint = Message<'opentelemetry.proto.metrics.v1.SummaryDa
   quantileValues: SummaryDataPoint_ValueAtQuantile[]
   flags: number
 }
-export const SummaryDataPointSchema: GenMessage<SummaryDataPoint> = /*@__PURE__*/ messageDesc(file3, 12)
 
 export type SummaryDataPoint_ValueAtQuantile = Message<'opentelemetry.proto.metrics.v1.SummaryDataPoint.ValueAtQuantile'> & {
   quantile: number
   value: number
 }
-export const SummaryDataPoint_ValueAtQuantileSchema: GenMessage<SummaryDataPoint_ValueAtQuantile> = /*@__PURE__*/ messageDesc(file3, 12, 0)
 
 export type Exemplar = Message<'opentelemetry.proto.metrics.v1.Exemplar'> & {
   filteredAttributes: KeyValue[]
@@ -285,7 +260,6 @@ export type Exemplar = Message<'opentelemetry.proto.metrics.v1.Exemplar'> & {
   spanId: Uint8Array
   traceId: Uint8Array
 }
-export const ExemplarSchema: GenMessage<Exemplar> = /*@__PURE__*/ messageDesc(file3, 13)
 
 /** opentelemetry/proto/logs/v1/logs.proto */
 const file4 = /*@__PURE__*/ fileDesc(
@@ -296,21 +270,18 @@ const file4 = /*@__PURE__*/ fileDesc(
 export type LogsData = Message<'opentelemetry.proto.logs.v1.LogsData'> & {
   resourceLogs: ResourceLogs[]
 }
-export const LogsDataSchema: GenMessage<LogsData> = /*@__PURE__*/ messageDesc(file4, 0)
 
 export type ResourceLogs = Message<'opentelemetry.proto.logs.v1.ResourceLogs'> & {
   resource?: Resource
   scopeLogs: ScopeLogs[]
   schemaUrl: string
 }
-export const ResourceLogsSchema: GenMessage<ResourceLogs> = /*@__PURE__*/ messageDesc(file4, 1)
 
 export type ScopeLogs = Message<'opentelemetry.proto.logs.v1.ScopeLogs'> & {
   scope?: InstrumentationScope
   logRecords: LogRecord[]
   schemaUrl: string
 }
-export const ScopeLogsSchema: GenMessage<ScopeLogs> = /*@__PURE__*/ messageDesc(file4, 2)
 
 export type LogRecord = Message<'opentelemetry.proto.logs.v1.LogRecord'> & {
   timeUnixNano: bigint
@@ -347,7 +318,6 @@ export type ExportTracePartialSuccess = Message<'opentelemetry.proto.collector.t
   rejectedSpans: bigint
   errorMessage: string
 }
-export const ExportTracePartialSuccessSchema: GenMessage<ExportTracePartialSuccess> = /*@__PURE__*/ messageDesc(file5, 2)
 
 /** opentelemetry/proto/collector/metrics/v1/metrics_service.proto */
 const file6 = /*@__PURE__*/ fileDesc(
@@ -369,7 +339,6 @@ export type ExportMetricsPartialSuccess = Message<'opentelemetry.proto.collector
   rejectedDataPoints: bigint
   errorMessage: string
 }
-export const ExportMetricsPartialSuccessSchema: GenMessage<ExportMetricsPartialSuccess> = /*@__PURE__*/ messageDesc(file6, 2)
 
 /** opentelemetry/proto/collector/logs/v1/logs_service.proto */
 const file7 = /*@__PURE__*/ fileDesc(
@@ -391,4 +360,3 @@ export type ExportLogsPartialSuccess = Message<'opentelemetry.proto.collector.lo
   rejectedLogRecords: bigint
   errorMessage: string
 }
-export const ExportLogsPartialSuccessSchema: GenMessage<ExportLogsPartialSuccess> = /*@__PURE__*/ messageDesc(file7, 2)
