@@ -41,7 +41,8 @@ export function recordOfLog(log: LogRecord, scene: OtlpScene): WireRecord {
     return eventOf(log, attributes, body, at, { place, name, scene })
   const logged = typeof body === 'string' ? body : body === null ? '' : JSON.stringify(body)
   const logger: Attributes = scene.scope === '' ? {} : { logger: scene.scope }
-  const said = all['exception.message'] === undefined ? {} : { log_message: cutText(logged, messageBytesMax) }
+  const said: Attributes =
+    all['exception.message'] === undefined ? {} : { log_message: cutText(logged, messageBytesMax) }
   const extra: Attributes = logged === '' || logged === all['exception.message'] ? {} : said
   const otherwise = { type: log.severityText.trim() === '' ? severityOf(log) : log.severityText, message: logged }
   return errorOfException({ ...logger, ...extra, ...attributes }, at, place, otherwise)
