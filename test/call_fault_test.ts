@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openCallsMax, unansweredMsMin } from '../src/core/limit.ts'
 import type { Span } from '../src/core/record.ts'
+import { CallObserver, type ObserverOptions } from '../src/reporter/call_observer.ts'
+import { parseContentRules } from '../src/reporter/content_rule.ts'
+import { departureOfProcess } from '../src/reporter/departure.ts'
+import type { Line } from '../src/reporter/message_line.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
-import { CallObserver, type ObserverOptions } from '../src/tap/call_observer.ts'
-import { parseContentRules } from '../src/tap/content_rule.ts'
-import { departureOfProcess } from '../src/tap/departure.ts'
-import type { Line } from '../src/tap/line_splitter.ts'
 import { type IngestFixture, startIngest } from './ingest_fixture.ts'
 
 let far: IngestFixture

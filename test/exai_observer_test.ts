@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Span } from '../src/core/record.ts'
-import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import { noContent } from '../src/reporter/content_rule.ts'
+import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import { ExaiObserver } from '../src/tap/exai_observer.ts'
 import type { SocketObserverOptions } from '../src/tap/ws_observer.ts'
 import { ask, complete, hello, playInto, type Step, say, welcome } from './exai_play_fixture.ts'

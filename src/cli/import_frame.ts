@@ -1,8 +1,8 @@
 import { openCallsMax } from '../core/limit.ts'
 import { type Outcome, outcomeOfCode } from '../core/outcome.ts'
 import type { ErrorRecord, Session, Span, TelltaleRecord } from '../core/record.ts'
-import { argumentHashOf } from '../tap/argument_hash.ts'
-import { shapeOf } from '../tap/argument_shape.ts'
+import { argumentHashOf } from '../reporter/argument_hash.ts'
+import { shapeOf } from '../reporter/argument_shape.ts'
 import type { LogEntry } from '../wire/log_entry.ts'
 import { type McpFrame, parseMcpFrames } from '../wire/mcp_frame.ts'
 

@@ -2,6 +2,8 @@ import { layerOf } from '../core/layer.ts'
 import { faultGapMs, interruptedErrorsMax, tapFrameBytesMax, unansweredMsMin } from '../core/limit.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, Session } from '../core/record.ts'
+import { argumentAttributesOf, resultAttributesOf } from '../reporter/call_content.ts'
+import { CallObserver } from '../reporter/call_observer.ts'
 import type { SpanFields, SpanHandle } from '../reporter/reporter.ts'
 import {
   type ExaiClientFrame,
@@ -11,8 +13,6 @@ import {
   parseExaiServerFrame,
 } from '../wire/exai_frame.ts'
 import { spliceMembers } from '../wire/splice_json.ts'
-import { argumentAttributesOf, resultAttributesOf } from './call_content.ts'
-import { CallObserver } from './call_observer.ts'
 import { isRateLimit, type Reading, readingOf, readingOfError } from './exai_answer.ts'
 import { type Asked, askedOf, endAttributesOf } from './exai_asked.ts'
 import { ExaiConnection } from './exai_connection.ts'

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { tapSessionsMax } from '../core/limit.ts'
-import { CallObserver, type ObserverOptions } from './call_observer.ts'
-import { ProtocolFaults } from './protocol_fault.ts'
+import { CallObserver, type ObserverOptions } from '../reporter/call_observer.ts'
+import { ProtocolFaults } from '../reporter/protocol_fault.ts'
 
 /** What every observer of a tap is made from. */
 export type HttpObserverOptions = Omit<ObserverOptions, 'connectionId' | 'transport' | 'faults'>

@@ -2,15 +2,15 @@ import { isUtf8 } from 'node:buffer'
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import { isObject } from '../core/json_object.ts'
 import type { Outcome } from '../core/outcome.ts'
+import type { CallObserver } from '../reporter/call_observer.ts'
+import type { Line } from '../reporter/message_line.ts'
+import type { Carrier, Ending } from '../reporter/observed_call.ts'
 import { parseMcpFrames } from '../wire/mcp_frame.ts'
 import type { SseEvent } from '../wire/sse_reader.ts'
 import type { TraceHeaders } from '../wire/trace_context.ts'
-import type { CallObserver } from './call_observer.ts'
 import { contextOf, isSigned, textOf } from './http_headers.ts'
 import { type BodyReading, readingOf, requestTextOf } from './http_reading.ts'
 import type { HttpSessions } from './http_session.ts'
-import type { Line } from './line_splitter.ts'
-import type { Carrier, Ending } from './observed_call.ts'
 
 type Watched = Pick<IncomingMessage, 'method' | 'url' | 'headers'>
 type Answered = Pick<IncomingMessage, 'statusCode' | 'statusMessage' | 'headers'>

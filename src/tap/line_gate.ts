@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { heldLineBytesMax, heldLineMsMax } from '../core/limit.ts'
-import { type Line, LineSplitter } from './line_splitter.ts'
+import type { Line } from '../reporter/message_line.ts'
+import { LineSplitter } from './line_splitter.ts'
 import type { Passage } from './relay.ts'
 
 const [newline, openObject, openArray] = [0x0a, 0x7b, 0x5b]

@@ -1,7 +1,5 @@
 import { tapFrameBytesMax } from '../core/limit.ts'
-
-/** A line without its newline; null for one that was too long to keep. */
-export type Line = { readonly text: string | null; readonly bytes: number }
+import type { Line } from '../reporter/message_line.ts'
 
 const newline = 0x0a
 

@@ -2,9 +2,10 @@ import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import spawn from 'cross-spawn'
 import { stderrTailBytesMax } from '../core/limit.ts'
-import { type Departure, departureOfProcess } from './departure.ts'
+import { type Departure, departureOfProcess } from '../reporter/departure.ts'
+import type { Line } from '../reporter/message_line.ts'
 import { lineGate } from './line_gate.ts'
-import { type Line, LineSplitter } from './line_splitter.ts'
+import { LineSplitter } from './line_splitter.ts'
 import { type Passage, relay, unchanged } from './relay.ts'
 
 /** Whoever listens to the frames. Every method may throw: the traffic flows on. */

@@ -1,5 +1,5 @@
+import type { ContentRules } from '../reporter/content_rule.ts'
 import type { Reporter } from '../reporter/reporter.ts'
-import type { ContentRules } from './content_rule.ts'
 
 /** One message of a WebSocket. `data` is as it came; whoever only looks changes nothing in it. */
 export type SocketMessage = { readonly data: Buffer; readonly binary: boolean }

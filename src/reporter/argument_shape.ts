@@ -1,5 +1,5 @@
 import { argumentNamesMax, attributeKeyBytesMax } from '../core/limit.ts'
-import { cutText } from '../reporter/text_cut.ts'
+import { cutText } from './text_cut.ts'
 
 /**
  * The shape of a tool's arguments: of each its JSON type, with its size where it has one (characters of a string,

@@ -1,11 +1,11 @@
 import { attributeBytesMax, hashedBytesMax } from '../core/limit.ts'
 import type { Attributes, Json } from '../core/record.ts'
 import { withoutSecrets } from '../core/secret_form.ts'
-import { cutText } from '../reporter/text_cut.ts'
 import { redactJson } from '../wire/redact_json.ts'
 import { argumentHashOf } from './argument_hash.ts'
 import { shapeOf } from './argument_shape.ts'
 import type { ContentRules } from './content_rule.ts'
+import { cutText } from './text_cut.ts'
 
 export type ContentOptions = {
   /** Of which tools arguments and results are recorded. */

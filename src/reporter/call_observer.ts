@@ -2,7 +2,6 @@ import { layerOf } from '../core/layer.ts'
 import { interruptedErrorsMax, unansweredMsMin } from '../core/limit.ts'
 import { type Outcome, outcomeOfCode } from '../core/outcome.ts'
 import type { Attributes } from '../core/record.ts'
-import type { Reporter, SpanHandle } from '../reporter/reporter.ts'
 import { type McpFrame, type McpParams, parseMcpFrames } from '../wire/mcp_frame.ts'
 import type { TraceHeaders } from '../wire/trace_context.ts'
 import { argumentAttributesOf, type ContentOptions, resultAttributesOf } from './call_content.ts'
@@ -11,7 +10,7 @@ import { type ContentRules, noContent } from './content_rule.ts'
 import type { Departure } from './departure.ts'
 import { GoneIds } from './gone_ids.ts'
 import { injectContexts } from './inject_context.ts'
-import type { Line } from './line_splitter.ts'
+import type { Line } from './message_line.ts'
 import {
   type ObservedCall as Call,
   type CallTransport,
@@ -25,6 +24,7 @@ import {
 } from './observed_call.ts'
 import { idKeyOf, OpenCalls } from './open_calls.ts'
 import { ProtocolFaults } from './protocol_fault.ts'
+import type { Reporter, SpanHandle } from './reporter.ts'
 
 export type ObserverOptions = {
   readonly reporter: Reporter

@@ -1,6 +1,6 @@
 import { faultGapMs } from '../core/limit.ts'
 import type { Attributes } from '../core/record.ts'
-import type { Reporter, SpanHandle } from '../reporter/reporter.ts'
+import type { Reporter, SpanHandle } from './reporter.ts'
 
 /** What can be wrong with the protocol itself, whatever the calls in it do: its error type, and what the error says. */
 const faults = {

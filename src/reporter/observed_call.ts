@@ -1,8 +1,8 @@
 import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, Session } from '../core/record.ts'
-import type { SpanHandle } from '../reporter/reporter.ts'
 import type { McpFrame, McpId, McpResult } from '../wire/mcp_frame.ts'
 import type { TraceHeaders } from '../wire/trace_context.ts'
+import type { SpanHandle } from './reporter.ts'
 
 export type Side = 'client' | 'server'
 export type CallTransport = 'pipe' | 'http' | 'websocket'
