@@ -262,6 +262,21 @@ hooked('install() records events of the daemon’s monitor as detail: they are n
   })
 })
 
+hooked('install() records what a call says only of the tools that the operator named, without secrets', async () => {
+  await start({ TELLTALE_CONTENT: 'tool=fa*' })
+  const caller = await client()
+  await caller.call('fast', { text: 'hello', password: 'hunter2' })
+  await caller.call('chat', { prompt: 'a private thing' })
+  const { spans } = await reported()
+  const [fast] = spans.filter(({ tool, entry }) => entry && tool === 'fast')
+  expect(fast?.attributes['telltale.arguments']).toBe('{"text":"hello","password":"[redacted]"}')
+  const results = spans.filter(({ attributes }) => 'telltale.result' in attributes)
+  expect(results.map(({ tool, layer }) => [tool, layer])).toEqual([['fast', 'tool']])
+  const sent = JSON.stringify(far.batches)
+  expect(sent).toContain('hello')
+  expect(sent).not.toMatch(/private thing|hunter2/)
+})
+
 hooked('install() hooks nothing while reporting is turned off', async () => {
   await start({ TELLTALE_DISABLED: '1' })
   const shim = await client()

@@ -5,7 +5,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { CreateMessageRequestSchema } from '@modelcontextprotocol/sdk/types.js'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { ErrorRecord, Span } from '../src/core/record.ts'
 import { type IngestFixture, startIngest } from './ingest_fixture.ts'
 import { pythonWith, spawnPython, telltalePy } from './python_fixture.ts'
@@ -18,6 +18,8 @@ const majors = [
   { major: 'second major', ...second },
   { major: 'first major', ...first },
 ]
+
+vi.setConfig({ testTimeout: 60_000 })
 
 let far: IngestFixture
 let client: Client | null = null

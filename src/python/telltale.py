@@ -2203,15 +2203,19 @@ class _Courier:
     def leave(self, seconds):
         """At the host's end: what could not be delivered goes to the disk, within the seconds."""
         deadline = time.perf_counter() + seconds
-        if self.disk.usable:
+        while self.disk.usable and time.perf_counter() < deadline:
+            if self.outbox.in_hand:
+                time.sleep(0.001)  # The sender is making a batch of them.
+                continue
             with self.lock:
-                waiting = list(self.frozen)
-            for batch in waiting:
-                if batch.count and not self._store(batch):
+                unsaved = [batch for batch in self.frozen if batch.count and batch.segment is None]
+            if unsaved:
+                if not self._store(unsaved[0]):
                     break
-            while self.outbox.queue and time.perf_counter() < deadline and self.disk._ready():
-                if not self._store(self._cut()):
-                    break
+            elif not self.outbox.queue or not self.disk._ready():
+                break
+            else:
+                self._cut()
         with self.lock:
             lost = len(self.outbox.queue) + sum(batch.count for batch in self.frozen if batch.segment is None)
         if lost:
