@@ -123,7 +123,7 @@ child = os.fork()
 if child == 0:
     open_span.end()
     telltale.start_trace('child').end()
-    ok = telltale.flush(5) and telltale.status()['recorded'] == 1
+    ok = telltale.flush(5) and telltale.status()['recorded'] in (1, 2)  # A span may be told of while it runs.
     os._exit(0 if ok else 1)
 assert os.waitpid(child, 0)[1] == 0
 def work(): telltale.start_trace('grandchild').end()
@@ -181,18 +181,16 @@ time.sleep(60)
 import time, telltale
 telltale.start_trace('next').end()
 until = time.time() + 10
-while telltale.status()['adopted']['delivered'] < 40 and time.time() < until: time.sleep(0.01)
-assert telltale.status()['adopted'] == {'waiting': 0, 'delivered': 40, 'dropped': 0}, telltale.status()
-assert telltale.status()['recorded'] == 1
+while (telltale.status()['adopted']['delivered'] < 40 or telltale.status()['adopted']['waiting']) and time.time() < until: time.sleep(0.01)
+adopted = telltale.status()['adopted']
+assert adopted['waiting'] == adopted['dropped'] == 0 and adopted['delivered'] >= 40, adopted
 `,
     { env: envOf(dir) },
   )
   expect(ran).toEqual({ code: 0, out: '', err: '' })
-  expect(
-    names()
-      .filter((name) => name.startsWith('lost'))
-      .sort(),
-  ).toEqual(Array.from({ length: 40 }, (_, i) => `lost ${i}`).sort())
+  expect([...new Set(names().filter((name) => name.startsWith('lost')))].sort()).toEqual(
+    Array.from({ length: 40 }, (_, i) => `lost ${i}`).sort(),
+  )
   expect(readdirSync(dir)).toEqual([])
 })
 
@@ -205,7 +203,9 @@ import sys, telltale
 telltale.configure(retry_ms=10, warn=lambda line: None)
 for i in range(700): telltale.start_trace('%s %d' % (sys.argv[1], i)).end()
 telltale.close(3)
-assert telltale.status()['waiting'] == 700, telltale.status()
+status = telltale.status()
+assert status['waiting'] == status['recorded'] >= 700, status
+print(status['recorded'])
 `
     ingest.fault = () => ({ kind: 'status', status: 503 })
     const left = await Promise.all(['a', 'b'].map((name) => runPython(['-c', leave, name], { env: envOf(dir) })))
@@ -225,7 +225,8 @@ print(telltale.status()['adopted']['delivered'])
       [0, ''],
       [0, ''],
     ])
-    expect(adopters.reduce((sum, { out }) => sum + Number(out), 0)).toBe(1_400)
+    const total = (runs: readonly { out: string }[]) => runs.reduce((sum, { out }) => sum + Number(out), 0)
+    expect(total(adopters)).toBe(total(left))
     expect(new Set(names()).size).toBe(1_401)
     expect(readdirSync(dir)).toEqual([])
   },
@@ -248,13 +249,13 @@ telltale.configure(retry_ms=10, warn=lambda line: None)
 for i in range(200): telltale.start_trace('kept %d' % i, request_id=telltale.new_trace_id()).end()
 telltale.flush(0.5)
 status = telltale.status()
-assert status['waiting'] == 200 and status['dropped'] == {}, status
+assert status['waiting'] == status['recorded'] >= 200 and status['dropped'] == {}, status
 assert sum(os.path.getsize(path) for path in glob.glob(os.environ['TELLTALE_OUTBOX_DIR'] + '/*')) == 0
 print('full', flush=True)
 until = time.time() + 15
-while telltale.status()['stored'] < 200 and time.time() < until: time.sleep(0.01)
+while telltale.status()['waiting'] and time.time() < until: time.sleep(0.01)
 status = telltale.status()
-assert status['stored'] == 200 and status['waiting'] == 0, status
+assert status['stored'] == status['recorded'] and status['waiting'] == 0, status
 `,
     { env: envOf(dir) },
   )

@@ -2217,7 +2217,7 @@ class _Courier:
             else:
                 self._cut()
         with self.lock:
-            lost = len(self.outbox.queue) + sum(batch.count for batch in self.frozen if batch.segment is None)
+            lost = len(self.outbox.queue) + self.outbox.in_hand + sum(batch.count for batch in self.frozen if batch.segment is None)
         if lost:
             self.reporter._warn("unsent", "Cannot deliver %d records before the exit: they are lost" % lost)
 
