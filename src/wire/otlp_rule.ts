@@ -84,8 +84,7 @@ function testOf(subject: (typeof subjects)[number], pattern: string): (subject: 
 
 /** Whether the text has the pattern's form, in which `*` stands for any text. Case counts for nothing. Linear but for `*`. */
 export function isLike(text: string, pattern: string): boolean {
-  const [first = '', ...parts] = pattern.toLowerCase().split('*')
-  const last = parts.pop()
+  const { first, middle: parts, last } = cutPattern(pattern)
   const lower = text.toLowerCase()
   if (last === undefined) return lower === first
   if (!lower.startsWith(first) || lower.length < first.length + last.length || !lower.endsWith(last)) return false
@@ -96,4 +95,19 @@ export function isLike(text: string, pattern: string): boolean {
     from = found + part.length
   }
   return from <= lower.length - last.length
+}
+
+type CutPattern = { readonly first: string; readonly middle: readonly string[]; readonly last: string | undefined }
+
+/** There are as many as are written down in the tables and in the operator's rules. */
+const cut = new Map<string, CutPattern>()
+
+function cutPattern(pattern: string): CutPattern {
+  const known = cut.get(pattern)
+  if (known !== undefined) return known
+  const [first = '', ...middle] = pattern.toLowerCase().split('*')
+  const last = middle.pop()
+  const made = { first, middle, last }
+  cut.set(pattern, made)
+  return made
 }
