@@ -66,7 +66,6 @@ export class Courier {
     const { outbox, store, lookMs } = options
     this.#backlog = new Backlog(outbox, store)
     this.#backoff = new Backoff(options)
-    const wake = () => this.#schedule()
     const failing = () => this.#backoff.failures > 0
     this.#spill = new CourierSpill({
       write: () => this.#backlog.spill(),
@@ -76,13 +75,15 @@ export class Courier {
       paceMs: () => this.#paceMs,
       warn: options.warn,
     })
-    this.#keeper = store && new SpillKeeper({ store, lookMs, may: () => !failing(), wake, warn: options.warn })
+    this.#keeper =
+      store &&
+      new SpillKeeper({ store, lookMs, may: () => !failing(), wake: () => this.#schedule(), warn: options.warn })
     this.#leaveExit = store ? atExit(() => this.#save()) : () => undefined
   }
 
   get status(): CourierStatus {
-    const circuit = this.#backoff.open ? 'open' : 'closed'
     const adopted = this.#options.store?.adopted ?? { waiting: 0, delivered: 0, dropped: 0 }
+    const circuit = this.#backoff.open ? 'open' : 'closed'
     return { stored: this.#stored, rejected: this.#rejected, watched: this.#watched, circuit, adopted }
   }
 

@@ -1,7 +1,7 @@
 import { sliceMsMax } from '../core/limit.ts'
 
 /** Ends the turn of the event loop, so that the host's own work comes between. */
-export function breathe(): Promise<void> {
+function breathe(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
 

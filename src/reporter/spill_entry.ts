@@ -30,13 +30,8 @@ const answeredBytes = 17
 const recordsMax = 0xffff
 const shift32 = 2 ** 32
 
-/** The bytes that an entry with this batch takes. */
-export function batchEntryBytes(body: Uint8Array): number {
-  return headerBytes + batchHeaderBytes + body.length
-}
-
 export function batchEntryOf(batch: SpilledBatch): Buffer {
-  const entry = Buffer.allocUnsafe(batchEntryBytes(batch.body))
+  const entry = Buffer.allocUnsafe(headerBytes + batchHeaderBytes + batch.body.length)
   entry[headerBytes] = batchKind
   entry[headerBytes + 1] = batch.encoding === 'gzip' ? 1 : 0
   entry.writeUInt16LE(Math.min(batch.records, recordsMax), headerBytes + 2)
