@@ -43,10 +43,12 @@ test.each(ways)(
   120_000,
 )
 
-test.each([
+const spillers: readonly (readonly [name: string, way: WayIn])[] = [
   ['the TypeScript reporter', byReporter],
   ...(noPythonReason ? [] : [['the Python reporter', byPython] as const]),
-])(
+]
+
+test.each(spillers)(
   'of 10,000 secrets none is found in the outbox file of %s',
   async (_, way) => {
     const text = await outboxTextOf(way, seedSecrets(secretsSeeded, 8))
