@@ -132,7 +132,8 @@ process.start(); process.join()
 open_span.end()
 telltale.close()
 `,
-    { env: envOf() },
+    // From 3.12 on Python warns at a fork of each process that has a thread.
+    { env: envOf('none', { PYTHONWARNINGS: 'ignore' }) },
   )
   expect(ran).toEqual({ code: 0, out: '', err: '' })
   const byProcess = new Map<string, string[]>()

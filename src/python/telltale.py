@@ -245,7 +245,11 @@ _placeholder = re.compile(
     r"|(?:os|process|import|self|this)\..{0,63})\Z",
     re.I,
 )
-_ends = {name: re.compile(pattern) for name, pattern in (("word", r"""[\s"'`,;&]"""), ("line", '[\r\n"]'), ("field", '[\r\n;"]'))}
+_ends = {
+    "word": re.compile(r"""[\s"'`,;&]"""),
+    "line": re.compile('[\r\n"]'),
+    "field": re.compile('[\r\n;"]'),
+}
 
 
 def _end_at(text, start, kind):
