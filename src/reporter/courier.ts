@@ -158,9 +158,8 @@ export class Courier {
     const { outbox, store, instant } = this.#options
     if (!store || outbox.unsaved === 0) return
     const until = instant() + exitSpillMsMax
-    const under = this.#cut
+    if (this.#cut) this.#backlog.push(this.#cut.freezeAtOnce())
     this.#cut = null
-    if (under) this.#backlog.push(under.freezeAtOnce())
     while (this.#backlog.spill() && outbox.loose > 0 && instant() < until) {
       this.#backlog.push(this.#newCut().freezeAtOnce())
     }
@@ -172,7 +171,7 @@ export class Courier {
 
   /** Something was dropped that no stored batch has told of. */
   get #undeclared(): boolean {
-    return totalOf(this.#options.outbox.dropped) > this.#declared
+    return this.#options.outbox.droppedTotal > this.#declared
   }
 
   /** Whether the timer waits for the pace, rather than for a backoff or for this very moment. */
@@ -186,12 +185,14 @@ export class Courier {
     if (this.#sending || this.#stopped) return
     const due = this.#dueAt()
     if (due === null) return
-    const send = () => {
-      this.#timer = null
-      if (!this.#sending) void this.#attempt()
-    }
     this.#timerAt = due
-    this.#timer = setTimeout(send, Math.max(0, due - this.#options.instant()))
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = null
+        if (!this.#sending) void this.#attempt()
+      },
+      Math.max(0, due - this.#options.instant()),
+    )
     this.#timer.unref()
   }
 
@@ -345,8 +346,4 @@ export class Courier {
     this.#backlog.spill()
     this.#spill.after(this.#paceMs)
   }
-}
-
-function totalOf(dropped: { readonly [reason: string]: number }): number {
-  return Object.values(dropped).reduce((sum, count) => sum + count, 0)
 }

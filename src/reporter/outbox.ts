@@ -74,6 +74,12 @@ export class Outbox {
     return Object.fromEntries(this.#dropped)
   }
 
+  get droppedTotal(): number {
+    let total = 0
+    for (const count of this.#dropped.values()) total += count
+    return total
+  }
+
   /** Takes one record as JSON. */
   put(json: string): void {
     this.#recorded++
