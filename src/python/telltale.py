@@ -3319,12 +3319,10 @@ def process_memory_mb():
 
 
 def _holder_name(holding):
-    """Who holds something, in a few words: the tool or name of its span and its request id."""
+    """Who holds something: the tool of its request, else the name of its span."""
     if not isinstance(holding, Span):
         return None
-    who = holding.trace.tool or holding.fields.get("tool") or holding.name
-    request = holding.fields.get("request_id")
-    return cut_text("%s %s" % (who, request) if request else _safe_text(who), NAME_BYTES_MAX)
+    return cut_text(_safe_text(holding.fields.get("tool") or holding.trace.tool or holding.name), NAME_BYTES_MAX)
 
 
 class WatchedSemaphore:
@@ -3370,20 +3368,25 @@ class WatchedSemaphore:
 
     def _begin(self):
         try:
-            holder = next(iter(self._holders.values()), None)
+            holding = next(iter(self._holders.values()), None)
         except RuntimeError:
-            holder = None
-        return time.perf_counter(), _holder_name(holder)
+            holding = None
+        return time.perf_counter(), holding
 
-    def _taken(self, began, holder, taken):
+    def _taken(self, began, holding, taken):
         try:
             ended = time.perf_counter()
             if ended - began >= self._quick_s:
-                waited = wait("permit %s" % self._name, holder=holder, at=began)
+                holder, since = holding or (None, began)
+                blame = None
+                if isinstance(holder, Span):
+                    held_ms = max(0, round((began - since) * 1_000))
+                    blame = {"telltale.holder_held_ms": held_ms, "telltale.holder_trace_id": holder.trace_id}
+                waited = wait("permit %s" % self._name, holder=_holder_name(holder), at=began, attributes=blame)
                 waited.end("ok" if taken is not False else "timeout", at=ended)
             if taken is not False:
                 self._serial += 1
-                self._holders[self._serial] = _active.get()
+                self._holders[self._serial] = (_active.get(), ended)
         except Exception as error:
             reporter()._fail(error)
 
@@ -3391,7 +3394,7 @@ class WatchedSemaphore:
         """Whoever gives a permit back had one: its own where it holds one, else the oldest."""
         try:
             mine = _active.get()
-            for serial, holding in list(self._holders.items()):
+            for serial, (holding, _) in list(self._holders.items()):
                 if holding is not None and mine is not None and holding.trace is mine.trace:
                     self._holders.pop(serial, None)
                     return
