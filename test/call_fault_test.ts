@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openCallsMax, unansweredMsMin } from '../src/core/limit.ts'
 import type { Span } from '../src/core/record.ts'
-import { CallObserver, type ObserverOptions } from '../src/reporter/call_observer.ts'
+import { CallObserver } from '../src/reporter/call_observer.ts'
 import { parseContentRules } from '../src/reporter/content_rule.ts'
 import { departureOfProcess } from '../src/reporter/departure.ts'
 import type { Line } from '../src/reporter/message_line.ts'
+import type { ObserverOptions } from '../src/reporter/observer_options.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import { type IngestFixture, startIngest } from './ingest_fixture.ts'
 

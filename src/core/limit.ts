@@ -195,6 +195,9 @@ export const tapIdleMsMax = 2_000 // Of a connection to the server; servers clos
 export const tapHeadersBytesMax = 64 * KiB
 export const contentRulesMax = 256
 
+// Servers that are instrumented: the members of a message that are looked at to tell its size.
+export const sizedMembersMax = 10_000
+
 // The tap of WebSockets.
 export const webSocketMessageBytesMax = 64 * MiB // Twice what the daemon takes: what it refuses, it refuses itself.
 export const webSocketUnsentBytesMax = 1 * MiB // Past it, whoever sends is read no further until the other side has read.

@@ -16,17 +16,19 @@ export type ContentOptions = {
 
 /**
  * What is recorded of a call's arguments: their shape and salted hash, and, only of a tool that the operator named,
- * what they say. `bytes`, the size of the message that they came in, bounds what hashing may cost.
+ * what they say. `bytes`, the size of the message that they came in, bounds what hashing may cost; null is too many.
  */
 export function argumentAttributesOf(
   args: { readonly [key: string]: unknown },
   tool: string | null,
-  bytes: number,
+  bytes: number | null,
   { content, salt }: ContentOptions,
 ): Attributes {
   return {
     'telltale.argument_shape': shapeOf(args),
-    ...(salt === '' || bytes > hashedBytesMax ? {} : { 'telltale.argument_hash': argumentHashOf(args, salt) }),
+    ...(salt === '' || bytes === null || bytes > hashedBytesMax
+      ? {}
+      : { 'telltale.argument_hash': argumentHashOf(args, salt) }),
     ...(content.wants(tool) ? { 'telltale.arguments': contentText(args) } : {}),
   }
 }

@@ -3,14 +3,13 @@ import { interruptedErrorsMax, unansweredMsMin } from '../core/limit.ts'
 import { type Outcome, outcomeOfCode } from '../core/outcome.ts'
 import type { Attributes } from '../core/record.ts'
 import { type McpFrame, type McpParams, parseMcpFrames } from '../wire/mcp_frame.ts'
-import type { TraceHeaders } from '../wire/trace_context.ts'
 import { argumentAttributesOf, type ContentOptions, resultAttributesOf } from './call_content.ts'
 import { ConnectionFacts } from './connection_facts.ts'
-import { type ContentRules, noContent } from './content_rule.ts'
+import { noContent } from './content_rule.ts'
 import type { Departure } from './departure.ts'
 import { GoneIds } from './gone_ids.ts'
 import { injectContexts } from './inject_context.ts'
-import type { Line } from './message_line.ts'
+import { framesOfText, type Line } from './message_line.ts'
 import {
   type ObservedCall as Call,
   type CallTransport,
@@ -21,31 +20,13 @@ import {
   outcomeOf,
   type Side,
   startAttributesOf,
+  waitStartOf,
 } from './observed_call.ts'
+import type { ObserverOptions } from './observer_options.ts'
 import { idKeyOf, OpenCalls } from './open_calls.ts'
 import { ProtocolFaults } from './protocol_fault.ts'
-import type { Reporter, SpanHandle } from './reporter.ts'
-
-export type ObserverOptions = {
-  readonly reporter: Reporter
-  /** The layer that the server is; `tool` by default. */
-  readonly layer?: string | undefined
-  /** An explicit session handle for every call without a more specific one. */
-  readonly session?: string | undefined
-  /** Another tap or recorder further out has already recorded each request. */
-  readonly inner?: boolean | undefined
-  readonly connectionId: string
-  /** `pipe` by default. */
-  readonly transport?: CallTransport | undefined
-  /** Whether requests are sent on with the trace context of their span. False by default. */
-  readonly context?: boolean | undefined
-  /** Of which tools arguments and results are recorded; of none by default. */
-  readonly content?: ContentRules | undefined
-  /** Key of the argument hash (`saltOf`); without it there is no hash. */
-  readonly salt?: string | undefined
-  /** Shared by observers whose faults are told of together; by default each has its own. */
-  readonly faults?: ProtocolFaults | undefined
-}
+import type { SpanHandle } from './recorded_span.ts'
+import type { Reporter } from './wait_surface.ts'
 
 // A subscription lasts as long as its connection: as a call it would only blur every latency.
 const standing: ReadonlySet<string> = new Set(['subscriptions/listen'])
@@ -82,17 +63,10 @@ export class CallObserver {
   /** A line or message from the client to the server. Answers what to send on in its place; null: what came. */
   clientLine(line: Line, at: number, carrier: Carrier | null = null): string | null {
     this.#seen.bytes_in += line.bytes
-    const contexts: (TraceHeaders | null)[] = []
-    for (const [frame, bytes] of this.#framesOf(line, 'client', at)) {
-      let span: SpanHandle | null = null
-      if (frame === null) this.#faults.note('malformed_frame', at, null, { from: 'client', in_batch: true })
-      else if (frame.kind === 'request') span = this.#asked(frame, bytes, line.bytes, at, carrier)
-      else if (frame.kind === 'notification') this.#cancelled(frame, 'client', at)
-      else this.#answered(frame, bytes, at, 'server')
-      if (frame !== null) this.#seen.frames_in++
-      contexts.push(span?.headers() ?? null)
-    }
+    const frames = this.#framesOf(line, 'client', at)
+    const spans = this.#fromClient(frames, line.bytes, at, carrier)
     if (!this.#options.context || line.text === null) return null
+    const contexts = spans.map((span) => span?.headers() ?? null)
     const [only] = contexts
     if (carrier && only && contexts.length === 1 && only.traceparent !== '') carrier.sent = only
     return injectContexts(line.text, contexts)
@@ -101,14 +75,23 @@ export class CallObserver {
   /** A line or message from the server to the client. */
   serverLine(line: Line, at: number): void {
     this.#seen.bytes_out += line.bytes
-    for (const [frame, bytes] of this.#framesOf(line, 'server', at)) {
-      if (frame === null) this.#faults.note('malformed_frame', at, null, { from: 'server', in_batch: true })
-      else if (frame.kind === 'request') this.#askedBack(frame, bytes, at)
-      else if (frame.kind !== 'notification') this.#answered(frame, bytes, at, 'client')
-      else if (frame.method === 'notifications/progress') this.#progressed(frame.params, at)
-      else this.#cancelled(frame, 'server', at)
-      if (frame !== null) this.#seen.frames_out++
-    }
+    this.#fromServer(this.#framesOf(line, 'server', at), line.bytes, at)
+  }
+
+  /**
+   * A message from the client that is an object already; `bytes` as JSON, null when nobody counted. Answers the span of
+   * the request that it is; null where it is none.
+   */
+  clientMessage(message: unknown, bytes: number | null, at: number, carrier: Carrier | null = null): SpanHandle | null {
+    this.#seen.bytes_in += bytes ?? 0
+    const [span] = this.#fromClient(this.#framesOfMessage(message, 'client', at), bytes, at, carrier)
+    return span ?? null
+  }
+
+  /** A message from the server that is an object already. */
+  serverMessage(message: unknown, bytes: number | null, at: number): void {
+    this.#seen.bytes_out += bytes ?? 0
+    this.#fromServer(this.#framesOfMessage(message, 'server', at), bytes, at)
   }
 
   /** What headers of HTTP say of the connection; null: nothing. */
@@ -125,13 +108,10 @@ export class CallObserver {
   /** Ends the calls that came with this carrier and will have no answer; one error tells of them all. */
   fail(carrier: Carrier, ending: Ending | null, at: number): void {
     const calls = this.#open.client.takeWhere((call) => call.carrier === carrier)
-    const { errorType, message, context } = ending ?? {}
-    if (ending)
-      this.#reporter.captureError(message, {
-        span: calls[0]?.span ?? null,
-        errorType: errorType ?? '',
-        context: context ?? {},
-      })
+    if (ending) {
+      const { message, errorType, context } = ending
+      this.#reporter.captureError(message, { span: calls[0]?.span ?? null, errorType, context })
+    }
     for (const call of calls) {
       this.#gone.client.add(call.id)
       this.#end(call, ending?.outcome ?? 'cancelled', null, at, ending ? { 'error.type': ending.errorType } : {})
@@ -158,34 +138,68 @@ export class CallObserver {
     }
     if (facts === null) return
     const metadata = { ...this.#facts.attributes(), ...this.#seen, faults: this.#faults.counts(), ...facts }
-    this.#reporter.recordEvent({
-      connection_type: this.#transport === 'pipe' ? 'stdio' : this.#transport,
-      direction: 'disconnect',
-      metadata,
+    const connection_type = this.#transport === 'pipe' ? 'stdio' : this.#transport
+    this.#reporter.recordEvent({ connection_type, direction: 'disconnect', metadata })
+  }
+
+  #framesOf(line: Line, side: Side, at: number): readonly (McpFrame | null)[] {
+    if (line.text === null) {
+      this.#tooLong(side, at)
+      return []
+    }
+    const frames = framesOfText(line.text)
+    if (frames === null) this.#foreign(line.text, line.bytes, side, at)
+    return frames ?? []
+  }
+
+  #framesOfMessage(message: unknown, side: Side, at: number): readonly (McpFrame | null)[] {
+    const parsed = parseMcpFrames(message)
+    if (parsed.ok) return parsed.value
+    this.#faults.note('malformed_frame', at, null, { from: side })
+    return []
+  }
+
+  /** The span of each frame that is a request. */
+  #fromClient(
+    frames: readonly (McpFrame | null)[],
+    wholeBytes: number | null,
+    at: number,
+    carrier: Carrier | null,
+  ): readonly (SpanHandle | null)[] {
+    const bytes = this.#sizeOf(frames, wholeBytes)
+    return frames.map((frame) => {
+      if (frame === null) this.#faults.note('malformed_frame', at, null, { from: 'client', in_batch: true })
+      else this.#seen.frames_in++
+      if (frame?.kind === 'request') return this.#asked(frame, bytes, wholeBytes, at, carrier)
+      if (frame?.kind === 'notification') this.#cancelled(frame, 'client', at)
+      else if (frame) this.#answered(frame, bytes, at, 'server')
+      return null
     })
   }
 
-  *#framesOf(line: Line, side: Side, at: number): Iterable<readonly [McpFrame | null, number | null]> {
-    if (line.text === null) {
-      this.#tooLong(side, at)
-      return
+  #fromServer(frames: readonly (McpFrame | null)[], wholeBytes: number | null, at: number): void {
+    const bytes = this.#sizeOf(frames, wholeBytes)
+    for (const frame of frames) {
+      if (frame === null) this.#faults.note('malformed_frame', at, null, { from: 'server', in_batch: true })
+      else this.#seen.frames_out++
+      if (frame?.kind === 'request') this.#askedBack(frame, bytes, at)
+      else if (frame?.kind !== 'notification') frame && this.#answered(frame, bytes, at, 'client')
+      else if (frame.method === 'notifications/progress') this.#progressed(frame.params, at)
+      else this.#cancelled(frame, 'server', at)
     }
-    if (line.text.trim() === '') return
-    const parsed = parseMcpFrames(jsonOf(line.text))
-    if (!parsed.ok) {
-      this.#foreign(line.text, line.bytes, side, at)
-      return
-    }
-    // The bytes of one message among several in a line are not known. On a pipe the newline counts.
-    const bytes = parsed.value.length > 1 ? null : line.bytes + (this.#transport === 'pipe' ? 1 : 0)
-    for (const frame of parsed.value) yield [frame, bytes]
+  }
+
+  /** The bytes of one message among several in a line are not known. On a pipe the newline counts. */
+  #sizeOf(frames: readonly unknown[], wholeBytes: number | null): number | null {
+    if (wholeBytes === null || frames.length > 1) return null
+    return wholeBytes + (this.#transport === 'pipe' ? 1 : 0)
   }
 
   /** The client asks. */
   #asked(
     frame: Frame<'request'>,
     bytes: number | null,
-    lineBytes: number,
+    wholeBytes: number | null,
     at: number,
     carrier: Carrier | null,
   ): SpanHandle | null {
@@ -207,7 +221,7 @@ export class CallObserver {
       ...(this.#options.inner ? { entry: false } : {}),
       attributes: {
         ...startAttributesOf(frame, this.#transport, repeated),
-        ...(params.arguments ? argumentAttributesOf(params.arguments, tool, lineBytes, this.#content) : {}),
+        ...(params.arguments ? argumentAttributesOf(params.arguments, tool, wholeBytes, this.#content) : {}),
       },
       at,
     })
@@ -216,25 +230,20 @@ export class CallObserver {
     return span
   }
 
-  /** The server asks: inside the one call that runs; where none or several do, the request stands alone. */
+  /** The server asks: inside the call whose code asks, or the one that runs; where none is known, it stands alone. */
   #askedBack(frame: Frame<'request'>, bytes: number | null, at: number): void {
-    const parent = this.#open.client.only((call) => call.method === 'tools/call')
+    const parent = this.#asking()
     const repeated = this.#open.server.has(frame.id)
-    const start = {
-      name: frame.method,
-      layer: this.#layer,
-      kind: 'wait',
-      holder: 'client',
-      requestId: String(frame.id),
-      bytesOut: bytes,
-      attributes: startAttributesOf(frame, this.#transport, repeated),
-      at,
-    } as const
-    const span = parent
-      ? this.#reporter.span(parent.span, start)
-      : this.#reporter.startTrace({ ...start, entry: false })
+    const start = waitStartOf(frame, { layer: this.#layer, transport: this.#transport, bytes, repeated, at })
+    const span = parent ? this.#reporter.span(parent, start) : this.#reporter.startTrace({ ...start, entry: false })
     if (repeated) this.#faults.note('duplicate_id', at, span, { method: frame.method, from: 'server' })
     this.#add({ frame, asker: 'server', span, at, tool: null, session: null, carrier: null })
+  }
+
+  #asking(): SpanHandle | null {
+    const active = this.#reporter.active()
+    if (active && this.#open.client.some(({ span }) => span.traceId === active.traceId)) return active
+    return this.#open.client.only((call) => call.method === 'tools/call')?.span ?? null
   }
 
   #add(asked: Pick<Call, 'asker' | 'span' | 'tool' | 'session' | 'carrier'> & { frame: Frame<'request'>; at: number }) {
@@ -271,13 +280,10 @@ export class CallObserver {
     const session = isTool ? this.#facts.sessionFrom(result, call.session) : null
     if (session) call.span.set({ session })
     const outcome = isTool ? outcomeOf(result) : 'ok'
-    if (outcome === 'tool_error') {
+    if (outcome === 'tool_error' && !this.#options.explained?.(call.span)) {
       const message = result.firstText ?? 'Cannot say why the tool failed: its result has no text'
-      this.#reporter.captureError(message, {
-        span: call.span,
-        errorType: 'ToolError',
-        context: { method: call.method },
-      })
+      const context = { method: call.method }
+      this.#reporter.captureError(message, { span: call.span, errorType: 'ToolError', context })
     }
     this.#end(call, outcome, bytes, at, {
       ...(outcome === 'tool_error' ? { 'error.type': 'tool_error' } : {}),
@@ -294,6 +300,7 @@ export class CallObserver {
   }
 
   #failed(frame: Frame<'error'>, call: Call | null): void {
+    if (call && this.#options.explained?.(call.span)) return
     this.#reporter.captureError(frame.message, {
       span: call?.span ?? null,
       errorType: 'JsonRpcError',
@@ -338,13 +345,5 @@ export class CallObserver {
   #foreign(text: string, bytes: number, side: Side, at: number): void {
     const printed = side === 'server' && this.#transport === 'pipe' && !/^\s*[[{]/.test(text)
     this.#faults.note(printed ? 'non_protocol_output' : 'malformed_frame', at, null, { bytes, from: side })
-  }
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

@@ -3,7 +3,7 @@ import type { McpParams, McpParty, McpResult } from '../wire/mcp_frame.ts'
 
 /** What a connection has told of itself so far, under the names that OpenTelemetry has for it. */
 export class ConnectionFacts {
-  readonly #connectionId: string
+  readonly #connectionId: string | null
   readonly #explicitSession: string | null
   #protocolVersion: string | null = null
   /** The header `Mcp-Session-Id` of HTTP. */
@@ -11,7 +11,7 @@ export class ConnectionFacts {
   #client: McpParty | null = null
   #server: McpParty | null = null
 
-  constructor(connectionId: string, explicitSession: string | null) {
+  constructor(connectionId: string | null, explicitSession: string | null) {
     this.#connectionId = connectionId
     this.#explicitSession = explicitSession
   }
@@ -36,7 +36,7 @@ export class ConnectionFacts {
 
   attributes(): Attributes {
     return {
-      'telltale.connection_id': this.#connectionId,
+      ...(this.#connectionId === null ? {} : { 'telltale.connection_id': this.#connectionId }),
       ...(this.#sessionId === null ? {} : { 'mcp.session.id': this.#sessionId }),
       ...(this.#protocolVersion === null ? {} : { 'mcp.protocol.version': this.#protocolVersion }),
       ...partyAttributes('mcp.client', this.#client),
@@ -44,15 +44,15 @@ export class ConnectionFacts {
     }
   }
 
-  /** The session of a call, by the first rule that finds a key. */
-  sessionOf(params: McpParams): Session {
+  /** The session of a call, by the first rule that finds a key; null where none does. */
+  sessionOf(params: McpParams): Session | null {
     const continuation = params.arguments?.continuation_id
     if (typeof continuation === 'string' && continuation !== '') return { key: continuation, rule: 'continuation' }
     if (params.conversationId !== null) return { key: params.conversationId, rule: 'conversation' }
     if (this.#explicitSession !== null) return { key: this.#explicitSession, rule: 'explicit' }
     const mcpSessionId = params.mcpSessionId ?? this.#sessionId
     if (mcpSessionId !== null) return { key: mcpSessionId, rule: 'mcp' }
-    return { key: this.#connectionId, rule: 'connection' }
+    return this.#connectionId === null ? null : { key: this.#connectionId, rule: 'connection' }
   }
 
   /** The session that an answer tells of, for the call that it answers; null when it tells of none that goes before. */

@@ -2,7 +2,7 @@ import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, Session } from '../core/record.ts'
 import type { McpFrame, McpId, McpResult } from '../wire/mcp_frame.ts'
 import type { TraceHeaders } from '../wire/trace_context.ts'
-import type { SpanHandle } from './reporter.ts'
+import type { SpanHandle, TraceStart } from './recorded_span.ts'
 
 export type Side = 'client' | 'server'
 export type CallTransport = 'pipe' | 'http' | 'websocket'
@@ -53,6 +53,23 @@ export function startAttributesOf(frame: Frame<'request'>, transport: CallTransp
       : { 'network.transport': 'tcp', 'network.protocol.name': transport }),
     ...(params.uri === null ? {} : { 'mcp.resource.uri': params.uri }),
     ...(repeated ? { 'telltale.fault': 'duplicate_id' } : {}),
+  }
+}
+
+/** A request of the server's: its call waits for the client meanwhile. */
+export function waitStartOf(
+  frame: Frame<'request'>,
+  asked: { layer: string; transport: CallTransport; bytes: number | null; repeated: boolean; at: number },
+): TraceStart & { readonly kind: 'wait' } {
+  return {
+    name: frame.method,
+    layer: asked.layer,
+    kind: 'wait',
+    holder: 'client',
+    requestId: String(frame.id),
+    bytesOut: asked.bytes,
+    attributes: startAttributesOf(frame, asked.transport, asked.repeated),
+    at: asked.at,
   }
 }
 

@@ -1,6 +1,7 @@
 import { faultGapMs } from '../core/limit.ts'
 import type { Attributes } from '../core/record.ts'
-import type { Reporter, SpanHandle } from './reporter.ts'
+import type { SpanHandle } from './recorded_span.ts'
+import type { Reporter } from './wait_surface.ts'
 
 /** What can be wrong with the protocol itself, whatever the calls in it do: its error type, and what the error says. */
 const faults = {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { tapSessionsMax } from '../core/limit.ts'
-import { CallObserver, type ObserverOptions } from '../reporter/call_observer.ts'
+import { CallObserver } from '../reporter/call_observer.ts'
+import type { ObserverOptions } from '../reporter/observer_options.ts'
 import { ProtocolFaults } from '../reporter/protocol_fault.ts'
 
 /** What every observer of a tap is made from. */
