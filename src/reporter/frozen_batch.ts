@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { gunzip, gzip, gzipSync } from 'node:zlib'
 import { batchBytesMax, gzipBytesMin, piecesMax } from '../core/limit.ts'
 import type { Batch } from '../core/record.ts'
+import { redactOrigin } from '../wire/redact_record.ts'
 import { newUuidV7 } from './identifier.ts'
 import type { Outbox } from './outbox.ts'
 import { redactRunningList } from './redact_frozen.ts'
@@ -184,5 +185,5 @@ function fitRunning(envelope: Envelope): Envelope {
   while (running.length > 0 && Buffer.byteLength(JSON.stringify(running)) > batchBytesMax / 4) {
     running = running.slice(0, Math.floor(running.length / 2))
   }
-  return { ...envelope, running }
+  return { ...envelope, ...redactOrigin(envelope), running }
 }
