@@ -2852,12 +2852,17 @@ begin
     select t.place, key as id, nullif(value ->> 'parent_span_id', key) as parent_id,
       t.spans ? (value ->> 'parent_span_id') as held, value ->> 'layer' as layer,
       value ->> 'process' as process, coalesce(value ->> 'kind' = 'wait', false) as wait,
+      coalesce(value -> 'attributes' -> 'telltale.derived' = 'true', false) as derived,
       (value -> 'start_us')::bigint as start, (value -> 'end_us')::bigint as stop
     from unnest(traces) with ordinality as t(spans, place) cross join lateral jsonb_each(t.spans)
     where value ->> 'end_us' is not null
   ), whole as (
     -- An end before its start is no time.
-    select place, id, parent_id, held, layer, process, wait, start, greatest(start, stop) as stop from span
+    select place, id, parent_id, held, layer, process, wait, start, greatest(start, stop) as stop,
+      -- What a recorder derived does not count where the process that it is of has recorded the call by itself.
+      derived and held and exists (select from span as seen where seen.place = span.place
+        and seen.parent_id = span.parent_id and seen.process <> span.process and not seen.derived) as shadowed
+    from span
   ), covered as (
     -- A child clipped to its parent. The clocks of two processes differ: a child of another process that fits into its
     -- parent and does not lie in it is first moved by the least time that puts it there.
@@ -2867,7 +2872,7 @@ begin
       least(p.stop, case when moved and c.start < p.start then p.start + (c.stop - c.start)
         when moved and c.stop > p.stop then p.stop else c.stop end) as stop
     from whole as c
-    join whole as p on p.id = c.parent_id and p.place = c.place
+    join whole as p on p.id = c.parent_id and p.place = c.place and not c.shadowed
     cross join lateral (select c.process <> p.process and c.stop - c.start <= p.stop - p.start) as skew(moved)
   ), shadow as (
     select place, id, sum(greatest(0, stop - greatest(start, reached)))::bigint as us
@@ -2881,7 +2886,7 @@ begin
     group by place, id
   )
   select w.place, w.id, w.layer, w.wait, w.parent_id is null or not w.held, w.start, w.stop,
-    w.stop - w.start - coalesce(shadow.us, 0)
+    case when w.shadowed then 0 else w.stop - w.start - coalesce(shadow.us, 0) end
   from whole as w
   left join shadow on shadow.id = w.id and shadow.place = w.place;
 end

@@ -37,6 +37,21 @@ test.each<[string, { readonly [letter: string]: Sketch }, { readonly [layer: str
   ['a child that outlives its parent', { a: [0, 100], b: [80, 150, 'a'] }, { a: 0.08, b: 0.07 }],
   ['a child wholly after its parent', { a: [0, 100], b: [150, 180, 'a'] }, { a: 0.1, b: 0.03 }],
   ['a grandchild, which takes nothing from a', { a: [0, 100], b: [0, 50, 'a'], c: [0, 50, 'b'] }, { a: 0.05, c: 0.05 }],
+  [
+    'what was derived of a process that reports by itself',
+    {
+      a: [0, 100],
+      b: [10, 90, 'a', { process: there }],
+      c: [20, 80, 'a', { attributes: { 'telltale.derived': true } }],
+      d: [20, 30, 'a', { attributes: { 'telltale.derived': false } }],
+    },
+    { a: 0.02, b: 0.08, d: 0.01 },
+  ],
+  [
+    'what was derived of a process that does not report',
+    { a: [0, 100], c: [20, 80, 'a', { attributes: { 'telltale.derived': true } }], e: [0, 10, 'a'] },
+    { a: 0.03, c: 0.06, e: 0.01 },
+  ],
   ['a missing parent: a root', { a: [0, 100], b: [10, 40, 'x'] }, { a: 0.1, b: 0.03 }],
   ['roots with a gap', { a: [0, 100], b: [150, 200] }, { a: 0.1, b: 0.05, unexplained: 0.05 }],
   ['a parent that is itself: a root', { a: [0, 100, 'a'], b: [150, 200] }, { a: 0.1, b: 0.05, unexplained: 0.05 }],

@@ -98,6 +98,8 @@ export const arbitraryAttributes: fc.Arbitrary<Attributes> = fc.oneof(
   },
 )
 
+const derivedAttributes = fc.constantFrom({ 'telltale.derived': true }, { 'telltale.derived': 1 })
+
 /**
  * One span record. A third are pending; ends may equal starts, but never precede them. Its ids come from small pools,
  * so two spans may share an id and a parent may be missing, the span itself, or part of a circle.
@@ -129,7 +131,7 @@ export function arbitrarySpan(shape: SpanShape = {}): fc.Arbitrary<Span> {
       tokens_in: size,
       tokens_out: size,
       holder: nameOrNull,
-      attributes: arbitraryAttributes,
+      attributes: fc.oneof({ weight: 4, arbitrary: arbitraryAttributes }, { weight: 1, arbitrary: derivedAttributes }),
     })
     .map(({ length_us, outcome, ...rest }) => ({
       ...rest,

@@ -13,7 +13,7 @@ type Interval = { readonly start: number; readonly end: number }
  * clipped to it. Never negative. A child is a span whose parent_span_id is this span's id and not its own id; in a circle
  * of parents each span is the child of the one before. Clocks of two processes differ, so a child of another process
  * that does not lie inside its parent, and is not longer than it, is first moved by the least time that puts it inside
- * (for this subtraction alone).
+ * (for this subtraction alone). A shadowed span has none.
  */
 export function selfTimesOf(spans: StoredSpans): Map<string, number> {
   const intervals = new Map<string, Interval>()
@@ -22,7 +22,9 @@ export function selfTimesOf(spans: StoredSpans): Map<string, number> {
     const interval = intervalOf(span)
     if (interval !== null) intervals.set(id, interval)
   }
+  const shadowed = shadowedSpansOf(spans)
   for (const [id, interval] of intervals) {
+    if (shadowed.has(id)) continue
     const span = spans[id] as StoredSpan
     const parentId = span.parent_span_id
     if (parentId === undefined || parentId === id) continue
@@ -37,8 +39,40 @@ export function selfTimesOf(spans: StoredSpans): Map<string, number> {
     else siblings.push({ start, end })
   }
   const selfTimes = new Map<string, number>()
-  for (const [id, { start, end }] of intervals) selfTimes.set(id, end - start - measureOf(covered.get(id) ?? []))
+  for (const [id, { start, end }] of intervals) {
+    selfTimes.set(id, shadowed.has(id) ? 0 : end - start - measureOf(covered.get(id) ?? []))
+  }
   return selfTimes
+}
+
+const derived = 'telltale.derived'
+type DerivedSpan = Pick<StoredSpan, 'attributes' | 'process'> & {
+  readonly parent_span_id?: string | null
+  readonly end_us?: number | null
+}
+
+/**
+ * Spans that a recorder derived from what the process further in said of itself (attribute `telltale.derived`), where
+ * that process has recorded the same call too: their parent has an ended child of another process that is not derived.
+ * They have no self time and shield nothing: the same time would count twice.
+ */
+export function shadowedSpansOf(spans: { readonly [id: string]: DerivedSpan }): ReadonlySet<string> {
+  const shadowed = new Set<string>()
+  for (const [id, span] of Object.entries(spans)) {
+    const parent = span.parent_span_id
+    if (span.attributes?.[derived] !== true || typeof parent !== 'string' || parent === id) continue
+    if (!Object.hasOwn(spans, parent)) continue
+    const seen = Object.entries(spans).some(
+      ([otherId, other]) =>
+        other.parent_span_id === parent &&
+        otherId !== parent &&
+        typeof other.end_us === 'number' &&
+        other.process !== span.process &&
+        other.attributes?.[derived] !== true,
+    )
+    if (seen) shadowed.add(id)
+  }
+  return shadowed
 }
 
 /**

@@ -5,6 +5,8 @@ import type { ExaiLatency } from '../wire/exai_frame.ts'
 const waitMsMin = 1
 // What sending and reading an answer may add to what the daemon measured before it is plainly of another call.
 const slackMs = 250
+// A reporter inside the daemon records the same; where there is one, these do not count.
+const derived = { 'telltale.derived': true }
 
 /** Whether the metrics may be of a call that ran from `turnAt` to `at` (ms): a replay tells of one that took longer. */
 export function fitsInto(latency: ExaiLatency, turnAt: number, at: number): boolean {
@@ -31,7 +33,7 @@ export function recordLatency(
   }
   const wait = (name: string, ms: number) => {
     const from = step(ms)
-    if (ms >= waitMsMin) reporter.wait(span, { name, at: from }).end('ok', {}, cursor)
+    if (ms >= waitMsMin) reporter.wait(span, { name, at: from, attributes: derived }).end('ok', {}, cursor)
   }
   wait('permit global_sem', latency.globalWaitMs)
   wait(
@@ -41,5 +43,5 @@ export function recordLatency(
   if (latency.processingMs <= 0) return
   const from = step(latency.processingMs)
   const name = tool === null ? 'run tool' : `run ${tool}`
-  reporter.span(span, { name, layer: 'tool', tool, at: from }).end('ok', {}, cursor)
+  reporter.span(span, { name, layer: 'tool', tool, at: from, attributes: derived }).end('ok', {}, cursor)
 }

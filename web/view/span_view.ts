@@ -15,6 +15,7 @@ export const markTexts: { readonly [mark in SpanMark]: string } = {
   unseen: 'its parent was never reported',
   circle: 'its parents go round in a circle',
   inferred: 'joined by inference: no trace context was passed on',
+  derived: 'what its process said of itself: the spans that it recorded count in place of this one',
 }
 
 /** What a wait waited for and who held it: `waited for permit, held by call 7f3a`. Null for work. */
@@ -101,6 +102,7 @@ export const markNames: { readonly [mark in SpanMark]: string } = {
   unseen: 'orphan',
   circle: 'circle',
   inferred: 'inferred',
+  derived: 'derived',
 }
 
 /** What a line of the waterfall is called. */

@@ -1,3 +1,4 @@
+import { shadowedSpansOf } from '../../src/core/breakdown.ts'
 import type { SpanRow } from './answer.ts'
 
 // The geometry of a trace: which bar stands where. Self time here is that of src/core/breakdown.ts; positions differ from
@@ -9,9 +10,10 @@ type Interval = { readonly start: number; readonly end: number }
 /**
  * What is peculiar about a span: it still runs; the tick concluded it; it was moved to where its parent's clock would have
  * it; it reaches outside its parent; its parent was never reported; its parents go round in a circle; no trace context
- * said that it hangs on its parent, but what it has in common with it.
+ * said that it hangs on its parent, but what it has in common with it; it was derived
+ * from what its process said of itself, and the spans of that process count in place of it.
  */
-export type SpanMark = 'running' | 'interrupted' | 'moved' | 'outside' | 'unseen' | 'circle' | 'inferred'
+export type SpanMark = 'running' | 'interrupted' | 'moved' | 'outside' | 'unseen' | 'circle' | 'inferred' | 'derived'
 
 /** One line of the waterfall. `span` is null in the one line under which spans stand whose parent was never reported. */
 export type WaterfallNode = {
@@ -61,6 +63,7 @@ export function waterfallOf(spans: readonly SpanRow[], nowUs: number): Waterfall
   const children = childrenOf(ordered, byId)
   const lines = linesOf(ordered, byId, children)
   const head = ordered.find(({ entry }) => entry === true) ?? lines.find(({ span }) => span !== null)?.span ?? null
+  const shadowed = shadowedSpansOf(Object.fromEntries(byId))
   const shifts = new Map<string, number>()
   const shiftOfProcess = new Map<string, number>()
   const nodes: MutableNode[] = []
@@ -78,14 +81,19 @@ export function waterfallOf(spans: readonly SpanRow[], nowUs: number): Waterfall
     shifts.set(span.span_id, shift)
     if (!shiftOfProcess.has(span.process)) shiftOfProcess.set(span.process, shift)
     const shown = moved(intervalOf(span, nowUs), shift)
-    const parts = selfPartsOf(span, children.get(span.span_id) ?? [], nowUs)
+    const covers = (children.get(span.span_id) ?? []).filter((child) => !shadowed.has(child.span_id))
+    const parts = shadowed.has(span.span_id) ? [] : selfPartsOf(span, covers, nowUs)
     nodes.push({
       ...line,
       ...shown,
       selfParts: parts.map((part) => moved(part, shift)),
       selfUs: parts.reduce((sum, part) => sum + part.end - part.start, 0),
       movedUs: ownShift,
-      marks: [...line.marks, ...marksOf(span, ownShift, above, nowUs)],
+      marks: [
+        ...line.marks,
+        ...marksOf(span, ownShift, above, nowUs),
+        ...(shadowed.has(span.span_id) ? (['derived'] as const) : []),
+      ],
     })
   }
   return { ...spanned(nodes, nowUs), nodes }
