@@ -1727,6 +1727,8 @@ class _Transport:
                 made = self._client.HTTPSConnection(host, port, timeout=self._seconds_max, context=self._tls)
             else:
                 made = self._client.HTTPConnection(host, port, timeout=self._seconds_max)
+            # Nobody's context goes with it, whatever the host had in hand when it asked to flush.
+            made._telltale_own = True
             self._connection = made
         connection = self._connection
         connection.request("POST", self._path, body, headers)
@@ -4193,15 +4195,15 @@ _seam_classes = {
 
 
 def _is_seam(name):
-    return name in _mcp_seams or name.rpartition(".")[2] in _seam_tails
+    return name in _mcp_seams or name in _http_seams or name.rpartition(".")[2] in _seam_tails
 
 
 def _hook_module(module):
     """Hooks the classes of a module that has been executed, each only if it is there."""
     try:
         name = module.__name__
-        if name in _mcp_seams:
-            _mcp_seams[name](module)
+        if name in _mcp_seams or name in _http_seams:
+            (_mcp_seams.get(name) or _http_seams[name])(module)
         elif name.rpartition(".")[2] in _seam_tails:
             for found, seams in _seam_classes.items():
                 owner = vars(module).get(found)
@@ -4246,6 +4248,156 @@ class _SeamLoader:
         module.__loader__ = module.__spec__.loader = self._loader
         self._loader.exec_module(module)
         _hook_module(module)
+
+
+# Outgoing context: whoever is called by HTTP from within a span can join its trace.
+
+_context_names = ("traceparent", "tracestate")
+_loopback = re.compile(r"(?:.+\.)?localhost\.?\Z|127(?:\.[0-9]{1,3}){3}\Z|\[?::1\]?\Z", re.I)
+
+
+def _host_rule(env):
+    """Whether a host is told the context of the active span: one that TELLTALE_PROPAGATE names (with `*` for any text),
+    by default one on this machine and that of SUPABASE_URL. Strangers learn nothing."""
+    import urllib.parse
+
+    given = env.get("TELLTALE_PROPAGATE")
+    if given is None:
+        try:
+            known = urllib.parse.urlsplit(env.get("SUPABASE_URL") or "").hostname
+        except ValueError:
+            known = None
+        return lambda host: host == known or _loopback.match(host) is not None
+    names = [name.strip().lower().strip("[]") for name in given.split(",")]
+    named = re.compile("|".join(".*".join(map(re.escape, name.split("*"))) for name in names if name) or "(?!)", re.S)
+    return lambda host: named.fullmatch(host) is not None
+
+
+_tells_host = functools.lru_cache(maxsize=1_024)(lambda host: _propagates(host))
+_propagates = None
+
+
+def _context_for(host):
+    """The headers for a request to this host, None where it is told none."""
+    span = _active.get()
+    if not isinstance(span, Span) or not host:
+        return None
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    return span.headers() if _tells_host(host.lower().strip("[]")) else None
+
+
+def _hook_http_client(module):
+    """urllib, requests and urllib3 send by it. Where the host's own headers are complete, ours are added."""
+    connections = module.HTTPConnection
+    put = connections.putheader
+
+    def target_of(connection, buffered):
+        if getattr(connection, "_tunnel_host", None):
+            return connection._tunnel_host
+        # Of a proxy it is asked for whole addresses.
+        whole = re.match(rb"[^ ]+ https?://(?:[^/@ ]*@)?(\[[^\]]*\]|[^:/? ]*)", buffered[0]) if buffered else None
+        return whole.group(1) if whole else connection.host
+
+    def make(original):
+        @functools.wraps(original)
+        def endheaders(self, *args, **kwargs):
+            try:
+                if _active.get() is not None and not getattr(self, "_telltale_own", False):
+                    buffered = self._buffer
+                    given = any(line[:11].lower() in (b"traceparent", b"tracestate:") for line in buffered)
+                    headers = None if given else _context_for(target_of(self, buffered))
+                    for name, value in (headers or {}).items():
+                        put(self, name, value)
+            except Exception as problem:
+                reporter()._fail(problem)
+            return original(self, *args, **kwargs)
+
+        return endheaders
+
+    _patch(connections, "endheaders", make)
+
+
+def _lend_context(request):
+    """Adds the context to a request that has `url.host` and `headers`; answers the names that were added."""
+    try:
+        headers = request.headers
+        if _active.get() is None or any(name in headers for name in _context_names):
+            return ()
+        added = _context_for(request.url.host)
+        if added is None:
+            return ()
+        headers.update(added)
+        return _context_names
+    except Exception as problem:
+        reporter()._fail(problem)
+        return ()
+
+
+def _take_context(request, names):
+    """What a redirection copies must not go to where it leads."""
+    for name in names:
+        try:
+            del request.headers[name]
+        except Exception:
+            pass
+
+
+def _hook_httpx(module):
+    """At the transports: there every hop of a request passes, each with its own address."""
+
+    def make(original):
+        @functools.wraps(original)
+        def handle_request(self, request):
+            names = _lend_context(request)
+            try:
+                return original(self, request)
+            finally:
+                _take_context(request, names)
+
+        return handle_request
+
+    def make_async(original):
+        @functools.wraps(original)
+        async def handle_async_request(self, request):
+            names = _lend_context(request)
+            try:
+                return await original(self, request)
+            finally:
+                _take_context(request, names)
+
+        return handle_async_request
+
+    for owner, method, maker in (
+        ("HTTPTransport", "handle_request", make),
+        ("AsyncHTTPTransport", "handle_async_request", make_async),
+    ):
+        if isinstance(vars(module).get(owner), type):
+            _patch(vars(module)[owner], method, maker)
+
+
+def _hook_aiohttp(module):
+    """Each hop is a request of its own there."""
+
+    def make(original):
+        @functools.wraps(original)
+        def send(self, *args, **kwargs):
+            if getattr(self, "method", None) != "CONNECT":
+                _lend_context(self)
+            return original(self, *args, **kwargs)
+
+        return send
+
+    if isinstance(vars(module).get("ClientRequest"), type):
+        _patch(module.ClientRequest, "send", make)
+
+
+_http_seams = {
+    "http.client": _hook_http_client,
+    "httpx._transports.default": _hook_httpx,
+    "httpx2._transports.default": _hook_httpx,
+    "aiohttp.client_reqrep": _hook_aiohttp,
+}
 
 
 def _hook_logging():
@@ -4326,16 +4478,18 @@ _installed = False
 
 
 def install():
-    """Hooks the daemon's seams, the MCP SDK, logging and uncaught exceptions, in what is loaded and in what loads
-    later. Answers whether the hooks are in. They record and never change what the host does, with one exception: a
-    message that is saved gets the fields that are null in it. Nothing is hooked while reporting is turned off."""
-    global _installed
+    """Hooks the daemon's seams, the MCP SDK, HTTP clients, logging and uncaught exceptions, in what is loaded and in what
+    loads later. Answers whether the hooks are in. They record and never change what the host does, with two exceptions:
+    a message that is saved gets the fields that are null in it, and HTTP requests from within a span carry its trace
+    context to the hosts that TELLTALE_PROPAGATE names. Nothing is hooked while reporting is turned off."""
+    global _installed, _propagates
     try:
         own = reporter()
         with _reporter_lock:
             if _installed or not own.enabled:
                 return _installed
             _installed = True
+        _propagates = _host_rule(own._env)
         sys.meta_path.insert(0, _SeamFinder)
         for name, module in list(sys.modules.items()):
             if module is not None and _is_seam(name):
