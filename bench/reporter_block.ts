@@ -3,30 +3,16 @@
 // measured too, so it is a worker. A chain of immediates looks at the CPU time of this thread, so that what else runs on
 // the machine is not measured: the longest gap is the block.
 // Usage: node bench/reporter_block.ts [--time]
-import { Worker } from 'node:worker_threads'
 import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
 import { BatchSpanProcessor, type ReadableSpan, type SpanExporter, TracerProvider } from '@opentelemetry/sdk-trace'
 import { createReporter } from '../src/reporter/reporter.ts'
+import { startAckingWorker } from './acking_worker.ts'
 
 const spans = 10_000
 const rounds = 7
 
-const farEnd = new Worker(
-  `const http = require('node:http'), zlib = require('node:zlib'), { parentPort } = require('node:worker_threads')
-  const server = http.createServer(async (request, response) => {
-    const chunks = []
-    for await (const chunk of request) chunks.push(chunk)
-    const raw = Buffer.concat(chunks)
-    const text = (request.headers['content-encoding'] === 'gzip' ? zlib.gunzipSync(raw) : raw).toString()
-    const batch_id = /"batch_id":"([^"]+)"/.exec(text)?.[1] ?? ''
-    response.writeHead(200, { 'content-type': 'application/json' })
-    response.end(JSON.stringify({ batch_id, status: 'stored', accepted: {}, rejected: [], flush_after_ms: 250, watched: false, records_max: 500 }))
-  })
-  server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))`,
-  { eval: true },
-)
-const port = await new Promise<number>((resolve) => farEnd.once('message', resolve))
-const ingestUrl = `http://127.0.0.1:${port}/ingest`
+const farEnd = await startAckingWorker()
+const { ingestUrl } = farEnd
 const address = { ingestUrl, ingestKey: 'k', env: {}, outboxDir: 'none', selfMetrics: false }
 const reporter = createReporter({ ...address, flushOnExit: false })
 
@@ -116,5 +102,5 @@ for (const [what, values] of Object.entries(blocks)) {
 }
 console.log(`sent: ${reporter.status().stored} of ${reporter.status().recorded}`)
 await reporter.close()
-await farEnd.terminate()
+await farEnd.close()
 process.exit(0)

@@ -15,13 +15,15 @@ import { Outbox } from '../src/reporter/outbox.ts'
 import type { TraceStart } from '../src/reporter/recorded_span.ts'
 import { Recorder } from '../src/reporter/recorder.ts'
 import { createReporter } from '../src/reporter/reporter.ts'
+import { startAckingWorker } from './acking_worker.ts'
 
 const spans = 10_000
 const rounds = 21
 const batchRecords = 500
 
 const quiet = () => undefined
-const address = { ingestUrl: 'http://127.0.0.1:9/', ingestKey: 'k', env: {}, outboxDir: 'none' }
+const { ingestUrl, close } = await startAckingWorker()
+const address = { ingestUrl, ingestKey: 'k', env: {}, outboxDir: 'none' }
 const reporter = createReporter({ ...address, warn: quiet, flushOnExit: false })
 
 let calls = 0
@@ -114,6 +116,7 @@ const ours = { public: [] as number[], recording: [] as number[], cutting: [] as
 const theirs = { recording: [] as number[], protobuf: [] as number[], json: [] as number[] }
 for (let round = 0; round < rounds; round++) {
   ours.public.push(await nsOf(publicRound))
+  await reporter.flush(30_000)
   ours.recording.push(await nsOf(recordRound))
   ours.cutting.push(await nsOf(cutRound))
   theirs.recording.push(await nsOf(bare.record))
@@ -139,4 +142,5 @@ line('whole CPU, theirs as protobuf, ns a span', whole, median(theirs.protobuf))
 line('whole CPU, theirs as JSON, ns a span', whole, median(theirs.json))
 if (globalThis.gc) line('retained while it waits, bytes a span', retained, theirRetained)
 console.log(`JSON without secrets, joined: ${median(ours.cutting).toFixed(0)} ns a span`)
+await close()
 process.exit(sentBytes > 0 ? 0 : 1)
