@@ -23,10 +23,10 @@ async function writeLog(path: string, lines: number): Promise<void> {
     const took = { timestamp: timestamp + (i % 2_000) / 1_000, ...call, duration_secs: (i % 2_000) / 1_000 }
     const end = i % 100 === 0 ? { event: 'tool_error', error: 'Failure', ...took } : { event: 'tool_complete', ...took }
     if (!stream.write(`${JSON.stringify(start)}\n${JSON.stringify(end)}\n`)) {
-      await new Promise((resolve) => stream.once('drain', resolve))
+      await new Promise<void>((resolve) => stream.once('drain', () => resolve()))
     }
   }
-  await new Promise((resolve) => stream.end(resolve))
+  await new Promise<void>((resolve) => stream.end(() => resolve()))
 }
 
 /** The summary, and the most memory that the process had, in MiB. */

@@ -26,6 +26,7 @@ for (const { name, open, reason } of testDatabases) {
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],
+      ['export_page', { kind: 'traces' }],
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],

@@ -103,7 +103,7 @@ test.skipIf(reason !== null)(
       if (rows.length !== 1 || !row || !layers.every((layer) => layer in row.layers)) return null
       const answer = (await supabase.rpc('trace', { trace_id: row.trace_id })).data as TraceDetail
       // The storage service sends by itself, when its exporter's turn comes.
-      return answer.trace.spans.some(({ service }) => service === 'supabase') ? answer : null
+      return answer.trace.spans?.some(({ service }) => service === 'supabase') ? answer : null
     }
     let detail: TraceDetail | null = null
     const found = async () => {
