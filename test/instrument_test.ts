@@ -158,8 +158,11 @@ for (const major of majors) {
 test('instrument() begins with a server that is connected already, and once however often it is called', async () => {
   const server = serverOf('first')
   const { client } = await linked('first', server)
-  for (let n = 0; n < 3; n++) expect(instrument(server, { reporter: reported.reporter })).toBe(server)
+  expect(instrument(server, { reporter: reported.reporter })).toBe(server)
+  const { connect } = server.server
+  expect(instrument(server, { reporter: reported.reporter })).toBe(server)
   expect(instrument(server.server, { reporter: reported.reporter })).toBe(server.server)
+  expect(server.server.connect).toBe(connect)
   await client.callTool({ name: 'fail' })
   expect(await one('tools/call fail')).toMatchObject({ outcome: 'tool_error' })
   expect(reported.far.errors()).toHaveLength(1)
