@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { TelltaleRecord } from '../src/core/record.ts'
+import { recut } from '../src/reporter/frozen_batch.ts'
 import { createReporter, type SpanHandle } from '../src/reporter/reporter.ts'
 import { headersOf, parseTraceContext } from '../src/wire/trace_context.ts'
 import { type IngestFixture, startIngest } from './ingest_fixture.ts'
@@ -169,11 +170,22 @@ for case in vector['files']:
     answered = [telltale._uuid_of(int.from_bytes(p[1:17], 'big')) for _, p in entries if p[:1] == b'\\x02' and len(p) >= 17]
     assert answered == case['answered'], (case['name'], answered)
     assert damaged == case['damaged'], (case['name'], damaged)
+for case in vector['pieces']:
+    assert [telltale.piece_id_of(case['batch_id'], part) for part in (1, 2)] == case['pieces'], case
 print('good')
 `
     expect(await runPython(['-c', script, join(folder, 'outbox.json')])).toEqual({ code: 0, out: 'good\n', err: '' })
   },
 )
+
+test('recut() gives the pieces of a batch the ids that test/vector/outbox.json says', async () => {
+  const { pieces } = read('outbox.json') as { pieces: { batch_id: string; pieces: string[] }[] }
+  for (const { batch_id: batchId, pieces: wanted } of pieces) {
+    const body = Buffer.from(JSON.stringify({ batch_id: batchId, piece: [1, 1], records: [{}, {}] }))
+    const cut = await recut({ batchId, body, madeAtUs: 1, declared: 0, records: 2, encoding: null })
+    expect(cut.map((piece) => piece.batchId)).toEqual(wanted)
+  }
+})
 
 test.skipIf(noPythonReason !== null)('Python hashes arguments as test/vector/hash.json says', async () => {
   const script = `

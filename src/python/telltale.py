@@ -1357,14 +1357,24 @@ class _Batch:
         self.piece = piece
 
 
-class _Segment:
-    __slots__ = ("path", "size", "open_ids", "made_at_us")
+def piece_id_of(batch_id, part):
+    """The id of the first or second piece of a batch, a UUID of version 8 (RFC 9562, 5.8) that follows from its own: who
+    cuts it again, after a crash, cuts the same."""
+    value = int.from_bytes(hashlib.sha256(("%s %d" % (batch_id, part)).encode()).digest()[:16], "big")
+    return _uuid_of(value & ~(0xF << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62)
 
-    def __init__(self, path, made_at_us):
+
+class _Segment:
+    """One file of the outbox. `fate`: `elsewhere` where another process has claimed it, which delivers what is in it."""
+
+    __slots__ = ("path", "size", "open_ids", "own", "fate")
+
+    def __init__(self, path, own):
         self.path = path
         self.size = 0
         self.open_ids = {}
-        self.made_at_us = made_at_us
+        self.own = own
+        self.fate = "here"
 
 
 def _default_outbox_dir(env):
@@ -1382,10 +1392,14 @@ class _DiskOutbox:
     """The segments of one destination in one directory. Only the sender, and at exit the exiting thread, calls it."""
 
     def __init__(self, folder, ingest_url, process_id):
+        self.lock = threading.RLock()
         self.folder = folder
         self.destination = hashlib.sha256(ingest_url.encode("utf-8", "replace")).hexdigest()[:16]
         self.process_id = process_id
         self.segments = []
+        # Batches of segments that were deleted for want of room, and of those that others have now, until they are told.
+        self.evicted = []
+        self.departed = []
         self._current = None
         self._number = 0
         self._blocked_until = -math.inf
@@ -1417,20 +1431,82 @@ class _DiskOutbox:
             return False
         entry = entry_of(batch_payload(batch))
         try:
+            if not self._make_room(len(entry)):
+                raise OSError("the directory is full")
             segment = self._current
-            if segment is None or segment not in self.segments or segment.size + len(entry) > SEGMENT_BYTES_MAX:
-                segment = _Segment(self._new_path(), batch.made_at_us)
-            if not self._write(segment, entry):
-                return False
-            if segment not in self.segments:
-                self.segments.append(segment)
+            if segment in self.segments and segment.size + len(entry) <= SEGMENT_BYTES_MAX:
+                if self._put(segment, [batch], entry):
+                    return True
+                if segment.fate == "here":
+                    return False
+            segment = _Segment(self._new_path(), True)
             self._current = segment
-            batch.segment, batch.offset = segment, segment.size - len(entry)
-            segment.open_ids[batch.batch_id] = batch
-            return True
+            return self._put(segment, [batch], entry)
         except OSError:
             self._blocked_until = time.perf_counter() + DISK_RETRY_SECONDS
             return False
+
+    def replace(self, batch, pieces):
+        """Puts the pieces of a batch in its place, in its segment: all of them or none."""
+        segment = batch.segment
+        entries = [entry_of(batch_payload(piece)) for piece in pieces]
+        with self.lock:
+            try:
+                good = self._ready() and segment.fate == "here" and self._put(segment, pieces, b"".join(entries), entries)
+            except OSError:
+                good = False
+            if good:
+                self.answered(batch)
+            return good
+
+    def _put(self, segment, batches, data, entries=None):
+        offset = segment.size
+        if not self._written(segment, data):
+            return False
+        if segment not in self.segments:
+            self.segments.append(segment)
+        for index, batch in enumerate(batches):
+            batch.segment, batch.offset = segment, offset
+            segment.open_ids[batch.batch_id] = batch
+            offset += len(entries[index]) if entries else 0
+        return True
+
+    def _written(self, segment, data):
+        try:
+            return self._write(segment, data)
+        except FileNotFoundError:
+            if segment not in self.segments:
+                raise
+            self._depart(segment)
+            return False
+
+    def _depart(self, segment):
+        """Another process, which found this one silent for too long, has the file now, and delivers it."""
+        segment.fate = "elsewhere"
+        self.departed.extend(segment.open_ids.values())
+        segment.open_ids = {}
+        self._forget(segment)
+
+    def _forget(self, segment):
+        if segment in self.segments:
+            self.segments.remove(segment)
+
+    def _make_room(self, size):
+        """Past the bound of the directory the oldest goes, of what is ours: adopted first. False where there is none."""
+        total = sum(size for _, size, _ in self._listed())
+        while total + size > OUTBOX_DISK_BYTES_MAX:
+            oldest = min(self.segments, key=lambda segment: segment.own, default=None)
+            if oldest is None:
+                return False
+            total -= oldest.size
+            try:
+                os.unlink(oldest.path)
+            except FileNotFoundError:
+                self._depart(oldest)
+                continue
+            self.evicted.extend(oldest.open_ids.values())
+            self._forget(oldest)
+        return True
 
     def _write(self, segment, entry):
         fresh = segment not in self.segments
@@ -1454,7 +1530,7 @@ class _DiskOutbox:
             os.close(file)
 
     def read(self, batch):
-        """The body of a batch that only the disk has, or None where the file is gone or damaged."""
+        """The body of a batch that only the disk has, or None where another process has it, or it is damaged."""
         try:
             with open(batch.segment.path, "rb") as file:
                 file.seek(batch.offset)
@@ -1462,6 +1538,8 @@ class _DiskOutbox:
                 payload = file.read(length)
             if magic == _magic and zlib.crc32(payload) == crc and payload[4:20] == _uuid_bytes(batch.batch_id):
                 return payload[_batch_head.size :]
+        except FileNotFoundError:
+            self._depart(batch.segment)
         except (OSError, struct.error):
             pass
         return None
@@ -1471,44 +1549,17 @@ class _DiskOutbox:
         segment = batch.segment
         if segment is None:
             return
-        batch.segment = None
-        segment.open_ids.pop(batch.batch_id, None)
         try:
-            if segment.open_ids:
-                self._write(segment, entry_of(answered_payload(batch.batch_id)))
-            elif segment in self.segments:
-                self.segments.remove(segment)
-                os.unlink(segment.path)
+            with self.lock:
+                batch.segment = None
+                segment.open_ids.pop(batch.batch_id, None)
+                if segment.open_ids:
+                    self._written(segment, entry_of(answered_payload(batch.batch_id)))
+                elif segment in self.segments:
+                    self._forget(segment)
+                    os.unlink(segment.path)
         except OSError:
             pass  # It is sent once more some day, which changes nothing.
-
-    def overfull(self):
-        """The batches of the oldest segments, deleted since all of them are larger than may be; (batches, foreign)."""
-        lost, foreign = [], 0
-        try:
-            sizes = {path: size for path, size, _ in self._listed()}
-            while sum(sizes.values()) > OUTBOX_DISK_BYTES_MAX and len(sizes) > 1:
-                mine = {segment.path: segment for segment in self.segments}
-                oldest = min(sizes, key=lambda path: (self._made_at_us(path), path))
-                size = sizes.pop(oldest)
-                segment = mine.get(oldest)
-                if segment is None and size:
-                    foreign += sum(batch.count for batch in self._parsed(oldest)[0])
-                os.unlink(oldest)
-                if segment is not None:
-                    self.segments.remove(segment)
-                    lost.extend(segment.open_ids.values())
-        except OSError:
-            pass
-        return lost, foreign
-
-    def _made_at_us(self, path):
-        try:
-            with open(path, "rb") as file:
-                head = file.read(_entry_head.size + _batch_head.size)
-            return _batch_head.unpack_from(head, _entry_head.size)[4]
-        except (OSError, struct.error):
-            return 0
 
     def _listed(self):
         """(path, size, mtime) of every segment of this destination."""
@@ -1525,9 +1576,12 @@ class _DiskOutbox:
         return found
 
     def touch(self):
-        for segment in self.segments:
+        """Shows other processes that this one lives: by every file, since any of them may be the one that is looked at."""
+        for segment in list(self.segments):
             try:
                 os.utime(segment.path)
+            except FileNotFoundError:
+                self._depart(segment)
             except OSError:
                 pass
 
@@ -1561,7 +1615,7 @@ class _DiskOutbox:
                     continue
             except OSError:
                 continue  # Another reporter was faster.
-            segment = _Segment(mine, batches[0].made_at_us)
+            segment = _Segment(mine, False)
             segment.size = size
             for batch in batches:
                 batch.segment = segment
@@ -1823,6 +1877,8 @@ class _Courier:
         self.declared = 0
         self.adopted_delivered = 0
         self.adopted_dropped = 0
+        # Records of this process whose file another one has claimed: they wait there.
+        self.elsewhere = 0
         self.damaged = 0
         self.last_seconds = None
         self.stopped = False
@@ -1833,8 +1889,8 @@ class _Courier:
         self._active_since = None
         self._urgent = False
         self._full = False
-        # The exiting thread stores what the sender may be storing.
-        self._storing = threading.RLock()
+        # The exiting thread stores what the sender may be storing, or marking as answered.
+        self._storing = disk.lock
         self._signal = queue.SimpleQueue()
         self._signalled = False
         self._requests = collections.deque()
@@ -1899,7 +1955,8 @@ class _Courier:
 
     def waiting(self):
         with self.lock:
-            return len(self.outbox.queue) + self.outbox.in_hand + sum(batch.count for batch in self.frozen)
+            frozen = sum(batch.count for batch in self.frozen)
+            return len(self.outbox.queue) + self.outbox.in_hand + frozen + self.elsewhere
 
     def _undeclared(self):
         return sum(list(self.outbox.dropped.values())) > self.declared
@@ -1949,6 +2006,7 @@ class _Courier:
         if self.disk.segments and now - self._touched_at >= SEGMENT_TOUCH_SECONDS:
             self._touched_at = now
             self.disk.touch()
+            self._follow_disk()
         if now >= self._scan_at:
             self._scan_at = now + ORPHAN_SCAN_SECONDS * (0.75 + _random.random() / 2)
             adopted, damaged = self.disk.adopt()
@@ -1996,18 +2054,29 @@ class _Courier:
         with self._storing:
             if batch.segment is not None:
                 return True
-            if batch.count == 0 or not self.disk.append(batch):
-                return False
+            stored = batch.count > 0 and self.disk.append(batch)
         with self.lock:
-            if batch.body is not None and not batch.adopted and batch in self.frozen:
+            if stored and batch.body is not None and not batch.adopted and batch in self.frozen:
                 self.outbox.frozen_bytes -= len(batch.body)
                 self.outbox.frozen_records -= batch.count
-            batch.body = None
-        lost, foreign = self.disk.overfull()
-        self.adopted_dropped += foreign
-        for gone in lost:
-            self._lose(gone, "outbox_full")
-        return True
+            if stored:
+                batch.body = None
+        self._follow_disk()
+        return stored
+
+    def _follow_disk(self):
+        """What the disk had no room for is dropped; what another process has claimed waits with that one."""
+        disk = self.disk
+        while disk.evicted:
+            batch = disk.evicted.pop()
+            batch.segment = None
+            self._lose(batch, "outbox_full")
+        while disk.departed:
+            batch = disk.departed.pop()
+            with self.lock:
+                if self._waits(batch):
+                    self._remove(batch)
+                    self.elsewhere += 0 if batch.adopted else batch.count
 
     def _lose(self, batch, reason):
         """Gives a batch up, wherever it stands, and says so."""
@@ -2067,8 +2136,10 @@ class _Courier:
             self._lose(batch, "expired")
             return True
         body = batch.body if batch.body is not None else self.disk.read(batch)
+        self._follow_disk()
         if body is None:
-            self._lose(batch, "outbox_full" if not os.path.exists(batch.segment.path) else "outbox_damaged")
+            if self._waits(batch):
+                self._lose(batch, "outbox_damaged")
             return True
         self._sent_at = time.perf_counter()
         try:
@@ -2097,9 +2168,10 @@ class _Courier:
             if status != 413:
                 text = "Cannot deliver %d records: the server refused_%d" % (batch.count, status)
                 self.reporter._warn("batch_refused", text)
-                self._lose(batch, "refused_%d" % status)
-            else:
-                self._recut(batch, body)
+                if self._waits(batch):
+                    self._lose(batch, "refused_%d" % status)
+            elif self._waits(batch):
+                return self._recut(batch, body)
             return True
         wait_ms = retry_after_ms(retry_after, time.time())
         if status in (401, 403):
@@ -2110,7 +2182,7 @@ class _Courier:
         rejected = ack.get("rejected")
         rejected = min(len(rejected), batch.count) if isinstance(rejected, list) else 0
         with self.lock:
-            if batch in (self.adopted if batch.adopted else self.frozen):
+            if self._waits(batch):
                 if batch.adopted:
                     self.adopted_delivered += batch.count - rejected
                     self.adopted_dropped += rejected
@@ -2118,8 +2190,14 @@ class _Courier:
                     self.rejected += rejected
                     self.stored += batch.count - rejected
                     self.declared = max(self.declared, batch.declared)
+            elif batch.segment is not None and batch.segment.fate == "elsewhere" and not batch.adopted:
+                # It was claimed while it was on its way.
+                self.elsewhere -= batch.count
+                self.rejected += rejected
+                self.stored += batch.count - rejected
             self._remove(batch)
         self.disk.answered(batch)
+        self._follow_disk()
         self.watched = ack.get("watched") is True
         pace, records = _positive(ack.get("flush_after_ms")), _positive(ack.get("records_max"))
         if pace:
@@ -2129,9 +2207,13 @@ class _Courier:
 
     def _keep(self, batch, wait_ms, text, key_refused=False):
         self._back_off(wait_ms, text, key_refused)
-        if not batch.adopted and self.disk.usable:
+        if not batch.adopted and self.disk.usable and self._waits(batch):
             self._store(batch)
         return False
+
+    def _waits(self, batch):
+        """Whether it is here still: not deleted for want of room, nor claimed by another process meanwhile."""
+        return batch in (self.adopted if batch.adopted else self.frozen)
 
     def _back_off(self, wait_ms, text, key_refused=False):
         """Waits between half and all of a delay that doubles, and at least as long as the server asked for."""
@@ -2164,8 +2246,8 @@ class _Courier:
             self.frozen.append(batch)
         return batch
 
-    def _freeze(self, envelope, records, piece, adopted=False):
-        batch_id = new_uuid_v7()
+    def _freeze(self, envelope, records, piece, batch_id=None, adopted=False):
+        batch_id = batch_id or new_uuid_v7()
         opening = _json({"batch_id": batch_id, **envelope, "piece": list(piece)})[:-1]
         body = _utf8('%s,"records":[%s]}' % (opening, ",".join(records)))
         encoding = None
@@ -2175,36 +2257,43 @@ class _Courier:
         return _Batch(batch_id, envelope["made_at_us"], len(records), body, encoding, declared, adopted, piece)
 
     def _recut(self, batch, body):
-        """Cuts a batch that was too large in two, with new ids and the same `seq`; drops what cannot be cut."""
+        """Cuts a batch that was too large in two, with ids that follow from its own and the same `seq`; drops what cannot
+        be cut."""
         try:
             whole = json.loads(gzip.decompress(body) if batch.encoding else body)
             records, (i, n) = whole.pop("records"), whole.pop("piece", (1, 1))
             whole.pop("batch_id")
         except Exception:
-            return self._lose(batch, "outbox_damaged")
+            self._lose(batch, "outbox_damaged")
+            return True
         self.bytes_max = max(RECUT_BYTES_MIN, self.bytes_max // 2)
         if len(records) < 2 or n * 2 > PIECES_MAX:
-            return self._lose(batch, "too_large")
+            self._lose(batch, "too_large")
+            return True
         middle = (len(records) + 1) // 2
         texts = [_json(record) for record in records]
         pieces = [
-            self._freeze(whole, texts[:middle], (2 * i - 1, 2 * n), batch.adopted),
-            self._freeze(whole, texts[middle:], (2 * i, 2 * n), batch.adopted),
+            self._freeze(whole, part, (2 * i - 2 + number, 2 * n), piece_id_of(batch.batch_id, number), batch.adopted)
+            for number, part in ((1, texts[:middle]), (2, texts[middle:]))
         ]
+        on_disk = batch.segment is not None
+        if on_disk and not self.disk.replace(batch, pieces):
+            self._follow_disk()
+            if self._waits(batch):
+                self._back_off(None, "a batch is too large")
+            return False
         with self.lock:
             queue_ = self.adopted if batch.adopted else self.frozen
-            on_disk = batch.segment is not None
             self._remove(batch)
             for piece in reversed(pieces):
                 queue_.appendleft(piece)
-                if not batch.adopted:
+                if on_disk:
+                    piece.body = None
+                elif not batch.adopted:
                     self.outbox.frozen_bytes += len(piece.body)
                     self.outbox.frozen_records += piece.count
-        if on_disk and not batch.adopted:
-            for piece in pieces:
-                self._store(piece)
-        self.disk.answered(batch)
-        return None
+        self._follow_disk()
+        return True
 
     def leave(self, seconds):
         """At the host's end: what could not be delivered goes to the disk, within the seconds."""
