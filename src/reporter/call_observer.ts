@@ -24,7 +24,7 @@ import {
 } from './observed_call.ts'
 import type { ObserverOptions } from './observer_options.ts'
 import { idKeyOf, OpenCalls } from './open_calls.ts'
-import { ProtocolFaults } from './protocol_fault.ts'
+import { mcpFaults, ProtocolFaults } from './protocol_fault.ts'
 import type { SpanHandle } from './recorded_span.ts'
 import type { Reporter } from './wait_surface.ts'
 
@@ -57,7 +57,7 @@ export class CallObserver {
     this.#content = { content: options.content ?? noContent, salt: options.salt ?? '' }
     this.#transport = options.transport ?? 'pipe'
     this.#facts = new ConnectionFacts(options.connectionId, options.session || null)
-    this.#faults = options.faults ?? new ProtocolFaults(options.reporter)
+    this.#faults = options.faults ?? new ProtocolFaults(options.reporter, mcpFaults)
   }
 
   /** A line or message from the client to the server. Answers what to send on in its place; null: what came. */

@@ -2,7 +2,7 @@ import { saltOf } from './argument_hash.ts'
 import { parseContentRules } from './content_rule.ts'
 import { createReporter } from './create_reporter.ts'
 import { isExplained, watchHandlers } from './handler_failure.ts'
-import { ProtocolFaults } from './protocol_fault.ts'
+import { mcpFaults, ProtocolFaults } from './protocol_fault.ts'
 import type { SdkTransport } from './sdk_transport.ts'
 import type { Reporter } from './wait_surface.ts'
 import { textOf, warnOnce, writeWarning } from './warning.ts'
@@ -91,7 +91,7 @@ function sharedReporter(protocol: Protocol): Reporter {
 function watchOptionsOf(reporter: Reporter, { layer, session, content }: InstrumentOptions): WatchOptions {
   const rules = parseContentRules(content ?? [process.env.TELLTALE_CONTENT ?? ''])
   if (!rules.ok) warn('content', rules.error)
-  const faults = faultsOf.get(reporter) ?? new ProtocolFaults(reporter)
+  const faults = faultsOf.get(reporter) ?? new ProtocolFaults(reporter, mcpFaults)
   faultsOf.set(reporter, faults)
   const key = process.env.TELLTALE_INGEST_KEY
   const salt = key ? saltOf(key) : undefined

@@ -4,6 +4,7 @@ import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, Session } from '../core/record.ts'
 import { argumentAttributesOf, resultAttributesOf } from '../reporter/call_content.ts'
 import { CallObserver } from '../reporter/call_observer.ts'
+import { ProtocolFaults } from '../reporter/protocol_fault.ts'
 import type { SpanFields, SpanHandle } from '../reporter/reporter.ts'
 import {
   type ExaiClientFrame,
@@ -16,7 +17,7 @@ import { spliceMembers } from '../wire/splice_json.ts'
 import { isRateLimit, type Reading, readingOf, readingOfError } from './exai_answer.ts'
 import { type Asked, askedOf, endAttributesOf } from './exai_asked.ts'
 import { ExaiConnection } from './exai_connection.ts'
-import { type ExaiFault, ExaiFaults } from './exai_fault.ts'
+import { exaiFaults } from './exai_fault.ts'
 import { fitsInto, recordLatency } from './exai_latency.ts'
 import { ExaiQueue } from './exai_queue.ts'
 import type { SocketEnd, SocketMessage, SocketObserver, SocketObserverOptions } from './ws_observer.ts'
@@ -38,7 +39,7 @@ export class ExaiObserver implements SocketObserver {
   readonly #options: SocketObserverOptions
   readonly #layer: string
   readonly #queue: ExaiQueue
-  readonly #faults: ExaiFaults
+  readonly #faults: ProtocolFaults<typeof exaiFaults>
   readonly #connection: ExaiConnection
   readonly #seen = { frames_in: 0, frames_out: 0, bytes_in: 0, bytes_out: 0, calls: 0, oversized: 0, rate_limited: 0 }
   #rpc: CallObserver | null = null
@@ -51,7 +52,7 @@ export class ExaiObserver implements SocketObserver {
     this.#options = options
     this.#layer = layerOf(layer ?? 'websocket')
     this.#queue = new ExaiQueue(reporter)
-    this.#faults = new ExaiFaults(reporter)
+    this.#faults = new ProtocolFaults(reporter, exaiFaults)
     this.#connection = new ExaiConnection(reporter, connectionId, session || null)
   }
 
@@ -304,7 +305,7 @@ export class ExaiObserver implements SocketObserver {
     this.#options.reporter.captureError(message, { span: asked?.span ?? null, errorType, context })
   }
 
-  #note(fault: ExaiFault, call: Asked, at: number, context: Attributes): void {
+  #note(fault: keyof typeof exaiFaults, call: Asked, at: number, context: Attributes): void {
     call.faults.push(fault)
     this.#faults.note(fault, at, call.span, { ...this.#connection.attributes(), ...context })
   }

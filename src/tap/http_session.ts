@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { tapSessionsMax } from '../core/limit.ts'
 import { CallObserver } from '../reporter/call_observer.ts'
 import type { ObserverOptions } from '../reporter/observer_options.ts'
-import { ProtocolFaults } from '../reporter/protocol_fault.ts'
+import { mcpFaults, ProtocolFaults } from '../reporter/protocol_fault.ts'
 
 /** What every observer of a tap is made from. */
 export type HttpObserverOptions = Omit<ObserverOptions, 'connectionId' | 'transport' | 'faults'>
@@ -19,7 +19,7 @@ export class HttpSessions {
 
   constructor(options: HttpObserverOptions) {
     this.#options = options
-    this.#faults = new ProtocolFaults(options.reporter)
+    this.#faults = new ProtocolFaults(options.reporter, mcpFaults)
   }
 
   /** An observer for one exchange; `connectionId` is that of the client's socket. */
