@@ -250,6 +250,33 @@ telltale.close()
   )
 })
 
+test.skipIf(skipped)(
+  'span() without an active span is a request of its own, or a part of the one it is told of',
+  async () => {
+    const parent = '0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331'
+    const script = `
+import telltale
+with telltale.span('alone') as alone: telltale.span('inside', layer='api').end()
+telltale.span('called', context={'traceparent': '00-${parent}-01'}).end()
+telltale.span('passed on', context={'traceparent': '00-${parent}-01', 'tracestate': 'telltale=b7ad6b7169203331'}).end()
+telltale.span('told', entry=False, session='s').end()
+telltale.close()
+`
+    expect(await runPython(script, { env: env() })).toEqual({ code: 0, out: '', err: '' })
+    const facts = ['alone', 'inside', 'called', 'passed on', 'told'].map((name) => {
+      const { entry, parent_span_id, layer, call_number } = spanOf(name)
+      return [entry, parent_span_id, layer, call_number]
+    })
+    expect(facts).toEqual([
+      [true, null, 'tool', null],
+      [false, spanOf('alone').span_id, 'api', null],
+      [true, 'b7ad6b7169203331', 'tool', null],
+      [false, 'b7ad6b7169203331', 'tool', null],
+      [false, null, 'tool', null],
+    ])
+  },
+)
+
 test.skipIf(skipped)('a reporter holds its bounds of memory, and counts what it had no room for', async () => {
   const script = `
 import telltale

@@ -2440,18 +2440,30 @@ class Reporter:
             return no_span
 
     def span(
-        self, name="unnamed", layer=None, *, parent=None, kind="work", at=None, session=None, call_number=_absent, **fields
+        self,
+        name="unnamed",
+        layer=None,
+        *,
+        parent=None,
+        kind="work",
+        at=None,
+        session=None,
+        call_number=_absent,
+        context=None,
+        entry=None,
+        **fields,
     ):
-        """A span below `parent`, by default below the active one; without any it begins a trace that is no request."""
+        """A span below `parent`, by default below the active one; without any it is a request of its own, as
+        start_trace() begins one, and `context` and `entry` mean what they mean there."""
         if not self.enabled or self._closed:
             return no_span
         try:
             if parent is None:
                 parent = _active.get()
-            fields["name"] = name
             if parent is None:
-                trace = _Trace(_bits(128) or 1, self._clock.offset_ns(), ())
-                return self._open(trace, None, False, layer or "tool", kind, at, session, call_number, fields)
+                given = {"context": context, "entry": entry, "kind": kind, "at": at, "session": session}
+                return self.start_trace(name, layer or "tool", call_number=call_number, **given, **fields)
+            fields["name"] = name
             if not isinstance(parent, Span):
                 return no_span
             layer = layer or parent.layer
@@ -4076,8 +4088,7 @@ def _begin_api(told):
         "model": told.get("model_name") or told.get("model"),
         "bytes_in": sum(_text_bytes(text) or 0 for text in said),
     }
-    opened = start_trace if _active.get() is None else globals()["span"]
-    span = opened("chat %s" % start["model"], "api", **start)
+    span = reporter().span("chat %s" % start["model"], "api", **start)
     span.__enter__()
     chunks = [0, None]
     began = time.perf_counter()
@@ -4190,9 +4201,8 @@ def _told_generator(stream, chunk, ended):
 def _begin_save(told):
     """Storage of a message. Its nulls are filled from the provider call of its trace, in a copy that is stored."""
     call = _call.get()
-    opened = start_trace if _active.get() is None else globals()["span"]
     content = told.get("content")
-    span = opened("save_message", "storage", tool=call.tool if call else None, bytes_in=_text_bytes(content))
+    span = reporter().span("save_message", "storage", tool=call.tool if call else None, bytes_in=_text_bytes(content))
     given = told.get("metadata")
     metadata = dict(given) if isinstance(given, dict) else {}
     known = _known_of_message(call, span, told.get("role"))
