@@ -64,6 +64,7 @@ OUTBOX_BYTES_MAX = 8 * MIB
 OUTBOX_RECORDS_MAX = 50_000
 REPORTER_BATCH_RECORDS_MAX = 500
 EXIT_FLUSH_MS_MAX = 2_000
+TERMINATION_MS_MAX = 1_000
 RETRY_BASE_MS = 250
 RETRY_MS_MAX = 30_000
 OPEN_CALLS_MAX = 10_000
@@ -1873,6 +1874,8 @@ class _Courier:
         self.stored = 0
         self.rejected = 0
         self.watched = False
+        # The end may come at any moment: what is recorded goes to the disk at each pace.
+        self.cautious = False
         self.failures = 0
         self.declared = 0
         self.adopted_delivered = 0
@@ -2034,7 +2037,7 @@ class _Courier:
 
     def _spill_at(self):
         """When what waits goes to the disk, None where it need not or cannot."""
-        if self.failures == 0 or not self.disk.usable or not self.outbox.queue:
+        if (self.failures == 0 and not self.cautious) or not self.disk.usable or not self.outbox.queue:
             return None
         crowded = self.outbox.bytes * 2 > self.outbox.bytes_max or len(self.outbox.queue) * 2 > self.outbox.records_max
         earliest = self.disk._blocked_until
@@ -2346,6 +2349,8 @@ class Reporter:
         self._options = options
         self._epoch = 0
         self._closed = False
+        # The thread that is in close().
+        self._closing = None
         self._running = {}
         self._clock = _EpochClock()
         self._env = env = os.environ if env is None else env
@@ -2781,6 +2786,7 @@ class Reporter:
         courier = self._courier
         try:
             self._closed = True
+            self._closing = threading.get_ident()
             began = time.perf_counter()
             courier.drain(timeout * 0.75, True)
             if courier.unfinished():
@@ -2790,6 +2796,20 @@ class Reporter:
             courier.wake()
         except Exception as error:
             self._warn("internal", "Cannot close: %s" % _safe_text(error))
+        self._closing = None
+        if _termination is not None and _termination.late:
+            _termination.end()
+
+    def _save(self, seconds):
+        """Writes what waits to the disk within the seconds, or sends it where there is no disk, and goes on."""
+        courier = self._courier
+        if not self.enabled or courier is None or self._closed:
+            return
+        until = time.perf_counter() + seconds
+        courier.cautious = True
+        if not courier.disk._ready() and courier.unfinished():
+            courier.drain(seconds, False)
+        courier.leave(until - time.perf_counter())
 
     def _watch_exit(self):
         """At the host's end, within 2 s, what waits is sent or goes to the disk."""
@@ -2874,6 +2894,8 @@ def argument_hash_of(arguments, salt):
 
 
 _live_reporters = set()
+# Set by the command line alone: what SIGTERM does to a script that has no handler of its own.
+_termination = None
 _reporter = None
 _reporter_lock = threading.RLock()
 
@@ -4845,6 +4867,51 @@ def _stripped(error):
     return error.with_traceback(stack)
 
 
+class _Termination:
+    """SIGTERM for a script that has no handler of its own: what waits goes to the disk, and then the signal does what it
+    does by itself. A handler that the script or an event loop sets takes the place of this one."""
+
+    def __init__(self):
+        import signal
+
+        self._signal = signal
+        self._begun = False
+        # It came while this thread was in close(), which ends what it has begun first.
+        self.late = False
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self.heard)
+            atexit.register(self._give_back)
+
+    def heard(self, *_):
+        if self._begun:
+            return
+        self._begun = True
+        here = threading.get_ident()
+        if any(one._closing == here for one in list(_live_reporters)):
+            self.late = True
+        else:
+            self.end()
+
+    def end(self):
+        self.late = False
+        until = time.perf_counter() + TERMINATION_MS_MAX / 1_000
+        for one in list(_live_reporters):
+            try:
+                while one._closing is not None and time.perf_counter() < until:
+                    time.sleep(0.001)
+                one._save(until - time.perf_counter())
+            except Exception as problem:
+                one._warn("internal", "Cannot keep what waits: %s" % _safe_text(problem))
+        self._signal.signal(self._signal.SIGTERM, self._signal.SIG_DFL)
+        # The first process of a container lives on: there the kernel passes over what would end it by default.
+        os.kill(os.getpid(), self._signal.SIGTERM)
+
+    def _give_back(self):
+        """Once nothing of ours is left to do, while the interpreter is still there to hear of it."""
+        if not self._begun and self._signal.getsignal(self._signal.SIGTERM) == self.heard:
+            self._signal.signal(self._signal.SIGTERM, self._signal.SIG_DFL)
+
+
 def _main_module():
     """An empty `__main__` in place of ours."""
     sys.modules["__main__"] = module = type(sys)("__main__")
@@ -4883,7 +4950,9 @@ def _main(arguments):
     if module is None and not os.path.exists(script):
         sys.stderr.write("%s: can't open file %r: [Errno 2] No such file or directory\n" % (sys.executable, os.path.abspath(script)))
         sys.exit(2)
-    install()
+    if install() and os.name != "nt":
+        global _termination
+        _termination = _Termination()
     import runpy
     import zipfile
 
