@@ -156,7 +156,7 @@ for (const { name, open, reason } of testDatabases) {
 
     test('tick_join_traces() joins a call that went on after its shim had answered', async () => {
       await store(recorders.shim, [call(1, 'shim', 0, 5), call(2, 'shim', 100, 101)])
-      await store(recorders.daemon, [call(3, 'websocket', 1, 90), call(4, 'websocket', 100, 180)])
+      await store(recorders.daemon, [call(3, 'websocket', 1, 90), call(4, 'websocket', 104, 180)])
       await step()
       expect(await database.query(joins)).toEqual([
         { inside: traceId(3), outside: traceId(1), rule: 'arguments' },
@@ -170,7 +170,7 @@ for (const { name, open, reason } of testDatabases) {
       ['with other arguments', { attributes: hash('bbbb') }, recorders.tool, 'test'],
       [
         'that began after it had ended',
-        { start_us: calledUs + 150_000, end_us: calledUs + 160_000 },
+        { start_us: calledUs + 450_000, end_us: calledUs + 460_000 },
         recorders.tool,
         'test',
       ],

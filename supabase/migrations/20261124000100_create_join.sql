@@ -170,6 +170,8 @@ begin
       and (o.depth < i.depth or (o.layer = i.layer and o.service = i.service and o.duration_ms > i.duration_ms))
       -- Begun while the outer one ran. It may end later: a shim that reads a frame too many answers too soon.
       and i.start_us + gap.us between o.start_us - gap.slack and o.end_us + gap.slack
+        -- By then its frame may still be on the way.
+        + case when e.grade = 0 then 250000 else 0 end
       and not exists (select from telltale.trace_joins as j where j.inner_trace_id = i.trace_id)
       and not exists (select from telltale.trace_joins as j join telltale.traces as t on t.trace_id = j.inner_trace_id
         where j.outer_trace_id = o.trace_id and t.process_id = i.process_id)
