@@ -1,13 +1,21 @@
 import { randomFillSync } from 'node:crypto'
 
-// Random bytes are drawn and turned into digits 4 KiB at a time: an id then costs a slice.
-const pool = Buffer.allocUnsafe(4_096)
+// Random bytes are drawn 64 KiB at a time and turned into digits 4 KiB at a time: an id then costs a slice, and one that
+// is kept for long keeps few others with it.
+const pool = Buffer.allocUnsafe(65_536)
+const digitBytes = 4_096
+let drawn = pool.length
 let digits = ''
 let used = 0
 
 function randomHex(bytes: number): string {
   if (used + bytes * 2 > digits.length) {
-    digits = randomFillSync(pool).toString('hex')
+    if (drawn === pool.length) {
+      randomFillSync(pool)
+      drawn = 0
+    }
+    digits = pool.toString('hex', drawn, drawn + digitBytes)
+    drawn += digitBytes
     used = 0
   }
   used += bytes * 2

@@ -17,6 +17,7 @@ import { cleanIdJson, cleanTextJson } from './recorded_text.ts'
 import type { Recorder } from './recorder.ts'
 import { redactJsonText } from './redact_frozen.ts'
 import type { OpenSpan } from './running_list.ts'
+import { type Count, countJson, countsJson, fieldJson, instantJson, type Text, type TextJson } from './span_json.ts'
 import { cutText } from './text_cut.ts'
 
 /** What can be known of a span at any time. Sizes in bytes. A session given as text is an explicit handle. */
@@ -87,8 +88,11 @@ export type SpanPlace = {
 /** About what a span takes in memory and as JSON, its texts aside. */
 const bareBytes = 512
 
-type Text = string | null | undefined
-type Count = number | null | undefined
+// Members that most spans leave empty, in one piece.
+const unnumbered = ',"session":null,"call_number":null'
+const ofNoModel = ',"provider":null,"model":null'
+const unsized = ',"bytes_in":null,"bytes_out":null'
+const unpriced = ',"tokens_in":null,"tokens_out":null'
 
 /** A span while it runs, and after its end until it is written: it holds nothing of the host's but texts and numbers. */
 export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
@@ -200,9 +204,9 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
       if (fields) this.#merge(fields)
       const endUs = epochUsOf(instantOr(at, options.clock), this.offsetUs)
       this.#endUs = Math.max(this.startUs, endUs)
-      this.#outcome = outcomes.includes(outcome) ? outcome : 'ok'
+      this.#outcome = outcome === 'ok' || !outcomes.includes(outcome) ? 'ok' : outcome
       options.outbox.keep(this)
-      options.note(isFailure(outcome))
+      options.note(outcome !== 'ok' && isFailure(outcome))
     } catch (error) {
       options.fail(error)
     }
@@ -257,11 +261,7 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
   }
 
   /** Written by hand, since it is most of what a span costs. Null where a text is refused. */
-  #json(
-    attributes: string,
-    textJson: (text: string) => string | null,
-    idJson: (text: string) => string | null,
-  ): string | null {
+  #json(attributes: string, textJson: TextJson, idJson: TextJson): string | null {
     const layer = textJson(this.layer)
     const name = textJson(named(this.#name))
     const tool = fieldJson(this.#tool, nameBytesMax, textJson)
@@ -272,17 +272,27 @@ export class RecordedSpan implements SpanHandle, OpenSpan, Recorded {
     const key = fieldJson(this.#session?.key, idBytesMax, idJson)
     if (layer === null || name === null || tool === null || provider === null || model === null) return null
     if (holder === null || requestId === null || key === null) return null
-    const parent = this.#parentSpanId === null ? 'null' : `"${this.#parentSpanId}"`
-    const outcome = this.#outcome === null ? 'null' : `"${this.#outcome}"`
+    const parent =
+      this.#parentSpanId === null ? '","parent_span_id":null' : `","parent_span_id":"${this.#parentSpanId}"`
+    const kind = this.#kind === 'work' ? ',"kind":"work","name":' : `,"kind":"${this.#kind}","name":`
+    const outcome = this.#outcome === 'ok' ? ',"outcome":"ok"' : `,"outcome":${JSON.stringify(this.#outcome)}`
+    const entry = this.#entry ? ',"entry":true,"request_id":' : ',"entry":false,"request_id":'
     const session = this.#session === null ? 'null' : `{"key":${key},"rule":"${this.#session.rule}"}`
+    const numbered = this.#session === null && this.#callNumber === null
     return (
-      `{"type":"span","trace_id":"${this.traceId}","span_id":"${this.spanId}","parent_span_id":${parent}` +
-      `,"layer":${layer},"kind":"${this.#kind}","name":${name},"start_us":${this.startUs},"end_us":${this.#endUs}` +
-      `,"outcome":${outcome},"entry":${this.#entry},"request_id":${requestId},"session":${session}` +
-      `,"call_number":${countJson(this.#callNumber)},"tool":${tool},"provider":${provider},"model":${model}` +
-      `,"bytes_in":${countJson(this.#bytesIn)},"bytes_out":${countJson(this.#bytesOut)}` +
-      `,"tokens_in":${countJson(this.#tokensIn)},"tokens_out":${countJson(this.#tokensOut)}` +
-      `,"holder":${holder},"attributes":${attributes}}`
+      `{"type":"span","trace_id":"${this.traceId}","span_id":"${this.spanId}${parent},"layer":${layer}${kind}${name}` +
+      `,"start_us":${instantJson(this.startUs)},"end_us":${instantJson(this.#endUs)}${outcome}${entry}${requestId}` +
+      (numbered ? unnumbered : `,"session":${session},"call_number":${countJson(this.#callNumber)}`) +
+      (tool === 'null' ? ',"tool":null' : `,"tool":${tool}`) +
+      (provider === 'null' && model === 'null' ? ofNoModel : `,"provider":${provider},"model":${model}`) +
+      (this.#bytesIn == null && this.#bytesOut == null
+        ? unsized
+        : countsJson('bytes_in', this.#bytesIn, 'bytes_out', this.#bytesOut)) +
+      (this.#tokensIn == null && this.#tokensOut == null
+        ? unpriced
+        : countsJson('tokens_in', this.#tokensIn, 'tokens_out', this.#tokensOut)) +
+      (holder === 'null' ? ',"holder":null,"attributes":' : `,"holder":${holder},"attributes":`) +
+      `${attributes}}`
     )
   }
 }
@@ -309,12 +319,4 @@ function named(name: Text): string {
 
 function cutOrNull(text: Text, bytesMax: number): string | null {
   return text === null || text === undefined ? null : cutText(String(text), bytesMax)
-}
-
-function fieldJson(text: Text, bytesMax: number, textJson: (text: string) => string | null): string | null {
-  return text === null || text === undefined ? 'null' : textJson(cutText(String(text), bytesMax))
-}
-
-function countJson(count: Count): string {
-  return typeof count === 'number' && Number.isFinite(count) && count >= 0 ? String(Math.round(count)) : 'null'
 }
