@@ -103,6 +103,18 @@ test('endedMarkOf() changes when another process tells more of a trace, or anoth
   expect(markOf([endedFrom(1)], '?session=s')).toBe(markOf([endedFrom(1), outer], '?session=s'))
 })
 
+test('traceLinesOf() shows no live trace that SQL was asked for and did not list: it is part of another', () => {
+  const linesOf = (asked: { ids: ReadonlySet<string>; sinceUs: number }) =>
+    traceLinesOf([rowFrom(1)], { ended: [endedFrom(1), endedFrom(2)], running: [] }, placeAt(''), nowUs, empty, asked)
+      .map(({ id }) => id)
+      .sort()
+  const ids = new Set([endedFrom(1), endedFrom(2)].map(({ trace_id }) => trace_id))
+  expect(linesOf({ ids, sinceUs: 0 })).toEqual([rowFrom(1).trace_id])
+  // One older than the answer reaches, and one that came after the question, may well be requests of their own.
+  expect(linesOf({ ids, sinceUs: endedFrom(2).started_at_us + 1 }).length).toBe(2)
+  expect(linesOf({ ids: new Set([endedFrom(1).trace_id]), sinceUs: 0 }).length).toBe(2)
+})
+
 test('traceLinesOf() says where a running trace is, and since when it was seen to run', () => {
   const first = runningSince(empty, [runningFrom(4, { start_us: 100 })])
   const since = runningSince(first, [runningFrom(4, { start_us: 900 }), runningFrom(5, { start_us: 500 })])
@@ -171,6 +183,14 @@ test('refreshedPage() and extendedPage() keep every row once, whatever came mean
       else expect(refreshed).toEqual({ rows: now.slice(0, 2 * size + more), next: 'b' })
     }),
   )
+})
+
+test('refreshedPage() drops what has gone from among the rows that it read again', () => {
+  const loaded = { rows: [9, 8, 7, 6, 5], next: 'b' }
+  expect(refreshedPage(loaded, { rows: [10, 9, 7], next: 'c' }, idOf, 100)).toEqual({
+    rows: [10, 9, 7, 6, 5],
+    next: 'b',
+  })
 })
 
 test('refreshedPage() and extendedPage() end at the bound', () => {

@@ -12,6 +12,8 @@ export type PagedReadOptions<Row> = {
   readonly rowsMax: number
   /** Told when the first page begins to be read. */
   readonly onAsk?: () => void
+  /** Told when it has been read. */
+  readonly onAnswer?: () => void
 }
 
 /** How long after a failure that may pass the list is read again, by itself. */
@@ -52,6 +54,7 @@ export class PagedRead<Row> implements ReactiveController {
         this.page = refreshedPage(this.isStale ? null : this.page, first, idOf, rowsMax)
         this.#pageKey = asked
         this.error = null
+        options.onAnswer?.()
       },
       onError: (error) => {
         this.error = error

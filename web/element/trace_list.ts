@@ -9,8 +9,10 @@ import { nameText } from '../view/name_text.ts'
 import { ageText, countText, durationText, nothing as noValue, timeText, utcText } from '../view/number_text.ts'
 import { type FilterKey, filterOf, isFiltered, type Place, pathOf, withFilter, withPlace } from '../view/place.ts'
 import {
+  type AskedTraces,
   endedMarkOf,
   isJudgedBySql,
+  mayBeJoined,
   mayBePartial,
   runningSince,
   shortId,
@@ -48,6 +50,9 @@ export class TraceList extends LitElement {
   #timer = 0
   /** What the live view told of traces that ended when SQL was asked the last time. */
   #asked = ''
+  #askedIds: ReadonlySet<string> = new Set()
+  /** Of these the page that is there tells all there is to tell. */
+  #answeredIds: ReadonlySet<string> = new Set()
   readonly #read = new PagedRead<TraceRow>(this, {
     key: () => (this.api === null || this.place === null ? null : pathOf(this.place)),
     read: (cursor) => {
@@ -59,6 +64,10 @@ export class TraceList extends LitElement {
     // Whatever was told before SQL is asked was stored before.
     onAsk: () => {
       this.#asked = this.#ended()
+      this.#askedIds = new Set(this.live?.ended.map((trace) => trace.trace_id))
+    },
+    onAnswer: () => {
+      this.#answeredIds = this.#askedIds
     },
   })
 
@@ -92,7 +101,7 @@ export class TraceList extends LitElement {
     const key = this.#read.page === null || this.#read.isStale ? null : pathOf(place)
     if (this.#known.key !== key) this.#known = { key, ids: new Set(this.#read.page?.rows.map((row) => row.trace_id)) }
     else this.#known = { key, ids: new Set([...this.#known.ids, ...before]) }
-    this.#lines = traceLinesOf(this.#read.page?.rows ?? [], live, place, this.nowUs, this.#since)
+    this.#lines = traceLinesOf(this.#read.page?.rows ?? [], live, place, this.nowUs, this.#since, this.#answered())
     if (changed.has('live') && this.#mayBeBehind(place)) this.#read.soon(refreshGapMs)
   }
 
@@ -222,9 +231,15 @@ export class TraceList extends LitElement {
       isJudgedBySql(place) ||
       this.#ended() !== this.#asked ||
       this.#lines.some(
-        (line) => (line.running === null && line.tokensIn === undefined) || mayBePartial(line, this.nowUs),
+        (line) => (line.running === null && line.tokensIn === undefined) || mayBeJoined(line, this.nowUs),
       )
     )
+  }
+
+  #answered(): AskedTraces {
+    const { page, isStale } = this.#read
+    if (page === null || isStale) return { ids: new Set(), sinceUs: 0 }
+    return { ids: this.#answeredIds, sinceUs: page.next === null ? 0 : (page.rows.at(-1)?.started_at_us ?? 0) }
   }
 
   #ended(): string {

@@ -31,7 +31,8 @@ export type TraceLine = {
 
 /**
  * All lines: what runs first, as it started, the newest first; then the rest, the newest first. SQL's row replaces a live
- * one unless it has not seen the end yet. `since` says when each running trace was first seen to run.
+ * one unless it has not seen the end yet. `since` says when each running trace was first seen to run. A live one that SQL
+ * was asked for and did not list is part of another request: it is not shown.
  */
 export function traceLinesOf(
   rows: readonly TraceRow[],
@@ -39,12 +40,14 @@ export function traceLinesOf(
   place: Place,
   nowUs: number,
   since: ReadonlyMap<string, number>,
+  asked: AskedTraces = noneAsked,
 ): readonly TraceLine[] {
   const lines = new Map<string, TraceLine>()
   for (const row of rows) lines.set(row.trace_id, lineOfRow(row))
   for (const trace of live?.ended ?? []) {
     const known = lines.get(trace.trace_id)
     if (known?.running === null) continue
+    if (known === undefined && asked.ids.has(trace.trace_id) && trace.started_at_us >= asked.sinceUs) continue
     if (known !== undefined || belongs(judgeEnded(trace, place, nowUs))) lines.set(trace.trace_id, lineOfEnded(trace))
   }
   for (const trace of live?.running ?? []) {
@@ -60,6 +63,19 @@ export function traceLinesOf(
   }
   return [...lines.values()].sort(byRunningThenStart).slice(0, traceRowsListedMax)
 }
+
+/** What had been told of when SQL was asked the last time, and how far back its answer reaches (the start, in µs). */
+export type AskedTraces = { readonly ids: ReadonlySet<string>; readonly sinceUs: number }
+
+const noneAsked: AskedTraces = { ids: new Set(), sinceUs: 0 }
+
+/** Whether a trace ended so lately that SQL may yet find it to be part of another request. */
+export function mayBeJoined({ running, startedUs, durationMs }: TraceLine, nowUs: number): boolean {
+  return running === null && durationMs !== null && nowUs - startedUs - durationMs * 1_000 < joinedUsMax
+}
+
+// The tick that joins traces comes every five seconds, after what it joins was stored.
+const joinedUsMax = 15e6
 
 /** Whether a trace ended so lately that others of its processes may not have told their part yet. */
 export function mayBePartial({ running, startedUs, durationMs }: TraceLine, nowUs: number): boolean {
@@ -230,5 +246,7 @@ function isSeenRunning({ running }: TraceLine): boolean {
 
 /** Both ends of an id: enough to tell sessions apart at a glance. */
 export function shortId(id: string): string {
-  return id.length <= 11 ? id : `${id.slice(0, 5)}…${id.slice(-4)}`
+  // What was a secret is told apart by a mark.
+  const hidden = /^\[redacted\](~[0-9a-f]+)$/.exec(id)?.[1]
+  return hidden ?? (id.length <= 11 ? id : `${id.slice(0, 5)}…${id.slice(-4)}`)
 }
