@@ -89,7 +89,7 @@ async function importFile(file: string, options: ImportOptions, destination: Des
   let offset = place?.offset ?? 0
   const save = () => {
     const state = { reader: reader.state, sender: sender.state }
-    writePlace(placePath, { version: 1, offset, lines, seam: seamOf(file, offset), shiftUs, ...state })
+    writePlace(placePath, { version: 2, offset, lines, seam: seamOf(file, offset), shiftUs, ...state })
   }
   const send = async (chunk: readonly ImportedRecord[]) => {
     for (const { record } of chunk) records[record.type] = (records[record.type] ?? 0) + 1

@@ -5,11 +5,15 @@ import { argumentHashOf } from '../reporter/argument_hash.ts'
 import { shapeOf } from '../reporter/argument_shape.ts'
 import type { LogEntry } from '../wire/log_entry.ts'
 import { type McpFrame, parseMcpFrames } from '../wire/mcp_frame.ts'
+import { redactRecord } from '../wire/redact_record.ts'
 
-/** A request in a client's log that has no answer yet. Plain, so that it can be kept between two runs. */
-export type FrameCall = { readonly server: string | null; readonly key: string; readonly span: Span }
+/**
+ * A request in a client's log that has no answer yet. Plain, so that it can be kept between two runs: on the disk, so
+ * without any secret. `server` and `key` are salted hashes of the server's name and the request's id.
+ */
+export type FrameCall = { readonly server: string; readonly key: string; readonly span: Span }
 
-/** The hash of the line with which a server's connection began, and how many calls of tools it has had. */
+/** By the hash of a server's name: the hash of the line with which its connection began, and how many calls of tools it has had. */
 type Connection = { readonly key: string; calls: number }
 export type FrameState = {
   readonly open: readonly FrameCall[]
@@ -64,7 +68,7 @@ export class FrameReader {
     id: string,
   ): readonly TelltaleRecord[] {
     const { method, params } = frame
-    const place = entry.server ?? ''
+    const place = this.#hashOf(entry.server)
     if (method === 'initialize' || !this.#sessions.has(place))
       this.#sessions.set(place, { key: id.slice(0, 32), calls: 0 })
     const connection = this.#sessions.get(place)
@@ -106,18 +110,19 @@ export class FrameReader {
           : {}),
       },
     }
-    this.open.push({ server: entry.server, key: String(frame.id), span })
+    this.open.push({ server: place, key: this.#hashOf(String(frame.id)), span: redactRecord(span) as Span })
     return this.open.length > openCallsMax ? [(this.open.shift() as FrameCall).span] : []
   }
 
   #answered(
     entry: Extract<FrameEntry, { readonly kind: 'frame' }>,
-    key: string,
+    id: string,
     outcome: Outcome,
     failure: string | null,
     type: string,
   ): readonly TelltaleRecord[] {
-    const at = this.open.findIndex((call) => call.key === key && call.server === entry.server)
+    const [server, key] = [this.#hashOf(entry.server), this.#hashOf(id)]
+    const at = this.open.findIndex((call) => call.key === key && call.server === server)
     const [call] = at < 0 ? [] : this.open.splice(at, 1)
     if (!call) return []
     const bytes_out = Buffer.byteLength(entry.text)
@@ -133,10 +138,15 @@ export class FrameReader {
   }
 
   #gone(server: string | null, atUs: number): readonly TelltaleRecord[] {
-    const lost = this.open.filter((call) => call.server === server)
+    const place = this.#hashOf(server)
+    const lost = this.open.filter((call) => call.server === place)
     for (const call of lost) this.open.splice(this.open.indexOf(call), 1)
-    this.#sessions.delete(server ?? '')
+    this.#sessions.delete(place)
     return lost.map(({ span }): Span => ({ ...span, end_us: Math.max(span.start_us, atUs), outcome: 'interrupted' }))
+  }
+
+  #hashOf(text: string | null): string {
+    return argumentHashOf(text, this.#salt)
   }
 }
 

@@ -7,7 +7,7 @@ import type { SenderState } from './import_sender.ts'
 
 /** How far a file has been imported, and what the rest of it needs to go on from there. */
 export type ImportPlace = {
-  readonly version: 1
+  readonly version: 2
   /** Bytes and lines that were read, and sent. */
   readonly offset: number
   readonly lines: number
@@ -32,7 +32,7 @@ export function placePathOf(dataDir: string, file: string, scope: string): strin
 export function readPlace(path: string, file: string): ImportPlace | null {
   try {
     const place = JSON.parse(readFileSync(path, 'utf8')) as ImportPlace
-    return place.version === 1 && seamOf(file, place.offset) === place.seam ? place : null
+    return place.version === 2 && seamOf(file, place.offset) === place.seam ? place : null
   } catch {
     return null
   }

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import { openCallsMax, recordAgeDaysMax, recordAheadDaysMax } from '../core/limit.ts'
+import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, ProcessInfo, Source, Span, TelltaleRecord } from '../core/record.ts'
 import { argumentHashOf } from '../reporter/argument_hash.ts'
 import { shapeOf } from '../reporter/argument_shape.ts'
 import type { LoggedCall, LoggedRecord } from '../wire/log_entry.ts'
 import { parseLogLine } from '../wire/log_line.ts'
+import { redactRecord } from '../wire/redact_record.ts'
 import { FrameReader, type FrameState } from './import_frame.ts'
 
 /** A record on its way in, and, where the log says so, whose it is. */
@@ -13,13 +15,11 @@ export type ImportedRecord = {
   readonly origin: { readonly source: Source; readonly process: ProcessInfo } | null
 }
 
-/** A call that has begun and not ended in what was read so far. Plain, so that it can be kept between two runs. */
-export type OpenCall = {
-  readonly id: string
-  readonly startUs: number
-  readonly call: LoggedCall
-  readonly progress: number
-}
+/**
+ * A call that has begun and not ended in what was read so far. Plain, so that it can be kept between two runs: on the
+ * disk, so without any secret. `key`: a salted hash of its tool and request id, by which its end finds it.
+ */
+export type OpenCall = { readonly key: string; readonly span: Span }
 
 export type ReaderState = {
   readonly open: readonly OpenCall[]
@@ -87,7 +87,7 @@ export class ImportReader {
       case 'call':
         return this.#own(this.#callOf(id, entry.call, entry.startUs, entry.endUs, entry.error), number)
       case 'start':
-        return this.#begin({ id, startUs: entry.atUs, call: entry.call, progress: 0 }, number)
+        return this.#begin(id, entry.call, entry.atUs, number)
       case 'end':
         return this.#own(this.#endOf(id, entry), number)
       case 'frame':
@@ -98,8 +98,7 @@ export class ImportReader {
 
   /** What had begun and not ended by the end of the file: it stays open, and an end that comes later still finds it. */
   rest(): readonly ImportedRecord[] {
-    const open = this.#open.map(({ id, startUs, call }) => spanOf(id, call, startUs, null, null, this.#options.salt))
-    return this.#own([...open, ...this.#frames.rest()], 0)
+    return this.#own([...this.#open.map(({ span }) => span), ...this.#frames.rest()], 0)
   }
 
   /** Once a line, whatever it would have given. */
@@ -112,11 +111,15 @@ export class ImportReader {
     return []
   }
 
-  #begin(start: OpenCall, number: number): readonly ImportedRecord[] {
-    this.#open.push(start)
+  #begin(id: string, call: LoggedCall, startUs: number, number: number): readonly ImportedRecord[] {
+    const span = redactRecord(spanOf(id, call, startUs, null, null, this.#options.salt)) as Span
+    this.#open.push({ key: this.#keyOf(call), span })
     if (this.#open.length <= openCallsMax) return []
-    const eldest = this.#open.shift() as OpenCall
-    return this.#own([spanOf(eldest.id, eldest.call, eldest.startUs, null, null, this.#options.salt)], number)
+    return this.#own([(this.#open.shift() as OpenCall).span], number)
+  }
+
+  #keyOf({ tool, requestId }: LoggedCall): string {
+    return argumentHashOf([tool, requestId], this.#options.salt)
   }
 
   #endOf(
@@ -129,11 +132,15 @@ export class ImportReader {
     },
   ): TelltaleRecord[] {
     const { atUs, durationUs, error, call } = end
-    const at = this.#open.findIndex((o) => o.call.tool === call.tool && o.call.requestId === call.requestId)
+    const key = this.#keyOf(call)
+    const at = this.#open.findIndex((o) => o.key === key)
     const [start] = at < 0 ? [] : this.#open.splice(at, 1)
     if (start) {
-      const both = { ...call, args: start.call.args, attributes: { ...start.call.attributes, ...call.attributes } }
-      return this.#callOf(start.id, both, start.startUs, Math.max(start.startUs, atUs), error)
+      const { span } = start
+      const endUs = Math.max(span.start_us, atUs)
+      const attributes = { ...span.attributes, ...call.attributes }
+      const provider = call.provider ?? span.provider
+      return failedOf({ ...span, provider, attributes, end_us: endUs, outcome: outcomeOf(error) }, error, call)
     }
     if (durationUs !== null) return this.#callOf(id, call, atUs - durationUs, atUs, error)
     // It failed, and nobody knows when it began: an error without a request.
@@ -141,8 +148,7 @@ export class ImportReader {
   }
 
   #callOf(id: string, call: LoggedCall, startUs: number, endUs: number, error: string | null): TelltaleRecord[] {
-    const span = spanOf(id, call, startUs, endUs, error, this.#options.salt)
-    return error === null ? [span] : [span, errorOf(id, error, endUs, span, call)]
+    return failedOf(spanOf(id, call, startUs, endUs, error, this.#options.salt), error, call)
   }
 
   #own(records: readonly TelltaleRecord[], number: number): readonly ImportedRecord[] {
@@ -200,7 +206,7 @@ function spanOf(
     name: `tools/call ${call.tool}`,
     start_us: startUs,
     end_us: endUs,
-    outcome: endUs === null ? null : error === null ? 'ok' : 'tool_error',
+    outcome: endUs === null ? null : outcomeOf(error),
     entry: true,
     request_id: call.requestId,
     session: null,
@@ -215,6 +221,16 @@ function spanOf(
     holder: null,
     attributes,
   }
+}
+
+function outcomeOf(error: string | null): Outcome {
+  return error === null ? 'ok' : 'tool_error'
+}
+
+/** The span of a call, and how it failed where it did: both under the id that the line gave to the span. */
+function failedOf(span: Span, error: string | null, call: LoggedCall): TelltaleRecord[] {
+  if (error === null) return [span]
+  return [span, errorOf(`${span.trace_id}${span.span_id}`, error, span.end_us ?? span.start_us, span, call)]
 }
 
 function errorOf(id: string, message: string, atUs: number, span: Span | null, call: LoggedCall): TelltaleRecord {

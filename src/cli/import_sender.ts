@@ -10,7 +10,7 @@ import {
 } from '../core/limit.ts'
 import type { Batch, ProcessInfo, Source, TelltaleRecord } from '../core/record.ts'
 import { type Reply, verdictOf } from '../reporter/verdict.ts'
-import { redactRecord } from '../wire/redact_record.ts'
+import { redactOrigin, redactRecord } from '../wire/redact_record.ts'
 import { type ImportedRecord, uuidV8Of } from './import_reader.ts'
 
 /** How far each process that the log tells of has been sent. Plain, so that it can be kept between two runs. */
@@ -109,11 +109,9 @@ export class ImportSender {
         ),
       ),
       made_at_us: Date.now() * 1_000 - ageUs,
-      source,
-      process,
+      ...redactOrigin({ source, process, counters: { recorded: at.recorded, dropped: {} } }),
       seq: at.seq,
       piece: [1, 1],
-      counters: { recorded: at.recorded, dropped: {} },
       running: [],
       running_total: 0,
       records,
