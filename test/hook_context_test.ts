@@ -60,12 +60,13 @@ hooked('install() sends the context of the active span along with requests of ht
     `connection = http.client.HTTPConnection("localhost", ${port})`,
     'connection.request("GET", "/plain"); connection.getresponse().read()',
     'connection.request("GET", "/own", headers={"Traceparent": "mine"}); connection.getresponse().read()',
-    'telltale.flush(5)',
+    'telltale._Transport(at + "/ingest", "key", 5).post(b"{}", None, 1)',
   ])
   expect(contexts).toEqual([
     ['/urllib', told.traceparent, told.tracestate],
     ['/plain', told.traceparent, told.tracestate],
     ['/own', 'mine', undefined],
+    ['/ingest', undefined, undefined],
   ])
 })
 

@@ -93,6 +93,7 @@ SPAN_BYTES_CHARGED = 700
 # Slower than this, and the tick would take a process with running calls for dead.
 PACE_MS_MAX = INTERRUPTED_SECONDS_MIN * 1_000 / FLUSHES_UNRENEWED_MAX
 RECUT_BYTES_MIN = 16 * KIB
+_RECORD_BYTES_MAX = BATCH_BYTES_MAX // 2
 INTEGER_MAX = 2**53 - 1
 
 outcomes = (
@@ -106,6 +107,7 @@ outcomes = (
     "cancelled",
     "interrupted",
 )
+_outcomes = frozenset(outcomes)
 failures = frozenset(("tool_error", "server_fault", "timeout", "interrupted"))
 session_rules = ("continuation", "conversation", "explicit", "mcp", "connection")
 layers = ("shim", "websocket", "tool", "provider", "api", "storage")
@@ -698,6 +700,8 @@ def attributes_json(attributes):
 
 def _entries(attributes):
     """A copy of attributes; what is no mapping is named in place of it."""
+    if attributes.__class__ is dict:
+        return attributes.copy()
     if isinstance(attributes, collections.abc.Mapping):
         return dict(attributes)
     return {} if attributes is None else {"telltale.attributes_lost": type(attributes).__name__}
@@ -746,8 +750,9 @@ class _EpochClock:
         self._offset_ns = time.time_ns() - _instant_ns()
         self._checked_ns = _instant_ns()
 
-    def offset_ns(self):
-        now = _instant_ns()
+    def offset_ns(self, now=None):
+        if now is None:
+            now = _instant_ns()
         if now - self._checked_ns >= 1_000_000_000:
             self._checked_ns = now
             measured = time.time_ns() - now
@@ -946,8 +951,8 @@ class Span:
         self._id = _bits(64) or 1
         self.parent_span_id = parent_span_id
         self.entry = entry
-        self.layer = layer
-        self.kind = kind
+        self.layer = layer if layer in layers else _named(layer)
+        self.kind = kind if kind == "wait" else "work"
         self.start_us = ((_instant_ns() if at is None else _ns_of(at)) + trace.offset_ns) // 1_000
         self.end_us = None
         self.outcome = None
@@ -956,10 +961,20 @@ class Span:
         self.call_number = None
         self._announced = False
         self._token = None
-        if fields.get("attributes") is not None:
+        if "attributes" in fields and fields["attributes"] is not None:
             fields["attributes"] = _entries(fields["attributes"])
         if session is not None or call_number is not _absent:
             self._number(session, call_number)
+        if entry and trace.tool is None:
+            trace.tool = fields.get("tool")
+        reporter._started += 1
+        running = reporter._running
+        running[self._id] = self
+        if len(running) > OPEN_CALLS_MAX:
+            # A host that never ends its spans does not grow: the one that ran longest can still end.
+            running.pop(next(iter(running)), None)
+        if reporter._courier._active_since is None:
+            reporter._courier.note(False)
 
     @property
     def trace_id(self):
@@ -991,30 +1006,42 @@ class Span:
             if self._epoch != reporter._epoch or reporter._closed:
                 return
             reporter._running.pop(self._id, None)
-            if fields or attributes is not None or session is not _absent or call_number is not _absent:
-                self._merge(session, call_number, attributes, fields)
-            instant_ns = _instant_ns() if at is None else _ns_of(at)
-            self.end_us = max(self.start_us, (instant_ns + self.trace.offset_ns) // 1_000)
-            self.outcome = outcome if outcome in outcomes else "ok"
             known = self.fields
+            if session is not _absent or call_number is not _absent or (attributes is not None and "attributes" in known):
+                self._merge(session, call_number, attributes, fields)
+                known = self.fields
+            elif fields or attributes is not None:
+                if attributes is not None:
+                    fields["attributes"] = _entries(attributes)
+                # A new dictionary: the sender may be encoding the old one, to announce the span.
+                self.fields = known = {**known, **fields}
+            end_us = ((_instant_ns() if at is None else _ns_of(at)) + self.trace.offset_ns) // 1_000
+            self.end_us = end_us if end_us > self.start_us else self.start_us
+            self.outcome = outcome if outcome in _outcomes else "ok"
             if self.layer == "api":
                 self._tell_trace()
             bytes_charged = SPAN_BYTES_CHARGED
             for value in known.values():
-                if value.__class__ is str:
+                kind = value.__class__
+                if kind is str:
                     bytes_charged += len(value)
-                elif value.__class__ is dict:
+                elif kind is dict:
+                    bytes_charged += 32 * len(value)
                     for item in value.values():
-                        if item.__class__ is str:
-                            bytes_charged += len(item) + 32
-                        elif item.__class__ in _scalars:
-                            bytes_charged += 32
-                        else:
+                        kind = item.__class__
+                        if kind is str:
+                            bytes_charged += len(item)
+                        elif kind not in _scalars:
                             bytes_charged = OUTBOX_BYTES_MAX
             # What is large or can still change is encoded now; the rest by the sender.
-            item = self if bytes_charged < 8_192 else self.json()
-            waiting = reporter._outbox.put(item, bytes_charged if item is self else len(item))
-            reporter._courier.note(outcome in failures, waiting)
+            if bytes_charged < 8_192:
+                waiting = reporter._outbox.put(self, bytes_charged)
+            else:
+                text = self.json()
+                waiting = reporter._outbox.put(text, len(text))
+            courier = reporter._courier
+            if outcome in failures or waiting >= courier.records_max or courier._active_since is None:
+                courier.note(outcome in failures, waiting)
         except Exception as error:
             reporter._fail(error)
 
@@ -1025,7 +1052,8 @@ class Span:
     def _merge(self, session, call_number, attributes, fields):
         if attributes is not None:
             before = self.fields.get("attributes")
-            fields["attributes"] = {**before, **_entries(attributes)} if before else _entries(attributes)
+            given = _entries(attributes)
+            fields["attributes"] = {**before, **given} if before else given
         # A new dictionary: the sender may be encoding the old one, to announce the span.
         self.fields = {**self.fields, **fields}
         if session is not _absent or call_number is not _absent:
@@ -1661,18 +1689,24 @@ class _MemoryOutbox:
         """Takes JSON text, or an ended span that the sender encodes later; answers how many wait."""
         with self.lock:
             self.recorded += 1
-            if size > BATCH_BYTES_MAX // 2:
+            waiting = self.queue
+            if size > _RECORD_BYTES_MAX:
                 self.drop("too_large", 1)
-                return len(self.queue)
-            self.queue.append((item, size))
-            self.bytes += size
-            while self.queue and (
-                self.bytes + self.frozen_bytes > self.bytes_max
-                or len(self.queue) + self.frozen_records > self.records_max
-            ):
-                self.bytes -= self.queue.popleft()[1]
-                self.drop("overflow", 1)
-            return len(self.queue)
+                return len(waiting)
+            waiting.append((item, size))
+            self.bytes = held = self.bytes + size
+            count = len(waiting)
+            if held + self.frozen_bytes > self.bytes_max or count + self.frozen_records > self.records_max:
+                return self._shrink()
+            return count
+
+    def _shrink(self):
+        while self.queue and (
+            self.bytes + self.frozen_bytes > self.bytes_max or len(self.queue) + self.frozen_records > self.records_max
+        ):
+            self.bytes -= self.queue.popleft()[1]
+            self.drop("overflow", 1)
+        return len(self.queue)
 
     def drop(self, reason, count):
         if count > 0:
@@ -1712,7 +1746,7 @@ class _MemoryOutbox:
                 break
             with self.lock:
                 self.bytes -= size
-                if length > BATCH_BYTES_MAX // 2:
+                if length > _RECORD_BYTES_MAX:
                     self.in_hand -= 1
                     self.drop("too_large", 1)
                     continue
@@ -2436,10 +2470,10 @@ class Reporter:
             fields["name"] = name
             if remote is None:
                 trace = _Trace(_bits(128) or 1, self._clock.offset_ns(), ())
-                return self._open(trace, None, entry is not False, layer, kind, at, session, call_number, fields)
+                return Span(self, trace, None, entry is not False, layer, kind, at, session, call_number, fields)
             trace = _Trace(remote.trace_id, self._clock.offset_ns(), remote.others)
             entry = not remote.recorded if entry is None else bool(entry)
-            return self._open(trace, remote.parent_span_id, entry, layer, kind, at, session, call_number, fields)
+            return Span(self, trace, remote.parent_span_id, entry, layer, kind, at, session, call_number, fields)
         except Exception as error:
             self._fail(error)
             return no_span
@@ -2472,7 +2506,7 @@ class Reporter:
             if not isinstance(parent, Span):
                 return no_span
             layer = layer or parent.layer
-            return self._open(parent.trace, parent.span_id, False, layer, kind, at, session, call_number, fields)
+            return Span(self, parent.trace, parent.span_id, False, layer, kind, at, session, call_number, fields)
         except Exception as error:
             self._fail(error)
             return no_span
@@ -2485,23 +2519,6 @@ class Reporter:
         if not isinstance(parent, Span):
             return no_span
         return self.span(name, layer, parent=parent, kind="wait", at=at, holder=holder, **fields)
-
-    def _open(self, trace, parent_span_id, entry, layer, kind, at, session, call_number, fields):
-        if layer not in layers:
-            layer = _named(layer)
-        kind = "wait" if kind == "wait" else "work"
-        span = Span(self, trace, parent_span_id, entry, layer, kind, at, session, call_number, fields)
-        self._started += 1
-        running = self._running
-        running[span._id] = span
-        if len(running) > OPEN_CALLS_MAX:
-            # A host that never ends its spans does not grow: the one that ran longest can still end.
-            running.pop(next(iter(running)), None)
-        if entry and trace.tool is None:
-            trace.tool = fields.get("tool")
-        if self._courier._active_since is None:
-            self._courier.note(False)
-        return span
 
     def capture_error(self, error, span=None, context=None, error_type=None, traceback=None, message=None):
         """Records a failure with its traceback, causes and members; answers the error's id, None when nothing was
@@ -3653,22 +3670,25 @@ def _around(begin):
         except (TypeError, ValueError):
             return original
 
+        # Bound once: Signature.bind() at each call costs more than all else here.
+        parameters = signature.parameters.values()
+        places = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+        words = {one.name for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
+        takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+
         def begun(args, kwargs):
             try:
-                bound = signature.bind_partial(*args, **kwargs)
-                told = dict(bound.arguments)
-                rest = [name for name, one in signature.parameters.items() if one.kind is one.VAR_KEYWORD]
-                for name in rest:
-                    told.update(told.pop(name, None) or {})
+                told = dict(zip(places, args))
+                told.update(kwargs)
                 finish = begin(told)
-                if isinstance(finish, tuple):
+                if finish.__class__ is tuple:
                     finish, changed = finish
+                    args, kwargs = list(args), dict(kwargs)
                     for name, value in changed.items():
-                        if name in signature.parameters:
-                            bound.arguments[name] = value
-                        else:
-                            bound.arguments.setdefault(rest[0], {})[name] = value
-                    args, kwargs = bound.args, bound.kwargs
+                        if name in places[: len(args)]:
+                            args[places.index(name)] = value
+                        elif name in words or takes_any:
+                            kwargs[name] = value
                 return finish, args, kwargs
             except Exception as problem:
                 reporter()._fail(problem)
