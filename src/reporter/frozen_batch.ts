@@ -4,8 +4,10 @@ import { gunzip, gzip, gzipSync } from 'node:zlib'
 import { batchBytesMax, gzipBytesMin, piecesMax } from '../core/limit.ts'
 import type { Batch } from '../core/record.ts'
 import { redactOrigin } from '../wire/redact_record.ts'
+import { runInSlices } from './courier_slice.ts'
 import { newUuidV7 } from './identifier.ts'
 import type { Outbox } from './outbox.ts'
+import { placeRecords } from './record_place.ts'
 import { redactRunningList } from './redact_frozen.ts'
 import type { SpilledBatch } from './spill_entry.ts'
 
@@ -154,21 +156,29 @@ class TextBuffer {
  * any further. Throws where the batch cannot be read.
  */
 export async function recut(frozen: FrozenBatch): Promise<readonly FrozenBatch[]> {
-  const text = frozen.encoding === 'gzip' ? await gunzipAsync(frozen.body) : Buffer.from(frozen.body)
-  const batch = JSON.parse(text.toString()) as Batch
-  const [i, n] = batch.piece
-  if (batch.records.length < 2 || n * 2 > piecesMax) return []
-  const middle = Math.ceil(batch.records.length / 2)
-  const pieceOf = async (part: number, records: Batch['records']): Promise<FrozenBatch> => {
+  const body = Buffer.from(frozen.encoding === 'gzip' ? await gunzipAsync(frozen.body) : frozen.body)
+  const places = await runInSlices(placeRecords(body))
+  if (!places) throw new Error('Cannot cut a batch: it has no records')
+  const { begin, ends } = places
+  const end = ends.at(-1) ?? begin
+  // Without its records, which are never read: what is left is small.
+  const frame = JSON.parse(`${body.toString('utf8', 0, begin)}${body.toString('utf8', end)}`) as Batch
+  const [i, n] = frame.piece
+  if (ends.length < 2 || n * 2 > piecesMax) return []
+  const count = Math.ceil(ends.length / 2)
+  const middle = ends[count - 1] as number
+  const pieceOf = async (part: number, records: number, from: number, to: number): Promise<FrozenBatch> => {
     const piece: readonly [number, number] = [2 * i - 2 + part, 2 * n]
     const batchId = pieceIdOf(frozen.batchId, part)
-    const plain = Buffer.from(JSON.stringify({ ...batch, batch_id: batchId, piece, records }))
+    const { records: _, ...rest } = { ...frame, batch_id: batchId, piece }
+    const head = Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"records":[`)
+    const plain = Buffer.concat([head, body.subarray(from, to), Buffer.from(']}')])
     const compressed = plain.length > gzipBytesMin ? await gzipAsync(plain).catch(() => null) : null
     const { madeAtUs, declared } = frozen
     const encoding = compressed ? ('gzip' as const) : null
-    return { batchId, madeAtUs, declared, records: records.length, body: compressed ?? plain, encoding }
+    return { batchId, madeAtUs, declared, records, body: compressed ?? plain, encoding }
   }
-  return [await pieceOf(1, batch.records.slice(0, middle)), await pieceOf(2, batch.records.slice(middle))]
+  return [await pieceOf(1, count, begin, middle), await pieceOf(2, ends.length - count, middle + 1, end)]
 }
 
 /** A UUID of version 8 (RFC 9562, 5.8): the beginning of a sha256. */

@@ -11,6 +11,9 @@ export type HeldBatch = {
   readonly madeAtUs: number
 }
 
+// What is read at once takes a small part of a millisecond.
+const partBytes = 256 * 1024
+
 /** The segment was taken by another process, which found its owner silent, or removed by somebody. */
 export class SegmentGone extends Error {}
 
@@ -79,12 +82,20 @@ export class Segment {
   *scan(): Generator<void, { readonly held: readonly HeldBatch[]; readonly damaged: number }> {
     const size = this.#guarded(() => this.#disk.stateOf(this.path))?.bytes
     if (size === undefined) throw new SegmentGone(this.path)
-    const file = this.#guarded(() => this.#disk.read(this.path, 0, size))
+    const file = Buffer.allocUnsafe(size)
+    let read = 0
+    while (read < size) {
+      const part = this.#guarded(() => this.#disk.read(this.path, read, Math.min(size - read, partBytes)))
+      if (part.length === 0) break
+      file.set(part, read)
+      read += part.length
+      yield
+    }
     const found = new Map<string, HeldBatch>()
     const answered = new Set(this.#unmarked)
     let damaged = 0
     let end = 0
-    for (const entry of readEntries(file)) {
+    for (const entry of readEntries(file.subarray(0, read))) {
       if (entry.kind === 'damaged') damaged++
       else end = entry.end
       if (entry.kind === 'answered') answered.add(entry.batchId)
