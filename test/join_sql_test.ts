@@ -9,6 +9,7 @@ const recorders = {
   daemon: { id: '018f0000-0000-7000-8000-0000000000a2', service: 'daemon', host: 'desk' },
   tool: { id: '018f0000-0000-7000-8000-0000000000a3', service: 'exai', host: 'desk' },
 } as const
+const replica = { ...recorders.shim, id: '018f0000-0000-7000-8000-0000000000a5', host: 'rack' }
 type Recorder = { readonly id: string; readonly service: string; readonly host: string }
 
 const calledUs = nowUs - 10_000_000
@@ -164,6 +165,75 @@ for (const { name, open, reason } of testDatabases) {
       ])
     })
 
+    test('tick_join_traces() joins by session where no side knows the arguments, and finds the request by it', async () => {
+      const session = { key: 'thread-1', rule: 'continuation' } as const
+      const later = { key: 'thread-2', rule: 'continuation' } as const
+      await store(recorders.shim, [call(1, 'shim', 0, 100, { session, attributes: {} }), call(5, 'shim', 200, 300)])
+      await store(recorders.tool, [
+        call(2, 'tool', 10, 90, { session, attributes: {} }),
+        call(6, 'tool', 210, 290, { session: later, call_number: 4 }),
+      ])
+      await step()
+      expect(await database.query(joins)).toEqual([
+        { inside: traceId(2), outside: traceId(1), rule: 'session' },
+        { inside: traceId(6), outside: traceId(5), rule: 'arguments' },
+      ])
+      const found = (await database.rpc('traces', { filter: { session: later.key } })) as { rows: unknown[] }
+      expect(found.rows).toMatchObject([{ trace_id: traceId(5), call_number: 4 }])
+    })
+
+    test('tick_join_traces() puts a recorder between two that were joined before it was heard of', async () => {
+      await store(recorders.shim, [call(1, 'shim', 0, 100)])
+      await store(recorders.tool, [call(3, 'tool', 20, 80)])
+      await step()
+      await store(recorders.daemon, [call(2, 'websocket', 10, 90)])
+      for (let turn = 0; turn < 2; turn++) await step()
+      expect(await database.query(joins)).toEqual([
+        { inside: traceId(2), outside: traceId(1), rule: 'arguments' },
+        { inside: traceId(3), outside: traceId(2), rule: 'arguments' },
+      ])
+      expect((await trace(3)).trace.layers).toEqual({ shim: 20, websocket: 20, tool: 60 })
+    })
+
+    test('tick_join_traces() gives of two calls that overlap each the one that ended in it', async () => {
+      await store(recorders.shim, [call(1, 'shim', 0, 1_000), call(2, 'shim', 5, 105)])
+      await store(recorders.tool, [call(3, 'tool', 20, 995), call(4, 'tool', 25, 100)])
+      for (let turn = 0; turn < 2; turn++) await step()
+      expect(await database.query(joins)).toEqual([
+        { inside: traceId(3), outside: traceId(1), rule: 'arguments' },
+        { inside: traceId(4), outside: traceId(2), rule: 'arguments' },
+      ])
+    })
+
+    test('tick_join_traces() joins never in a circle, when what was inside turns out to have been outside', async () => {
+      const tap = { ...recorders.tool, id: '018f0000-0000-7000-8000-0000000000a4' }
+      const interrupted = { outcome: 'interrupted' } as const
+      await store(tap, [call(1, 'tool', 0, 100)])
+      await store(recorders.tool, [call(2, 'tool', 1, 90, interrupted)])
+      await step()
+      await store(recorders.tool, [call(2, 'tool', -1, 200)])
+      for (let turn = 0; turn < 2; turn++) await step()
+      expect(await listed()).toEqual([traceId(1)])
+      expect((await trace(2)).trace.spans.length).toBe(2)
+    })
+
+    test('tick_join_traces() compares a bounded number of calls that are alike at a time, and joins them all in the end', async () => {
+      const many = Array.from({ length: 40 }, (_, n) => n)
+      await store(
+        recorders.shim,
+        many.map((n) => call(1 + n, 'shim', n * 200, n * 200 + 100)),
+      )
+      await store(
+        recorders.tool,
+        many.map((n) => call(101 + n, 'tool', n * 200 + 10, n * 200 + 90)),
+      )
+      expect(await step()).toMatchObject({ done: 64 })
+      expect(await step()).toMatchObject({ done: 16 })
+      expect((await database.query(joins)).map((row) => [row.inside, row.outside])).toEqual(
+        many.map((n) => [traceId(101 + n), traceId(1 + n)]),
+      )
+    })
+
     const strangers: readonly (readonly [string, Partial<Span>, Recorder, string])[] = [
       ['of another tool', { tool: 'other' }, recorders.tool, 'test'],
       ['of another environment', {}, recorders.tool, 'production'],
@@ -177,6 +247,7 @@ for (const { name, open, reason } of testDatabases) {
       ['that began before', { start_us: calledUs - 50_000 }, recorders.tool, 'test'],
       ['of the same process', {}, recorders.shim, 'test'],
       ['of another service in the same layer', { layer: 'shim' }, recorders.tool, 'test'],
+      ['of the same service and layer on another host', { layer: 'shim' }, replica, 'test'],
       ['with a parent that is known', { parent_span_id: '00000000000000d1' }, recorders.tool, 'test'],
     ]
     for (const [what, changes, from, environment] of strangers) {

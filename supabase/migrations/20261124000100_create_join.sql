@@ -89,23 +89,49 @@ comment on function telltale.joined_members(text) is
 readers.';
 revoke all on function telltale.joined_members(text) from public, anon, authenticated, service_role;
 
-create function telltale.joined_spans(root text) returns jsonb
-language sql stable security definer
+create function telltale.joined_spans_of(roots text[]) returns table (root text, spans jsonb)
+language plpgsql stable security definer
 set search_path = ''
+set enable_seqscan = off
 as $$
-  select jsonb_object_agg(s.key, case
+#variable_conflict use_column
+begin
+  return query
+  with recursive down as (
+    select r.id collate "C" as root, r.id collate "C" as id, null::text as outer_span_id, null::text as rule, 0 as depth
+    from unnest(roots) as r(id)
+    union all
+    select down.root, j.inner_trace_id, j.outer_span_id, j.rule, down.depth + 1
+    from down join telltale.trace_joins as j on j.outer_trace_id = down.id
+    where down.depth < 8
+  ), member as (
+    select *, row_number() over (partition by root order by depth, id) as place from down
+  )
+  select m.root, jsonb_object_agg(s.key, case
     when m.outer_span_id is null then s.value
     -- What hung on nothing hangs on the outer recorder's span; and that is the one that counts as entry.
     when nullif(s.value ->> 'parent_span_id', s.key) is null or not t.spans ? (s.value ->> 'parent_span_id')
     then s.value - 'entry' || jsonb_build_object('parent_span_id', m.outer_span_id, 'inferred', m.rule)
     else s.value - 'entry' end)
-  from telltale.joined_members(root) as m
-  join telltale.traces as t on t.trace_id = m.trace_id and t.day = m.day
+  from member as m
+  join telltale.trace_days as d on d.trace_id = m.id
+  join telltale.traces as t on t.trace_id = m.id and t.day = d.day
   cross join lateral jsonb_each(t.spans) as s
+  where m.place <= 100
+  group by m.root;
+end
 $$;
-comment on function telltale.joined_spans(text) is
-  'The spans of a trace and of all that is joined into it, as stored; a span that hangs on its parent by inference says by which
-rule in `inferred`. Definer: part of the readers.';
+comment on function telltale.joined_spans_of(text[]) is
+  'The spans of each of these traces and of all that is joined into it (at most 100), as stored; a span that hangs on its parent
+by inference says by which rule in `inferred`. All at once: planning for partitions costs more than reading. Definer: part of
+the readers and of the tick.';
+revoke all on function telltale.joined_spans_of(text[]) from public, anon, authenticated, service_role;
+
+create function telltale.joined_spans(root text) returns jsonb
+language sql stable security definer
+set search_path = ''
+as $$ select s.spans from telltale.joined_spans_of(array[root]) as s $$;
+comment on function telltale.joined_spans(text) is 'joined_spans_of one trace. Definer: part of the readers.';
 revoke all on function telltale.joined_spans(text) from public, anon, authenticated, service_role;
 
 create function telltale.head_key(spans jsonb) returns text
@@ -140,112 +166,178 @@ begin
       h.value ->> 'layer' as layer, h.value -> 'entry' = 'true' as entry,
       array_position(array['shim', 'websocket', 'tool', 'provider', 'api', 'storage'], h.value ->> 'layer') as depth,
       h.value -> 'attributes' ->> 'telltale.argument_hash' as arguments,
-      (h.value -> 'start_us')::bigint as start_us, (h.value -> 'end_us')::bigint as end_us
+      (h.value -> 'start_us')::bigint as start_us, (h.value -> 'end_us')::bigint as end_us,
+      (select j.outer_trace_id from telltale.trace_joins as j where j.inner_trace_id = r.trace_id) as held_by,
+      (select array_agg(t.process_id) from telltale.trace_joins as j
+        join telltale.trace_days as d on d.trace_id = j.inner_trace_id
+        join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+        where j.outer_trace_id = r.trace_id) as holds
     from recent as r
     cross join lateral (select telltale.head_key(r.spans)) as key(id)
     cross join lateral (select r.spans -> key.id) as h(value)
     join telltale.processes as p on p.process_id = r.process_id
     join telltale.sources as s on s.source_id = p.source_id
     where not h.value ? 'parent_span_id' or not r.spans ? (h.value ->> 'parent_span_id')
+  ), placed as materialized (
+    -- So many alike of one process are compared at a time, those without a partner first: what is compared is bounded.
+    select *,
+      row_number() over (partition by environment, tool, arguments, process_id
+        order by held_by is not null, start_us desc, trace_id) as inner_by_arguments,
+      row_number() over (partition by environment, tool, arguments, process_id
+        order by holds is not null, start_us desc, trace_id) as outer_by_arguments,
+      row_number() over (partition by environment, tool, session_key, process_id
+        order by held_by is not null, start_us desc, trace_id) as inner_by_session,
+      row_number() over (partition by environment, tool, session_key, process_id
+        order by holds is not null, start_us desc, trace_id) as outer_by_session
+    from head
   ), evidence as (
-    select i.trace_id as inside, o.trace_id as outside, 0 as grade, 'arguments' as rule
-    from head as i join head as o on o.environment = i.environment and o.tool = i.tool and o.arguments = i.arguments
-    where o.process_id <> i.process_id
+    select i, o, 0 as grade, 'arguments' as rule
+    from placed as i join placed as o on o.environment = i.environment and o.tool = i.tool and o.arguments = i.arguments
+    where o.process_id <> i.process_id and i.inner_by_arguments <= 32 and o.outer_by_arguments <= 32
     union all
-    select i.trace_id, o.trace_id, 1, 'session'
-    from head as i join head as o on o.environment = i.environment and o.tool = i.tool and o.session_key = i.session_key
-    where o.process_id <> i.process_id and o.arguments is distinct from i.arguments
+    select i, o, 1, 'session'
+    from placed as i join placed as o on o.environment = i.environment and o.tool = i.tool and o.session_key = i.session_key
+    where o.process_id <> i.process_id and i.inner_by_session <= 32 and o.outer_by_session <= 32
+      and (o.arguments = i.arguments) is not true
+      -- The hashes of two services may be of two keys.
       and (o.arguments is null or i.arguments is null or o.service <> i.service)
   ), fitting as (
-    select e.inside, e.outside, o.span_id, e.grade, e.rule, o.day, o.depth as outer_depth, i.depth as inner_depth,
-      i.service, abs(i.start_us + gap.us - o.start_us) as distance
+    select (e.i).trace_id as inside, (e.o).trace_id as outside, (e.o).span_id, e.grade, e.rule, (e.o).day,
+      (e.o).depth as outer_depth, (e.i).depth as inner_depth, (e.i).service,
+      -- Of two that began as near, the one that it also ended in.
+      abs((e.i).start_us + gap.us - (e.o).start_us) + greatest(0, over.us) as distance
     from evidence as e
-    join head as i on i.trace_id = e.inside
-    join head as o on o.trace_id = e.outside
     -- Two clocks of one machine are one; of two machines they are known to about the time that a batch takes.
     cross join lateral (select
-      case when i.host is not distinct from o.host then 0 else i.offset_us - o.offset_us end as us,
-      case when i.host is not distinct from o.host then 2000 else 2000000 end as slack) as gap
-    where o.entry
-      and (o.depth < i.depth or (o.layer = i.layer and o.service = i.service and o.duration_ms > i.duration_ms))
+      case when (e.i).host is not distinct from (e.o).host then 0 else (e.i).offset_us - (e.o).offset_us end as us,
+      case when (e.i).host is not distinct from (e.o).host then 2000 else 2000000 end as slack) as gap
+    cross join lateral (select (e.i).end_us + gap.us - (e.o).end_us - gap.slack) as over(us)
+    where (e.o).entry
+      and ((e.o).depth < (e.i).depth
+        -- A tap beside its server. Two servers of one service that work on the same question are two requests.
+        or ((e.o).layer = (e.i).layer and (e.o).service = (e.i).service and (e.o).host is not distinct from (e.i).host
+          and (e.o).duration_ms > (e.i).duration_ms and over.us <= 0))
       -- Begun while the outer one ran. It may end later: a shim that reads a frame too many answers too soon.
-      and i.start_us + gap.us between o.start_us - gap.slack and o.end_us + gap.slack
+      and (e.i).start_us + gap.us between (e.o).start_us - gap.slack and (e.o).end_us + gap.slack
         -- By then its frame may still be on the way.
         + case when e.grade = 0 then 250000 else 0 end
-      and not exists (select from telltale.trace_joins as j where j.inner_trace_id = i.trace_id)
-      and not exists (select from telltale.trace_joins as j join telltale.traces as t on t.trace_id = j.inner_trace_id
-        where j.outer_trace_id = o.trace_id and t.process_id = i.process_id)
+      -- In nothing yet; or in the same as the outer one, which was heard of later than what it called.
+      and ((e.i).held_by is null or (e.i).held_by = (e.o).held_by)
+      and (e.i).process_id <> all (coalesce((e.o).holds, '{}'))
   ), ranked as (
     select *,
       row_number() over (partition by inside order by grade, outer_depth desc nulls last, distance, outside) as outer_rank,
       row_number() over (partition by outside, service, inner_depth order by grade, distance, inside) as inner_rank
     from fitting
   )
-  -- Each is the other's best: what is left over finds its own at the next turn.
-  select inside, outside, span_id, rule, day from ranked where outer_rank = 1 and inner_rank = 1;
+  -- Each is the other's best: what is left over finds its own at the next turn. Never in a circle: times may have changed.
+  select inside, outside, span_id, rule, day from ranked
+  where outer_rank = 1 and inner_rank = 1 and telltale.root_trace_of(outside) <> inside;
 end
 $$;
 comment on function telltale.inferred_joins(timestamptz, integer) is
   'Which of the n traces that changed last, since an instant, are one request seen by two recorders: same environment and tool,
-begun while the other ran, further in by its layer (or shorter, of one layer and service), and with the same arguments by
-their salted hash, else of one session. Where several fit, the nearest by start. Definer: part of tick_join_traces.';
+begun while the other ran, further in by its layer (or shorter and inside it, of one layer, service and host), and with the same
+arguments by their salted hash, else of one session. Where several fit, the nearest by start. Of each process 32 alike are
+compared at a time. Definer: part of tick_join_traces.';
 revoke all on function telltale.inferred_joins(timestamptz, integer) from public, anon, authenticated, service_role;
+
+create function telltale.due_sums(n integer) returns table (root text, members text[], cut boolean)
+language plpgsql stable security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+  return query
+  with waiting as (
+    select j.inner_trace_id, j.joined_at, i.span_count + o.span_count as span_count
+    from telltale.trace_joins as j
+    join telltale.trace_days as inside on inside.trace_id = j.inner_trace_id
+    join telltale.traces as i on i.trace_id = j.inner_trace_id and i.day = inside.day
+    join telltale.traces as o on o.trace_id = j.outer_trace_id and o.day = j.day
+    where j.day >= telltale.today() - 1
+      and (j.summed_at is null or i.changed_at > j.summed_at or o.changed_at > j.summed_at)
+    order by j.joined_at, j.inner_trace_id limit n + 1
+  ), weighed as materialized (
+    -- Those that are read at once have about 20,000 spans.
+    select *, row_number() over oldest <= n and sum(span_count) over oldest - span_count < 20000 as taken
+    from waiting window oldest as (order by joined_at, inner_trace_id rows unbounded preceding)
+  ), due as materialized (
+    select distinct telltale.root_trace_of(w.inner_trace_id) as root from weighed as w where w.taken
+  )
+  select due.root, (select array_agg(m.trace_id) from telltale.joined_members(due.root) as m),
+    exists (select from weighed as w where not w.taken)
+  from due;
+end
+$$;
+comment on function telltale.due_sums(integer) is
+  'The outermost traces of up to n joins of which a side has changed since they were summed up, with all that is joined into them.
+Definer: part of tick_join_traces.';
+revoke all on function telltale.due_sums(integer) from public, anon, authenticated, service_role;
 
 create function telltale.tick_join_traces() returns jsonb
 language plpgsql volatile security definer
 set search_path = ''
 set lock_timeout = '2s'
 set jit = off
+set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
   v_joined int := 0;
-  v_root record;
-  v_spans jsonb;
+  v_roots text[];
+  v_members text[];
+  v_sums jsonb[];
+  v_more boolean;
   v_summed int := 0;
 begin
   -- Nothing to look for where one process alone is heard.
   if (select count(*) from (select from telltale.processes where last_seen_at > clock_timestamp() - interval '2 minutes'
       limit 2) as heard) = 2 then
-    insert into telltale.trace_joins (inner_trace_id, outer_trace_id, outer_span_id, rule, day)
+    insert into telltale.trace_joins as j (inner_trace_id, outer_trace_id, outer_span_id, rule, day)
     select * from telltale.inferred_joins(clock_timestamp() - interval '1 minute')
-    on conflict (inner_trace_id) do nothing;
+    on conflict (inner_trace_id) do update set (outer_trace_id, outer_span_id, rule, day, summed_at)
+      = row (excluded.outer_trace_id, excluded.outer_span_id, excluded.rule, excluded.day, null);
     get diagnostics v_joined = row_count;
   end if;
-  for v_root in
-    select root.id, d.day, array_agg(due.inner_trace_id order by due.inner_trace_id) as members
-    from (
-      select j.inner_trace_id from telltale.trace_joins as j
-      join telltale.trace_days as inside on inside.trace_id = j.inner_trace_id
-      join telltale.traces as i on i.trace_id = j.inner_trace_id and i.day = inside.day
-      join telltale.traces as o on o.trace_id = j.outer_trace_id and o.day = j.day
-      where j.day >= telltale.today() - 1
-        and (j.summed_at is null or i.changed_at > j.summed_at or o.changed_at > j.summed_at)
-      order by j.joined_at limit 200
-    ) as due
-    cross join lateral (select telltale.root_trace_of(due.inner_trace_id)) as root(id)
-    join telltale.trace_days as d on d.trace_id = root.id
-    group by root.id, d.day
-    order by root.id collate "C"
-  loop
-    v_spans := telltale.joined_spans(v_root.id);
-    update telltale.traces as t set
-      (provider, model, tokens_in, tokens_out, span_count, layers, wait_ms, revision, changed_at, changed_xid) = (
-        select s.provider, s.model, s.tokens_in, s.tokens_out, s.span_count, s.layers, s.wait_ms, t.revision + 1,
-          clock_timestamp(), pg_current_xact_id()
-        from telltale.summaries_of(array[v_spans]) as s)
-    where t.trace_id = v_root.id and t.day = v_root.day;
+  with due as materialized (select * from telltale.due_sums(100))
+  select (select array_agg(due.root) from due), (select array_agg(distinct id) from due cross join unnest(members) as m(id)),
+    coalesce((select bool_or(cut) from due), false)
+  into v_roots, v_members, v_more;
+  if v_roots is not null then
+    -- No writer is at a row while it is summed up: what it commits later, it also says to have changed later.
+    perform t.trace_id
+    from (select id from unnest(v_members) as i(id) order by id collate "C") as i
+    cross join lateral (select d.day from telltale.trace_days as d where d.trace_id = i.id) as d
+    cross join lateral (select t.trace_id from telltale.traces as t where t.trace_id = i.id and t.day = d.day
+      for no key update) as t;
+    select array_agg(s.root order by s.root collate "C"), array_agg(s.spans order by s.root collate "C")
+    into v_roots, v_sums from telltale.joined_spans_of(v_roots) as s;
+    -- Every row is there and locked. An update would open all partitions, an insert opens those that it writes.
+    insert into telltale.traces as t (trace_id, day, started_at, process_id, name, spans, session_key,
+      session_rule, call_number, request_id, provider, model, tokens_in, tokens_out, span_count, layers, wait_ms)
+    select v_roots[s.place], d.day, telltale.at_of(s.started_at_us), s.process::uuid, s.name, '{}', s.session_key,
+      s.session_rule, s.call_number, s.request_id, s.provider, s.model, s.tokens_in, s.tokens_out, s.span_count, s.layers, s.wait_ms
+    from telltale.summaries_of(v_sums) as s
+    join telltale.trace_days as d on d.trace_id = v_roots[s.place]
+    on conflict (trace_id, day) do update set (session_key, session_rule, call_number, request_id, provider, model,
+      tokens_in, tokens_out, span_count, layers, wait_ms, revision, changed_at, changed_xid) = row (
+      -- What the outer recorder did not know is looked for by what the inner one did.
+      coalesce(t.session_key, excluded.session_key), coalesce(t.session_rule, excluded.session_rule),
+      coalesce(t.call_number, excluded.call_number), coalesce(t.request_id, excluded.request_id),
+      excluded.provider, excluded.model, excluded.tokens_in, excluded.tokens_out, excluded.span_count, excluded.layers,
+      excluded.wait_ms, t.revision + 1, clock_timestamp(), pg_current_xact_id());
     -- Those between the root and the member too: what changed is told by the clock, which has moved on.
-    update telltale.trace_joins as j set summed_at = clock_timestamp()
-    where j.inner_trace_id in (select m.trace_id from telltale.joined_members(v_root.id) as m);
-    v_summed := v_summed + cardinality(v_root.members);
-  end loop;
+    update telltale.trace_joins as j set summed_at = clock_timestamp() where j.inner_trace_id = any (v_members);
+    v_summed := cardinality(v_members) - cardinality(v_roots);
+  end if;
   delete from telltale.trace_joins where day < telltale.today() - 30;
-  return jsonb_build_object('done', v_joined + v_summed, 'more', v_summed >= 200);
+  return jsonb_build_object('done', v_joined + v_summed, 'more', v_more);
 end
 $$;
 comment on function telltale.tick_join_traces() is
-  'Joins the traces of the last minute that are one request, and sums joined traces up in the row of the outermost, at most 200
+  'Joins the traces of the last minute that are one request, and sums joined traces up in the row of the outermost, about 100
 at once; again when one of them changes. Definer, as every step of the tick: no role may write the tables.';
 revoke all on function telltale.tick_join_traces() from public, anon, authenticated;
 grant execute on function telltale.tick_join_traces() to service_role;
@@ -264,14 +356,10 @@ begin
     return jsonb_build_object('done', 0, 'more', false);
   end if;
   with recent as materialized (
-    select coalesce(j.joined, t.spans) as spans
-    from (
-      select * from telltale.traces as t
+    select j.spans from telltale.joined_spans_of(array(
+      select t.trace_id from telltale.traces as t
       where t.changed_at > clock_timestamp() - interval '20 seconds' and t.duration_ms is not null
-      order by t.changed_at desc limit 200
-    ) as t
-    left join lateral (select telltale.joined_spans(t.trace_id) as joined
-      where exists (select from telltale.trace_joins as k where k.outer_trace_id = t.trace_id)) as j on true
+      order by t.changed_at desc limit 200)) as j
   ), pair as (
     -- A call lies inside the span that waits for it: between the two differences lies what to add to its times.
     select (c.value ->> 'process')::uuid as process, (p.value ->> 'process')::uuid as reference,
