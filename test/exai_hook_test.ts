@@ -1,4 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -115,6 +117,26 @@ hooked('install() continues the trace that a tap put into the frame, and is not 
     ['b7ad6b7169203331', false],
     ['b7ad6b7169203331', true],
   ])
+})
+
+hooked('install() tells the storage that the daemon calls by HTTP which span called it, and nobody else', async () => {
+  const told: (string | undefined)[] = []
+  const storage = createServer((request, response) => {
+    told.push(String(request.headers.traceparent))
+    request.resume().once('end', () => response.writeHead(201).end())
+  })
+  await new Promise<void>((resolve) => storage.listen(0, '127.0.0.1', resolve))
+  try {
+    await start({ SUPABASE_URL: `http://127.0.0.1:${(storage.address() as AddressInfo).port}` })
+    const shim = await client()
+    await shim.call('chat', { prompt: 'hello' })
+    const { spans } = await reported()
+    const saves = spans.filter(({ name }) => name === 'save_message')
+    expect(saves.length).toBe(2)
+    expect(told).toEqual(saves.map(({ trace_id, span_id }) => `00-${trace_id}-${span_id}-01`))
+  } finally {
+    storage.close()
+  }
 })
 
 hooked('install() fills the nulls of a saved message, in what is recorded and in what the daemon stores', async () => {

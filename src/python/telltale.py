@@ -1696,13 +1696,16 @@ class _MemoryOutbox:
             waiting.append((item, size))
             self.bytes = held = self.bytes + size
             count = len(waiting)
-            if held + self.frozen_bytes > self.bytes_max or count + self.frozen_records > self.records_max:
+            if held + self.frozen_bytes > self.bytes_max or (
+                count + self.in_hand + self.frozen_records > self.records_max
+            ):
                 return self._shrink()
             return count
 
     def _shrink(self):
         while self.queue and (
-            self.bytes + self.frozen_bytes > self.bytes_max or len(self.queue) + self.frozen_records > self.records_max
+            self.bytes + self.frozen_bytes > self.bytes_max
+            or len(self.queue) + self.in_hand + self.frozen_records > self.records_max
         ):
             self.bytes -= self.queue.popleft()[1]
             self.drop("overflow", 1)
