@@ -1,3 +1,7 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { gunzipSync } from 'node:zlib'
 import { createClient } from '@supabase/supabase-js'
 import pg from 'pg'
 import { transport } from './realtime_fixture.ts'
@@ -6,14 +10,24 @@ import { createDataDir, type RunningStack, startTelltale } from './stack_fixture
 /** A whole stack in processes of its own, with somebody who watches, and all places in which content could come to lie. */
 export type PrivacyStage = {
   readonly env: Readonly<Record<string, string>>
+  /** The same by way of somebody who writes down what is sent, which is what an outbox file holds. */
+  readonly overheardEnv: Readonly<Record<string, string>>
+  /** What was sent on that way since it was last asked. */
+  overheard(): string
   readonly pushes: readonly string[]
-  /** Lets the edge count somebody as looking for another minute. */
-  watch(): Promise<void>
+  /** Forgets what was stored, and lets the edge count somebody as looking for another minute. */
+  begin(): Promise<void>
   postgres(): Promise<string>
   redis(): Promise<string>
   printed(): string
   close(): Promise<void>
 }
+
+/** Also the names that are known, of which only so many are kept as they are. */
+const stored = [
+  ...['traces', 'errors', 'error_groups', 'messages', 'gauges', 'batches', 'rollup_minutes', 'admitted_names'],
+  ...['processes', 'sources'],
+]
 
 export async function openPrivacyStage(): Promise<PrivacyStage> {
   const { dir, remove } = createDataDir()
@@ -22,11 +36,17 @@ export async function openPrivacyStage(): Promise<PrivacyStage> {
   const database = new pg.Client({ connectionString: env.DATABASE_URL })
   await database.connect()
   const pushes: string[] = []
+  const wire = await openWire(env.TELLTALE_INGEST_URL as string)
   const leave = await listen(env, (push) => pushes.push(push))
   return {
     env,
+    overheardEnv: { ...env, TELLTALE_INGEST_URL: wire.url },
+    overheard: wire.take,
     pushes,
-    async watch() {
+    async begin() {
+      pushes.length = 0
+      wire.take()
+      await database.query(`truncate ${stored.map((name) => `telltale.${name}`).join(', ')} cascade`)
       await database.query(
         'insert into telltale.viewers (viewer_id, user_id) values (gen_random_uuid(), gen_random_uuid())',
       )
@@ -36,6 +56,7 @@ export async function openPrivacyStage(): Promise<PrivacyStage> {
     printed: stack.printed,
     async close() {
       await leave()
+      wire.close()
       await database.end()
       await closeStack(stack)
       remove()
@@ -45,6 +66,33 @@ export async function openPrivacyStage(): Promise<PrivacyStage> {
 
 async function closeStack(stack: RunningStack): Promise<void> {
   await stack.stop('SIGTERM')
+}
+
+/** Passes everything on to the edge, and keeps it until it is taken. */
+async function openWire(edge: string): Promise<{ url: string; take(): string; close(): void }> {
+  let bodies: string[] = []
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of request) chunks.push(chunk as Buffer)
+    const body = Buffer.concat(chunks)
+    bodies.push((request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body).toString())
+    const { host: _host, connection: _connection, 'content-length': _length, ...headers } = request.headers
+    const answer = await fetch(edge, { method: 'POST', headers: headers as Record<string, string>, body })
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' })
+    response.end(await answer.text())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const take = () => {
+    const taken = bodies.join('\n')
+    bodies = []
+    return taken
+  }
+  const close = () => {
+    server.close()
+    server.closeAllConnections()
+  }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, take, close }
 }
 
 /** Every column of every table, as text. */

@@ -6,8 +6,11 @@ import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import type { SeededSecret } from './secret_seed_fixture.ts'
 
 export type Env = Readonly<Record<string, string>>
-/** One way in: sends all of the secrets in every field that it has, and answers when all is stored. */
-export type WayIn = (secrets: readonly SeededSecret[], env: Env) => Promise<void>
+/**
+ * One way in: sends all of the secrets in every field that it has, and answers when all is stored: with what it printed
+ * itself, and what it left on the disk.
+ */
+export type WayIn = (secrets: readonly SeededSecret[], env: Env) => Promise<string>
 /** Gives the secrets out one after another, from the first again after the last. */
 export type Supply = { readonly left: number; text(): string; bag(): { readonly [name: string]: unknown } }
 
@@ -32,7 +35,7 @@ export function supplyOf(secrets: readonly SeededSecret[]): Supply {
   }
 }
 
-const hex = (bytes: number) => randomBytes(bytes).toString('hex')
+export const hex = (bytes: number) => randomBytes(bytes).toString('hex')
 
 /** Batches by POST, as from a sender that takes nothing out. */
 export const byBatch: WayIn = async (secrets, env) => {
@@ -61,11 +64,14 @@ export const byBatch: WayIn = async (secrets, env) => {
       running_total: 1,
       records,
     }
-    await post(env, '', body)
+    const said = await post(env, '', 'application/json', JSON.stringify(body))
+    if ((JSON.parse(said) as { rejected: unknown[] }).rejected.length > 0) throw new Error(`Cannot store all: ${said}`)
   }
+  return ''
 }
 
-function recordsOf(supply: Supply): readonly object[] {
+/** A record of each type. */
+export function recordsOf(supply: Supply): readonly object[] {
   const s = supply.text
   const at_us = Date.now() * 1_000
   const trace_id = hex(16)
@@ -109,17 +115,21 @@ function recordsOf(supply: Supply): readonly object[] {
   ]
 }
 
-async function post(env: Env, path: string, body: object): Promise<void> {
-  const headers = { authorization: `Bearer ${env.TELLTALE_INGEST_KEY}`, 'content-type': 'application/json' }
-  const answer = await fetch(`${env.TELLTALE_INGEST_URL}${path}`, {
-    method: 'POST',
-    headers,
-    body: JSON.stringify(body),
-  })
-  const said = await answer.text()
-  if (answer.status !== 200) throw new Error(`Cannot send ${path}: ${answer.status} ${said}`)
-  if (!path && (JSON.parse(said) as { rejected: unknown[] }).rejected.length > 0)
-    throw new Error(`Cannot store all: ${said}`)
+/** Answers what the edge said, which may be busy for a while. @throws when it took nothing */
+export async function post(
+  env: Env,
+  path: string,
+  type: string,
+  body: string | Uint8Array<ArrayBuffer>,
+): Promise<string> {
+  const headers = { authorization: `Bearer ${env.TELLTALE_INGEST_KEY}`, 'content-type': type }
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await fetch(`${env.TELLTALE_INGEST_URL}${path}`, { method: 'POST', headers, body })
+    const said = await answer.text()
+    if (answer.status === 200) return said
+    if (answer.status !== 503 || attempt === 10) throw new Error(`Cannot send ${path}: ${answer.status} ${said}`)
+    await new Promise((resolve) => setTimeout(resolve, 200 * attempt))
+  }
 }
 
 /** The TypeScript reporter. */
@@ -127,6 +137,7 @@ export const byReporter: WayIn = async (secrets, env) => {
   const supply = supplyOf(secrets)
   const s = supply.text
   const names = { service: s(), instance: s(), environment: s(), version: s() }
+  const said: string[] = []
   const reporter = createReporter({
     ingestUrl: env.TELLTALE_INGEST_URL,
     ingestKey: env.TELLTALE_INGEST_KEY,
@@ -134,11 +145,12 @@ export const byReporter: WayIn = async (secrets, env) => {
     env: {},
     outboxDir: env.TELLTALE_OUTBOX_DIR ?? 'none',
     flushOnExit: false,
-    warn: () => {},
+    warn: (text) => said.push(text),
   })
   while (supply.left > 0) recordEverywhere(reporter, supply)
   await reporter.flush()
   await reporter.close(env.TELLTALE_OUTBOX_DIR === undefined ? 10_000 : 500)
+  return said.join('\n')
 }
 
 function recordEverywhere(reporter: Reporter, supply: Supply): void {
@@ -183,7 +195,7 @@ require('readline').createInterface({ input: process.stdin }).on('line', (line) 
   const answer = n++ % 3 === 2 ? { error: { code: -32000, message: text, data: params.arguments } } : { result }
   console.log(JSON.stringify({ jsonrpc: '2.0', id, ...answer }))
   if (n % 20 === 0) console.log('stray ' + text)
-}).on('close', () => { process.stderr.write('last words ' + process.env.SECRET_WORDS); process.exitCode = 3 })`
+}).on('close', () => { process.stderr.write(process.env.SECRET_WORDS); process.exitCode = 3 })`
 
 /** The stdio tap, with the content of all tools. */
 export const byWrap: WayIn = async (secrets, env) => {
@@ -192,8 +204,11 @@ export const byWrap: WayIn = async (secrets, env) => {
   const names = ['--service', s(), '--environment', s(), '--instance', s(), '--session', s()]
   const words = [wrapScript, 'wrap', ...names, '--content', 'tool=*', '--', process.execPath, '-e', echoServer]
   const own = { TELLTALE_INGEST_URL: env.TELLTALE_INGEST_URL, TELLTALE_INGEST_KEY: env.TELLTALE_INGEST_KEY }
-  const tap = spawn(process.execPath, words, { env: { ...process.env, ...own, SECRET_WORDS: s() } })
+  const lastWords = `last words ${s()}`
+  const tap = spawn(process.execPath, words, { env: { ...process.env, ...own, SECRET_WORDS: lastWords } })
   let answers = 0
+  let complaints = ''
+  tap.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()))
   tap.stdout.on('data', (chunk: Buffer) => (answers += chunk.toString().split('\n').length - 1))
   const ended = once(tap, 'close')
   for (let id = 1; supply.left > 0; id += 1) {
@@ -206,78 +221,6 @@ export const byWrap: WayIn = async (secrets, env) => {
   tap.stdin.end()
   await ended
   if (answers === 0) throw new Error('Cannot send through the tap: nothing was answered')
-}
-
-/** OpenTelemetry's traces and logs, in JSON. */
-export const byOtlp: WayIn = async (secrets, env) => {
-  const supply = supplyOf(secrets)
-  while (supply.left > 0) {
-    const resource = { attributes: [...attributesOf(supply), textOf('service.name', supply.text())] }
-    const spans = Array.from({ length: 20 }, () => otlpSpanOf(supply))
-    await post(env, '/v1/traces', {
-      resourceSpans: [{ resource, scopeSpans: [{ scope: { name: supply.text() }, spans }] }],
-    })
-    const logRecords = Array.from({ length: 5 }, () => ({
-      timeUnixNano: nanosOf(0),
-      severityText: 'ERROR',
-      severityNumber: 17,
-      body: { stringValue: supply.text() },
-      attributes: [
-        ...attributesOf(supply),
-        textOf('exception.type', supply.text()),
-        textOf('exception.message', supply.text()),
-        textOf('exception.stacktrace', supply.text()),
-      ],
-    }))
-    await post(env, '/v1/logs', {
-      resourceLogs: [{ resource, scopeLogs: [{ scope: { name: supply.text() }, logRecords }] }],
-    })
-    const gauge = { dataPoints: [{ timeUnixNano: nanosOf(0), asDouble: 1, attributes: [textOf('a', supply.text())] }] }
-    await post(env, '/v1/metrics', {
-      resourceMetrics: [
-        { resource, scopeMetrics: [{ scope: { name: 'm' }, metrics: [{ name: supply.text(), gauge }] }] },
-      ],
-    })
-  }
-}
-
-function otlpSpanOf(supply: Supply): object {
-  const event = {
-    timeUnixNano: nanosOf(1),
-    name: 'exception',
-    attributes: [textOf('exception.message', supply.text()), textOf('exception.type', supply.text())],
-  }
-  const names = [
-    textOf('gen_ai.conversation.id', supply.text()),
-    textOf('gen_ai.tool.name', supply.text()),
-    textOf('url.full', supply.text()),
-  ]
-  const times = {
-    startTimeUnixNano: nanosOf(5),
-    endTimeUnixNano: nanosOf(0),
-    status: { code: 2, message: supply.text() },
-  }
-  return {
-    traceId: hex(16),
-    spanId: hex(8),
-    name: supply.text(),
-    kind: 2,
-    ...times,
-    attributes: [...names, ...attributesOf(supply)],
-    events: [event],
-  }
-}
-
-function attributesOf(supply: Supply): readonly object[] {
-  return Object.entries(supply.bag()).map(([key, value]) =>
-    textOf(key, typeof value === 'string' ? value : JSON.stringify(value)),
-  )
-}
-
-function textOf(key: string, stringValue: string): object {
-  return { key, value: { stringValue } }
-}
-
-function nanosOf(msAgo: number): string {
-  return String(BigInt(Date.now() - msAgo) * 1_000_000n)
+  if (!complaints.includes(lastWords)) throw new Error('Cannot hear what the server wrote to stderr')
+  return complaints.replace(lastWords, '')
 }

@@ -22,11 +22,23 @@ const marks: { readonly [characters: string]: string } = {
   [hex]: '7c0ffee57c',
   [base32]: 'ZQ7XK2Z',
 }
-const marked = new RegExp([...new Set(Object.values(marks))].join('|'), 'gi')
+const middles = [...new Set(Object.values(marks))]
+const marked = new RegExp(middles.join('|'), 'gi')
+const encoded = new RegExp(middles.flatMap(base64Of).join('|'), 'g')
 
-/** Where a seeded secret, or the middle of one, still stands in a text: each with what surrounds it. */
+/** What of a mark stays the same in base64, whatever is around it: one text for each place that it can begin at. */
+function base64Of(mark: string): readonly string[] {
+  return [0, 1, 2].map((before) => {
+    const digits = Buffer.from('-'.repeat(before) + mark).toString('base64')
+    return digits.slice(Math.ceil((before * 8) / 6), Math.floor(((before + mark.length) * 8) / 6))
+  })
+}
+
+/** Where a seeded secret, or the middle of one, still stands in a text, in base64 too: each with what surrounds it. */
 export function leaksIn(text: string): readonly string[] {
-  return [...text.matchAll(marked)].map(({ index }) => text.slice(Math.max(0, index - 60), index + 60))
+  return [...text.matchAll(marked), ...text.matchAll(encoded)].map(({ index }) =>
+    text.slice(Math.max(0, index - 60), index + 60),
+  )
 }
 
 /** Mulberry32. */

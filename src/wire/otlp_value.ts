@@ -1,5 +1,7 @@
 import type { Attributes, Json } from '../core/record.ts'
+import { withoutSecrets } from '../core/secret_form.ts'
 import type { AnyValue, KeyValue } from './otlp_proto_generated.ts'
+import { redactText } from './redact_json.ts'
 
 // OTLP's values and times as ours. https://opentelemetry.io/docs/specs/otlp/
 
@@ -14,7 +16,10 @@ export function usOf(nanos: bigint): number {
   return Number(nanos / 1_000n)
 }
 
-/** A value as JSON: bytes as base64, integers beyond the safe ones as text, and nothing where there is no value. */
+/**
+ * A value as JSON: bytes as base64, or, where they are text with a secret in it, as that text without it; integers beyond
+ * the safe ones as text, and nothing where there is no value.
+ */
 export function jsonOfValue(value: AnyValue | undefined): Json {
   const held = value?.value
   switch (held?.case) {
@@ -26,7 +31,7 @@ export function jsonOfValue(value: AnyValue | undefined): Json {
     case 'intValue':
       return Number.isSafeInteger(Number(held.value)) ? Number(held.value) : held.value.toString()
     case 'bytesValue':
-      return base64Of(held.value)
+      return textOfBytes(held.value)
     case 'arrayValue':
       return held.value.values.map(jsonOfValue)
     case 'kvlistValue':
@@ -44,6 +49,15 @@ export function attributesOfPairs(pairs: readonly KeyValue[]): Attributes {
   }
   return bag
 }
+
+/** In base64 nobody after this would know a secret again. */
+function textOfBytes(bytes: Uint8Array): string {
+  const text = utf8.decode(bytes)
+  const clean = redactText(text, withoutSecrets)
+  return clean === text ? base64Of(bytes) : clean
+}
+
+const utf8 = new TextDecoder()
 
 function base64Of(bytes: Uint8Array): string {
   let text = ''
