@@ -205,10 +205,12 @@ async def held():
     async def call(name, begin):
         await begin.wait()
         with telltale.start_trace('tools/call', tool=name):
-            async with permits: await asyncio.sleep(0.03)
-    first, second = asyncio.Event(), asyncio.Event()
+            async with permits: await done.wait()
+    first, second, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
     tasks = [asyncio.create_task(call('one', first)), asyncio.create_task(call('two', second))]
-    first.set(); await asyncio.sleep(0.01); second.set()
+    first.set()
+    while not permits.permits_in_use(): await asyncio.sleep(0)
+    second.set(); await asyncio.sleep(0.01); done.set()
     await asyncio.gather(*tasks)
     assert permits.permits_in_use() == 0
     with telltale.start_trace('queued'): await line.put(7)
@@ -218,10 +220,11 @@ asyncio.run(held())
 lock = telltale.watch_semaphore(threading.Lock(), 'lock')
 def hold():
     with telltale.start_trace('holder', tool='holder'):
-        with lock: taken.set(); time.sleep(0.03)
-taken = threading.Event()
+        with lock: taken.set(); asked.wait(); time.sleep(0.2)
+taken, asked = threading.Event(), threading.Event()
 thread = threading.Thread(target=hold); thread.start(); taken.wait()
 with telltale.start_trace('waiter'):
+    asked.set()
     with lock: pass
 thread.join()
 inner = telltale.watch_queue(queue.Queue(), 'threads')
