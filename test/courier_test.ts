@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { exitFlushMsMax, renewalMsMin, watchedFlushMs } from '../src/core/limit.ts'
 import type { Batch, TelltaleRecord } from '../src/core/record.ts'
+import { CourierTally } from '../src/reporter/courier_tally.ts'
 import { createReporter, type Reporter, type ReporterOptions, type ReporterStatus } from '../src/reporter/reporter.ts'
 import { retryAfterMsOf, verdictOf } from '../src/reporter/verdict.ts'
 import { eventually, type Fault, type IngestFixture, startIngest } from './ingest_fixture.ts'
@@ -245,4 +246,20 @@ test('retryAfterMsOf() reads seconds and dates, within bounds', () => {
   expect(retryAfterMsOf('Thu, 01 Jan 1970 00:00:10 GMT', 40_000)).toBe(0)
   expect(retryAfterMsOf('99999999', 0)).toBe(300_000)
   expect([null, '', 'soon'].map((value) => retryAfterMsOf(value, 0))).toEqual([null, null, null])
+})
+
+test('CourierTally adds up which fields of messages the server missed, and never counts more records than were sent', () => {
+  const tally = new CourierTally()
+  const ack = {
+    batch_id: 'b',
+    status: 'stored',
+    accepted: {},
+    flush_after_ms: 1,
+    watched: false,
+    records_max: 9,
+  } as const
+  tally.add({ ...ack, rejected: [], missing: { role: 1, model_used: 2 } }, 4)
+  tally.add({ ...ack, rejected: [{ index: 0, reason: 'no' }], missing: { model_used: 3 } }, 2)
+  tally.add({ ...ack, rejected: [0, 1, 2].map((index) => ({ index, reason: 'no' })) }, 2)
+  expect({ ...tally }).toEqual({ stored: 5, rejected: 3, missing: { role: 1, model_used: 5 } })
 })

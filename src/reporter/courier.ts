@@ -18,6 +18,7 @@ import { atExit } from './courier_exit.ts'
 import type { CourierOptions, CourierStatus } from './courier_options.ts'
 import { runInSlices } from './courier_slice.ts'
 import { CourierSpill } from './courier_spill.ts'
+import { CourierTally } from './courier_tally.ts'
 import { BatchCut, type FrozenBatch, recut } from './frozen_batch.ts'
 import { SpillKeeper } from './spill_keeper.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
@@ -56,8 +57,7 @@ export class Courier {
   #urgent = false
   #declared = 0
   #stopped = false
-  #stored = 0
-  #rejected = 0
+  readonly #tally = new CourierTally()
   #watched = false
   #lastSeconds: number | null = null
 
@@ -84,12 +84,14 @@ export class Courier {
   get status(): CourierStatus {
     const adopted = this.#options.store?.adopted ?? { waiting: 0, delivered: 0, dropped: 0 }
     const circuit = this.#backoff.open ? 'open' : 'closed'
-    return { stored: this.#stored, rejected: this.#rejected, watched: this.#watched, circuit, adopted }
+    const { stored, rejected, missing } = this.#tally
+    return { stored, rejected, missing, watched: this.#watched, circuit, adopted }
   }
 
   /** Records answered for, and how long the last attempt took, in s. */
   get exported(): { readonly stored: number; readonly rejected: number; readonly lastSeconds: number | null } {
-    return { stored: this.#stored, rejected: this.#rejected, lastSeconds: this.#lastSeconds }
+    const { stored, rejected } = this.#tally
+    return { stored, rejected, lastSeconds: this.#lastSeconds }
   }
 
   /** Something was recorded or began. `urgent`: an operator wants to see it now. */
@@ -329,11 +331,7 @@ export class Courier {
 
   #settle(ack: Ack, waiting: Waiting): void {
     const { batch } = waiting
-    if (this.#backlog.settle(waiting) && isOwn(waiting)) {
-      const rejected = Math.min(ack.rejected.length, batch.records)
-      this.#rejected += rejected
-      this.#stored += batch.records - rejected
-    }
+    if (this.#backlog.settle(waiting) && isOwn(waiting)) this.#tally.add(ack, batch.records)
     this.#declared = Math.max(this.#declared, batch.declared)
     this.#watched = ack.watched
     if (ack.flush_after_ms > 0) this.#paceMs = Math.min(ack.flush_after_ms, paceMsMax)

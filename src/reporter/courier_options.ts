@@ -1,3 +1,4 @@
+import type { Missing } from '../core/record.ts'
 import type { Envelope } from './frozen_batch.ts'
 import type { Outbox } from './outbox.ts'
 import type { Adopted, SpillStore } from './spill_store.ts'
@@ -27,6 +28,8 @@ export type CourierOptions = {
 export type CourierStatus = {
   readonly stored: number
   readonly rejected: number
+  /** Of how many stored messages each field was not known, as the server said. */
+  readonly missing: Missing
   readonly watched: boolean
   /** `open`: several attempts in a row failed; one batch probes now and then, the rest waits in the outbox. */
   readonly circuit: 'closed' | 'open'

@@ -52,6 +52,7 @@ export const silentReporter: Reporter = Object.freeze({
     recorded: 0,
     stored: 0,
     rejected: 0,
+    missing: {},
     dropped: {},
     waiting: 0,
     running: 0,
