@@ -125,7 +125,7 @@ async function importFile(file: string, options: ImportOptions, destination: Des
     repeated: sender.repeated,
     rejected: sender.rejected,
     refused: reader.refused,
-    open: reader.state.open.length + reader.state.frames.open.length,
+    open: reader.openCount,
     shifted_ms: Math.round(shiftUs / 1_000),
     seconds: Math.round(performance.now() - begunAt) / 1_000,
   }

@@ -1,4 +1,3 @@
-import { openCallsMax } from '../core/limit.ts'
 import { type Outcome, outcomeOfCode } from '../core/outcome.ts'
 import type { ErrorRecord, Session, Span, TelltaleRecord } from '../core/record.ts'
 import { argumentHashOf } from '../reporter/argument_hash.ts'
@@ -6,10 +5,11 @@ import { shapeOf } from '../reporter/argument_shape.ts'
 import type { LogEntry } from '../wire/log_entry.ts'
 import { type McpFrame, parseMcpFrames } from '../wire/mcp_frame.ts'
 import { redactRecord } from '../wire/redact_record.ts'
+import { StartedCalls } from './started_calls.ts'
 
 /**
  * A request in a client's log that has no answer yet. Plain, so that it can be kept between two runs: on the disk, so
- * without any secret. `server` and `key` are salted hashes of the server's name and the request's id.
+ * without any secret. `server` and `key` are salted hashes, of the server's name, and of that and the request's id.
  */
 export type FrameCall = { readonly server: string; readonly key: string; readonly span: Span }
 
@@ -24,18 +24,22 @@ type FrameEntry = Extract<LogEntry, { readonly kind: 'frame' | 'gone' }>
 
 /** Pairs the requests and answers that a client has logged. Connections are told apart by the server's name alone. */
 export class FrameReader {
-  readonly open: FrameCall[]
+  readonly #open: StartedCalls<FrameCall>
   readonly #salt: string
   readonly #sessions: Map<string, Connection>
 
   constructor(salt: string, state: FrameState | undefined) {
     this.#salt = salt
-    this.open = [...(state?.open ?? [])]
+    this.#open = new StartedCalls(state?.open ?? [])
     this.#sessions = new Map(state?.sessions)
   }
 
   get state(): FrameState {
-    return { open: this.open, sessions: [...this.#sessions] }
+    return { open: this.#open.all, sessions: [...this.#sessions] }
+  }
+
+  get openCount(): number {
+    return this.#open.size
   }
 
   /** `id` is the hash of the line. */
@@ -59,7 +63,7 @@ export class FrameReader {
 
   /** What was never answered, as it stands. */
   rest(): readonly TelltaleRecord[] {
-    return this.open.map(({ span }) => span)
+    return this.#open.all.map(({ span }) => span)
   }
 
   #asked(
@@ -110,8 +114,9 @@ export class FrameReader {
           : {}),
       },
     }
-    this.open.push({ server: place, key: this.#hashOf(String(frame.id)), span: redactRecord(span) as Span })
-    return this.open.length > openCallsMax ? [(this.open.shift() as FrameCall).span] : []
+    const key = this.#keyOf(place, String(frame.id))
+    const eldest = this.#open.add({ server: place, key, span: redactRecord(span) as Span })
+    return eldest === null ? [] : [eldest.span]
   }
 
   #answered(
@@ -121,9 +126,7 @@ export class FrameReader {
     failure: string | null,
     type: string,
   ): readonly TelltaleRecord[] {
-    const [server, key] = [this.#hashOf(entry.server), this.#hashOf(id)]
-    const at = this.open.findIndex((call) => call.key === key && call.server === server)
-    const [call] = at < 0 ? [] : this.open.splice(at, 1)
+    const call = this.#open.take(this.#keyOf(this.#hashOf(entry.server), id), null)
     if (!call) return []
     const bytes_out = Buffer.byteLength(entry.text)
     const span: Span = { ...call.span, end_us: Math.max(call.span.start_us, entry.atUs), outcome, bytes_out }
@@ -139,10 +142,13 @@ export class FrameReader {
 
   #gone(server: string | null, atUs: number): readonly TelltaleRecord[] {
     const place = this.#hashOf(server)
-    const lost = this.open.filter((call) => call.server === place)
-    for (const call of lost) this.open.splice(this.open.indexOf(call), 1)
+    const lost = this.#open.takeAll((call) => call.server === place)
     this.#sessions.delete(place)
     return lost.map(({ span }): Span => ({ ...span, end_us: Math.max(span.start_us, atUs), outcome: 'interrupted' }))
+  }
+
+  #keyOf(place: string, id: string): string {
+    return this.#hashOf(`${place} ${id}`)
   }
 
   #hashOf(text: string | null): string {

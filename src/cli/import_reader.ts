@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { openCallsMax, recordAgeDaysMax, recordAheadDaysMax } from '../core/limit.ts'
+import { recordAgeDaysMax, recordAheadDaysMax } from '../core/limit.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, ProcessInfo, Source, Span, TelltaleRecord } from '../core/record.ts'
 import { argumentHashOf } from '../reporter/argument_hash.ts'
@@ -8,6 +8,7 @@ import type { LoggedCall, LoggedRecord } from '../wire/log_entry.ts'
 import { parseLogLine } from '../wire/log_line.ts'
 import { redactRecord } from '../wire/redact_record.ts'
 import { FrameReader, type FrameState } from './import_frame.ts'
+import { StartedCalls } from './started_calls.ts'
 
 /** A record on its way in, and, where the log says so, whose it is. */
 export type ImportedRecord = {
@@ -43,28 +44,35 @@ export type ReaderOptions = {
 
 const linesNamedMax = 5
 const dayUs = 86_400_000_000
+/** A start and an end without ids are of one call if it took as long as its end says, give or take what writing a log takes. */
+const pairedWithinUs = 1_000_000
 
 /**
  * Turns the lines of logs into records. The same lines give the same ids, so reading them again changes nothing; a start
- * and its end that stand far apart find each other, first in, first out, by tool and request id.
+ * and its end that stand far apart find each other by tool and request id, and by how long the call is said to have taken.
  */
 export class ImportReader {
   readonly #options: ReaderOptions
-  readonly #open: OpenCall[]
+  readonly #open: StartedCalls<OpenCall>
   readonly #frames: FrameReader
   #refusedLine = 0
   readonly refused: { [reason: string]: Refusal }
 
   constructor(options: ReaderOptions) {
     this.#options = options
-    this.#open = [...(options.state?.open ?? [])]
+    this.#open = new StartedCalls(options.state?.open ?? [])
     this.#frames = new FrameReader(options.salt, options.state?.frames)
     this.refused = { ...options.state?.refused }
   }
 
   /** What must be kept for the next run to go on from here. */
   get state(): ReaderState {
-    return { open: this.#open, frames: this.#frames.state, refused: this.refused }
+    return { open: this.#open.all, frames: this.#frames.state, refused: this.refused }
+  }
+
+  /** How many calls have begun and not ended. */
+  get openCount(): number {
+    return this.#open.size + this.#frames.openCount
   }
 
   /** The records of one line; none where it only begins something, or is refused. `number` counts lines from 1. */
@@ -98,7 +106,7 @@ export class ImportReader {
 
   /** What had begun and not ended by the end of the file: it stays open, and an end that comes later still finds it. */
   rest(): readonly ImportedRecord[] {
-    return this.#own([...this.#open.map(({ span }) => span), ...this.#frames.rest()], 0)
+    return this.#own([...this.#open.all.map(({ span }) => span), ...this.#frames.rest()], 0)
   }
 
   /** Once a line, whatever it would have given. */
@@ -113,9 +121,8 @@ export class ImportReader {
 
   #begin(id: string, call: LoggedCall, startUs: number, number: number): readonly ImportedRecord[] {
     const span = redactRecord(spanOf(id, call, startUs, null, null, this.#options.salt)) as Span
-    this.#open.push({ key: this.#keyOf(call), span })
-    if (this.#open.length <= openCallsMax) return []
-    return this.#own([(this.#open.shift() as OpenCall).span], number)
+    const eldest = this.#open.add({ key: this.#keyOf(call), span })
+    return eldest === null ? [] : this.#own([eldest.span], number)
   }
 
   #keyOf({ tool, requestId }: LoggedCall): string {
@@ -132,9 +139,8 @@ export class ImportReader {
     },
   ): TelltaleRecord[] {
     const { atUs, durationUs, error, call } = end
-    const key = this.#keyOf(call)
-    const at = this.#open.findIndex((o) => o.key === key)
-    const [start] = at < 0 ? [] : this.#open.splice(at, 1)
+    const begunUs = durationUs === null ? null : atUs - durationUs
+    const start = this.#open.take(this.#keyOf(call), begunUs, call.requestId === null ? pairedWithinUs : undefined)
     if (start) {
       const { span } = start
       const endUs = Math.max(span.start_us, atUs)
