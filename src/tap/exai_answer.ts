@@ -2,6 +2,7 @@ import { isObject } from '../core/json_object.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, Json } from '../core/record.ts'
 import type { ExaiError, ExaiServerFrame } from '../wire/exai_frame.ts'
+import { failureTextOf, toolOutputOf } from '../wire/tool_output.ts'
 
 type Answer = Extract<ExaiServerFrame, { readonly kind: 'answer' }>
 
@@ -16,7 +17,6 @@ export type Reading = {
   readonly continuationId: string | null
 }
 
-const toolFailed = 'Error executing tool'
 // Of the details of an error, what tells of the daemon and never what a caller sent.
 const toldDetails: ReadonlySet<string> = new Set([
   'original_error',
@@ -51,22 +51,16 @@ const toolCodes: ReadonlySet<string> = new Set(['TOOL_EXECUTION_ERROR', 'TOOL_EX
 export function readingOf(answer: Answer): Reading {
   if (answer.error) return readingOfError(answer.error)
   const text = answer.texts.find((text) => text !== null) ?? null
-  const envelope = envelopeOf(text)
+  const envelope = toolOutputOf(text)
   const facts = {
     model: envelope?.model ?? null,
     provider: envelope?.provider ?? null,
     continuationId: envelope?.continuationId ?? null,
   }
-  if (text?.trimStart().startsWith(toolFailed)) {
-    return { ...facts, outcome: 'tool_error', failure: { errorType: 'ToolError', message: text.trim(), context: {} } }
-  }
-  if (envelope?.status === 'error') {
-    const message = envelope.content?.trim() || 'Cannot say why the tool failed: its output has no text'
-    return {
-      ...facts,
-      outcome: 'tool_error',
-      failure: { errorType: 'ToolError', message, context: { status: 'error' } },
-    }
+  const message = failureTextOf(text)
+  if (message !== null) {
+    const context: Attributes = envelope?.status === 'error' ? { status: 'error' } : {}
+    return { ...facts, outcome: 'tool_error', failure: { errorType: 'ToolError', message, context } }
   }
   const blank =
     envelope?.content === undefined
@@ -108,40 +102,4 @@ function detailsOf(details: unknown): Json {
     ([name, value]) => toldDetails.has(name) && (typeof value === 'string' || typeof value === 'number'),
   )
   return Object.fromEntries(told) as Json
-}
-
-type Envelope = {
-  readonly status: string | null
-  readonly content: string | undefined
-  readonly model: string | null
-  readonly provider: string | null
-  readonly continuationId: string | null
-}
-
-/** The `ToolOutput` that a tool's text may be: JSON with a `status`. */
-function envelopeOf(text: string | null): Envelope | null {
-  if (text === null || !/^\s*\{/.test(text) || !text.includes('"status"')) return null
-  const value = jsonOf(text)
-  if (!isObject(value) || typeof value.status !== 'string') return null
-  const metadata = isObject(value.metadata) ? value.metadata : {}
-  const offer = isObject(value.continuation_offer) ? value.continuation_offer : {}
-  return {
-    status: value.status,
-    content: typeof value.content === 'string' ? value.content : undefined,
-    model: named(metadata.model_used) ?? named(metadata.model),
-    provider: named(metadata.provider_used) ?? named(metadata.provider),
-    continuationId: named(offer.continuation_id) ?? named(value.continuation_id),
-  }
-}
-
-function named(value: unknown): string | null {
-  return typeof value === 'string' && value.trim() !== '' ? value : null
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,5 +1,6 @@
 import { isObject } from '../core/json_object.ts'
 import { err, ok, type Result } from '../core/result.ts'
+import { failureTextOf, toolOutputOf } from './tool_output.ts'
 import type { TraceHeaders } from './trace_context.ts'
 
 /** A JSON-RPC id. `1` and `"1"` are two ids. */
@@ -30,8 +31,9 @@ export type McpParams = {
 
 /** What Telltale reads of a `result`. */
 export type McpResult = {
+  /** By its flag, or by what its text says. */
   readonly isError: boolean
-  /** The first text of `content`. */
+  /** The first text of `content`; of a failure that only the text tells of, what it says of it. */
   readonly firstText: string | null
   /** A tool's answer that says nothing: no structured content, and no content beside blank text. Null: no `content`. */
   readonly empty: boolean | null
@@ -113,9 +115,11 @@ function resultOf(value: unknown): McpResult {
   const meta = isObject(result._meta) ? result._meta : {}
   const content = Array.isArray(result.content) ? result.content : null
   const texts = (content ?? []).map((item) => (isObject(item) && item.type === 'text' ? textOf(item.text) : null))
+  const first = texts.find((text) => text !== null) ?? null
+  const failure = failureTextOf(first)
   return {
-    isError: result.isError === true,
-    firstText: texts.find((text) => text !== null) ?? null,
+    isError: result.isError === true || failure !== null,
+    firstText: failure ?? first,
     empty:
       content &&
       (result.structuredContent ?? null) === null &&
@@ -123,7 +127,10 @@ function resultOf(value: unknown): McpResult {
     resultType: textOf(result.resultType),
     protocolVersion: textOf(result.protocolVersion),
     server: partyOf(meta['io.modelcontextprotocol/serverInfo']) ?? partyOf(result.serverInfo),
-    continuationId: isObject(result.structuredContent) ? nonEmpty(result.structuredContent.continuation_id) : null,
+    continuationId:
+      (isObject(result.structuredContent) ? nonEmpty(result.structuredContent.continuation_id) : null) ??
+      toolOutputOf(first)?.continuationId ??
+      null,
     conversationId: nonEmpty(meta['gen_ai.conversation.id']),
     value,
   }
