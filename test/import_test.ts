@@ -1,4 +1,4 @@
-import { appendFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import pg from 'pg'
@@ -210,6 +210,50 @@ test("import reads the daemon's health, however it is laid out", async () => {
     JSON.stringify({ t: nowS, pid: 7, sessions: 3, global_capacity: 24, global_inflight: 2, tool_count: 29 }, null, 2),
   )
   expect(await imported('health', path)).toMatchObject({ lines: 1, records: { gauge: 4 }, stored: 4 })
+})
+
+test('import leaves a last line that is still being written for the next run, and takes what grows meanwhile once', async () => {
+  const path = fileOf('growing.jsonl', [whole(1), whole(2)])
+  const line = JSON.stringify(whole(3))
+  appendFileSync(path, line.slice(0, 40))
+  expect(await imported('growing', path)).toMatchObject({ lines: 2, stored: 2, refused: {} })
+  appendFileSync(path, line.slice(40))
+  expect(await imported('growing', path)).toMatchObject({ lines: 1, lines_before: 2, stored: 1, refused: {} })
+  appendFileSync(path, `\n${JSON.stringify(whole(4))}\r\n`)
+  expect(await imported('growing', path)).toMatchObject({ stored: 1, refused: {} })
+  expect(await countedIn('growing')).toBe(4)
+
+  // Nobody writes to it any more: it is damaged.
+  appendFileSync(path, line.slice(0, 40))
+  utimesSync(path, nowS, nowS)
+  expect(await imported('growing', path)).toMatchObject({
+    stored: 0,
+    refused: { 'it is damaged: no JSON': { count: 1 } },
+  })
+})
+
+test('import reads JSON files that are lists, or lines after all', async () => {
+  const list = join(dataDir, 'list.json')
+  writeFileSync(list, `\uFEFF${JSON.stringify([whole(1), whole(2)], null, 2)}`)
+  expect(await imported('list', list)).toMatchObject({ lines: 2, stored: 2, refused: {} })
+  expect(await imported('lines', fileOf('lines.json', [whole(1), whole(2)]))).toMatchObject({ lines: 2, stored: 2 })
+})
+
+test('import goes on with the next file where one cannot be read, and says so', async () => {
+  const damaged = join(dataDir, 'damaged.log.gz')
+  writeFileSync(damaged, gzipSync('{}\n').subarray(0, 12))
+  const good = fileOf('good.jsonl', [whole(1)])
+  const { code, printed, errors } = await runTelltale(
+    ['import', '--json', '--service', 'many', dataDir, damaged, join(dataDir, 'none.log'), good],
+    { TELLTALE_DATA_DIR: dataDir },
+  )
+  expect(code).toBe(1)
+  expect(errors.trim().split('\n')).toEqual([
+    expect.stringMatching(/^telltale: Cannot import .*: it is a directory$/),
+    expect.stringMatching(/^telltale: Cannot import .*damaged.log.gz: unexpected end of file$/),
+    expect.stringMatching(/^telltale: Cannot import .*none.log: ENOENT/),
+  ])
+  expect(JSON.parse(printed)).toMatchObject({ file: good, stored: 1 })
 })
 
 test('import says what is missing', async () => {

@@ -64,15 +64,32 @@ export function registerImport(program: Command): void {
       }
       const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env) }
       for (const file of files) {
-        const summary = await importFile(file, options, destination)
-        process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : textOf(summary))
+        try {
+          const summary = await importFile(file, options, destination)
+          process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : textOf(summary))
+        } catch (error) {
+          // A file that cannot be read is no reason to leave out the others; an edge that takes nothing is.
+          if (error instanceof ImportStopped || files.length === 1) throw error
+          process.stderr.write(`telltale: ${error instanceof Error ? error.message : String(error)}\n`)
+          process.exitCode = 1
+        }
       }
     })
 }
 
 /** @throws ImportStopped when the edge does not take it; the next run goes on where this one stopped */
 async function importFile(file: string, options: ImportOptions, destination: Destination): Promise<ImportSummary> {
+  try {
+    return await importLines(file, options, destination)
+  } catch (error) {
+    if (error instanceof ImportStopped) throw error
+    throw new Error(`Cannot import ${file}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+async function importLines(file: string, options: ImportOptions, destination: Destination): Promise<ImportSummary> {
   const { size } = statSync(file)
+  if (statSync(file).isDirectory()) throw new Error('it is a directory')
   const begunAt = performance.now()
   const scope = JSON.stringify([options.service, options.environment, options.instance])
   const whole = file.endsWith('.gz')
@@ -103,7 +120,8 @@ async function importFile(file: string, options: ImportOptions, destination: Des
       )
       await send(made)
       lines += chunk.lines.length
-      offset = Math.min(whole ? Number.MAX_SAFE_INTEGER : size, offset + chunk.bytes)
+      // Of what is packed lines alone are counted.
+      if (!whole) offset += chunk.bytes
       save()
       bar?.update(Math.min(size, whole ? size : offset))
     }
@@ -112,7 +130,7 @@ async function importFile(file: string, options: ImportOptions, destination: Des
     save()
   } catch (error) {
     if (!(error instanceof ImportStopped)) throw error
-    throw new Error(`${error.message}; ${lines} lines of ${basename(file)} are in, run the same again to go on`)
+    throw new ImportStopped(`${error.message}; ${lines} lines of ${basename(file)} are in, run the same again to go on`)
   } finally {
     bar?.stop()
   }
@@ -131,20 +149,23 @@ async function importFile(file: string, options: ImportOptions, destination: Des
   }
 }
 
+/** So long after it was last written to, a file is taken to be finished. */
+const unfinishedMsMax = 60_000
+
 type Chunk = { readonly lines: readonly (string | null)[]; readonly bytes: number }
 
-/** The lines of a file from an offset, a few hundred at a time, however large it is. A JSON file is one line. */
+/** The lines of a file from an offset, some thousand at a time, however large it is. A JSON file may be one line. */
 async function* chunksOf(file: string, offset: number, skip: number): AsyncGenerator<Chunk> {
   if (file.endsWith('.json')) {
-    const text = statSync(file).size <= importFileBytesMax ? readFileSync(file, 'utf8') : null
-    if (offset === 0) yield { lines: [text === null ? null : oneLineOf(text)], bytes: statSync(file).size }
+    if (offset === 0) yield jsonChunkOf(file)
     return
   }
   let lines: (string | null)[] = []
   let bytes = 0
   let ahead = skip
+  let ended = true
   const splitter = new LineSplitter((line) => {
-    bytes += line.bytes + 1
+    bytes += line.bytes + (ended ? 1 : 0)
     if (ahead > 0) ahead--
     else lines.push(line.text)
   }, importFileBytesMax)
@@ -156,22 +177,43 @@ async function* chunksOf(file: string, offset: number, skip: number): AsyncGener
       const end = part.indexOf(0x0a, at)
       splitter.push(part.subarray(at, end < 0 ? part.length : end + 1))
       at = end < 0 ? part.length : end + 1
-      if (lines.length < importLinesAtOnce) continue
+      if (lines.length < importLinesAtOnce && bytes < importFileBytesMax) continue
       yield { lines, bytes }
       lines = []
       bytes = 0
     }
   }
+  const [count, sum] = [lines.length, bytes]
+  ended = false
   splitter.end()
-  if (lines.length > 0) yield { lines, bytes: Math.min(bytes, statSync(file).size) }
+  // The last line has no end: whoever writes it may be in the midst of it, and the next run reads it whole.
+  if (lines.length > count && !isJson(lines.at(-1)) && Date.now() - statSync(file).mtimeMs < unfinishedMsMax) {
+    lines.pop()
+    bytes = sum
+  }
+  if (lines.length > 0) yield { lines, bytes }
 }
 
-/** Pretty-printed JSON, as `ws_daemon.health.json` may be; what is none is left for the reader to refuse. */
-function oneLineOf(text: string): string {
+/** Pretty-printed JSON, as `ws_daemon.health.json` may be, an array of what else are lines, or lines after all. */
+function jsonChunkOf(file: string): Chunk {
+  const { size } = statSync(file)
+  if (size > importFileBytesMax) return { lines: [null], bytes: size }
+  const bytes = readFileSync(file)
+  const text = bytes.toString()
   try {
-    return JSON.stringify(JSON.parse(text))
+    const value: unknown = JSON.parse(text.trim())
+    const lines = (Array.isArray(value) ? value : [value]).map((item) => JSON.stringify(item))
+    return { lines, bytes: bytes.length }
   } catch {
-    return text
+    return { lines: text.trimEnd().split('\n'), bytes: bytes.length }
+  }
+}
+
+function isJson(text: string | null | undefined): boolean {
+  try {
+    return typeof text === 'string' && JSON.parse(text) !== undefined
+  } catch {
+    return false
   }
 }
 
