@@ -151,18 +151,17 @@ export const byMcpSocket: WayIn = async (secrets, env) => {
   await once(socket, 'open')
   const clientInfo = { name: supply.text(), version: supply.text() }
   const hello = { protocolVersion: supply.text(), clientInfo, capabilities: supply.bag(), arguments: {} }
-  const calls = [JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: hello })]
-  for (let id = 0; supply.left > 0; id += 1) calls.push(mcpCallOf(supply, id))
-  const answered = new Promise<void>((resolve) => {
-    let waiting = calls.length
-    socket.on('message', (data) => {
-      if (!/^\{"jsonrpc":"2.0","id":"(?:first|\d+ )/.test(String(data))) return
-      waiting -= 1
-      if (waiting === 0) resolve()
-    })
+  let answered = () => {}
+  socket.on('message', (data) => {
+    if (/^\{"jsonrpc":"2.0","id":"(?:first|\d+ )/.test(String(data))) answered()
   })
-  for (const call of calls) socket.send(call)
-  await answered
+  const ask = async (call: string) => {
+    const done = new Promise<void>((resolve) => (answered = resolve))
+    socket.send(call)
+    await done
+  }
+  await ask(JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: hello }))
+  for (let id = 0; supply.left > 0; id += 1) await ask(mcpCallOf(supply, id))
   socket.send(damagedOf(supply))
   socket.close()
   await once(socket, 'close')
