@@ -212,6 +212,19 @@ test("import reads the daemon's health, however it is laid out", async () => {
   expect(await imported('health', path)).toMatchObject({ lines: 1, records: { gauge: 4 }, stored: 4 })
 })
 
+test('import of several files of one service counts each by itself, so that recorded stays what was stored', async () => {
+  await imported('two', fileOf('first.jsonl', [whole(1), whole(2), whole(3)]))
+  await imported('two', fileOf('second.jsonl', [whole(4)]))
+  const { rows } = await database.query(
+    `select p.recorded::int, p.stored::int, p.seqs::text from telltale.processes as p
+      join telltale.sources as s using (source_id) where s.service = 'two' order by 1`,
+  )
+  expect(rows).toEqual([
+    { recorded: 1, stored: 1, seqs: '{[1,2)}' },
+    { recorded: 3, stored: 3, seqs: '{[1,2)}' },
+  ])
+})
+
 test('import leaves a last line that is still being written for the next run, and takes what grows meanwhile once', async () => {
   const path = fileOf('growing.jsonl', [whole(1), whole(2)])
   const line = JSON.stringify(whole(3))

@@ -100,7 +100,8 @@ async function importLines(file: string, options: ImportOptions, destination: De
   const reader = new ImportReader({ scope, salt, nowUs: Date.now() * 1_000, shiftUs, state: place?.reader })
   const { service, environment, instance } = options
   const source = { service, environment, instance, version: null }
-  const sender = new ImportSender({ ...destination, source, scope, shiftUs, state: place?.sender })
+  // A process of its own for each file: its sequence numbers begin with it.
+  const sender = new ImportSender({ ...destination, source, scope: basename(placePath), shiftUs, state: place?.sender })
   const records: { [type: string]: number } = {}
   let lines = place?.lines ?? 0
   let offset = place?.offset ?? 0
