@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { AnyValue } from '../src/wire/otlp_proto_generated.ts'
+import { jsonOfValue } from '../src/wire/otlp_value.ts'
 import { byImport } from './privacy_log_fixture.ts'
 import { byOtlp } from './privacy_otlp_fixture.ts'
 import { outboxTextOf } from './privacy_outbox_fixture.ts'
@@ -93,4 +95,13 @@ test('leaksIn() knows each of the 10,000 secrets in a text', () => {
     secrets.filter(({ text, value }) => leaksIn(`a ${text} b`).length === 0 || leaksIn(value).length === 0),
   ).toEqual([])
   expect(new Set(secrets.map(({ text }) => text)).size).toBe(secretsSeeded)
+})
+
+test('jsonOfValue() keeps bytes as base64, unless they are a text with a secret, however short', () => {
+  const kept = (text: string) => {
+    const bytes = { case: 'bytesValue', value: new TextEncoder().encode(text) }
+    return jsonOfValue({ value: bytes } as AnyValue)
+  }
+  expect(kept('password=hunter22')).toBe('password=[redacted]')
+  expect(kept('two words')).toBe('dHdvIHdvcmRz')
 })
