@@ -234,6 +234,18 @@ for (const { name, open, reason } of testDatabases) {
       )
     })
 
+    test('tick_join_traces() joins a call that went on for minutes after its shim had given it up', async () => {
+      await store(recorders.shim, [call(1, 'shim', -300_000, -240_000)])
+      await database.query(`update telltale.traces set changed_at = now() - interval '4 minutes'`)
+      await store(recorders.daemon, [call(2, 'websocket', -299_000, 0)])
+      await store(recorders.tool, [call(3, 'tool', -100, 0)])
+      await step()
+      expect(await database.query(joins)).toEqual([
+        { inside: traceId(2), outside: traceId(1), rule: 'arguments' },
+        { inside: traceId(3), outside: traceId(2), rule: 'arguments' },
+      ])
+    })
+
     const strangers: readonly (readonly [string, Partial<Span>, Recorder, string])[] = [
       ['of another tool', { tool: 'other' }, recorders.tool, 'test'],
       ['of another environment', {}, recorders.tool, 'production'],

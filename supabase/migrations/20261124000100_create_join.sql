@@ -155,11 +155,22 @@ as $$
 #variable_conflict use_column
 begin
   return query
-  with recent as materialized (
-    select t.trace_id, t.day, t.tool, t.session_key, t.process_id, t.duration_ms, t.spans
+  with fresh as materialized (
+    select t.trace_id, t.day, t.tool, t.session_key, t.process_id, t.duration_ms, t.spans, t.started_at, t.ended_at
     from telltale.traces as t
     where t.changed_at > since and t.duration_ms is not null and t.tool is not null
     order by t.changed_at desc limit n
+  ), recent as materialized (
+    select trace_id, day, tool, session_key, process_id, duration_ms, spans from fresh
+    union
+    -- Of a call that lasted long the other recorder may have seen the end long ago: one that gave it up, say.
+    select long_ago.* from (select * from fresh where duration_ms > 30000 order by ended_at desc limit 20) as f
+    cross join lateral (
+      select t.trace_id, t.day, t.tool, t.session_key, t.process_id, t.duration_ms, t.spans from telltale.traces as t
+      where t.tool = f.tool and t.process_id <> f.process_id and t.duration_ms is not null and t.changed_at <= since
+        and t.started_at between f.started_at - interval '15 minutes' and f.ended_at
+        and t.day between f.day - 1 and f.day + 1
+      order by t.started_at desc limit 32) as long_ago
   ), head as materialized (
     select r.trace_id, r.day, r.tool, r.session_key, r.process_id, r.duration_ms, key.id as span_id, s.environment,
       s.service, p.host, coalesce(p.clock_offset_us, 0) as offset_us,
