@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { argumentHashOf, saltOf } from '../src/reporter/argument_hash.ts'
+import { argumentHashOf, saltOf } from '../src/reporter/mcp/argument_hash.ts'
 
 type HashVectors = {
   readonly salts: readonly { readonly ingest_key: string; readonly salt: string }[]

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { contentRulesMax } from '../src/core/limit.ts'
-import { noContent, parseContentRules } from '../src/reporter/content_rule.ts'
+import { noContent, parseContentRules } from '../src/reporter/mcp/content_rule.ts'
 
 function rulesOf(...texts: readonly string[]) {
   const rules = parseContentRules(texts)

@@ -2,9 +2,9 @@ import * as fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { exitFlushMsMax, renewalMsMin, watchedFlushMs } from '../src/core/limit.ts'
 import type { Batch, TelltaleRecord } from '../src/core/record.ts'
-import { CourierTally } from '../src/reporter/courier_tally.ts'
+import { CourierTally } from '../src/reporter/delivery/courier_tally.ts'
+import { retryAfterMsOf, verdictOf } from '../src/reporter/delivery/verdict.ts'
 import { createReporter, type Reporter, type ReporterOptions, type ReporterStatus } from '../src/reporter/reporter.ts'
-import { retryAfterMsOf, verdictOf } from '../src/reporter/verdict.ts'
 import { eventually, type Fault, type IngestFixture, startIngest } from './ingest_fixture.ts'
 
 let far: IngestFixture

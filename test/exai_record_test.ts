@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { tapFrameBytesMax } from '../src/core/limit.ts'
 import type { ConnectionEvent, Span } from '../src/core/record.ts'
-import { noContent } from '../src/reporter/content_rule.ts'
+import { noContent } from '../src/reporter/mcp/content_rule.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import { ExaiObserver } from '../src/tap/exai_observer.ts'
 import type { SocketEnd, SocketObserverOptions } from '../src/tap/ws_observer.ts'

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isExplained, watchHandlers } from '../src/reporter/handler_failure.ts'
+import { isExplained, watchHandlers } from '../src/reporter/mcp/handler_failure.ts'
 import { reportEachTest } from './wait_reporter_fixture.ts'
 
 const reported = reportEachTest()

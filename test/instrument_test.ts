@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Span } from '../src/core/record.ts'
-import { messageBytesOf } from '../src/reporter/message_size.ts'
+import { messageBytesOf } from '../src/reporter/mcp/message_size.ts'
 import { createReporter, instrument } from '../src/reporter/reporter.ts'
 import { type AnyClient, linked, type Major, majors, serverOf } from './sdk_server_fixture.ts'
 import { reportEachTest } from './wait_reporter_fixture.ts'

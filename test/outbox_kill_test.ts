@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readEntries } from '../src/reporter/delivery/spill_entry.ts'
 import { createReporter } from '../src/reporter/reporter.ts'
-import { readEntries } from '../src/reporter/spill_entry.ts'
 import { eventually, type IngestFixture, startIngest } from './ingest_fixture.ts'
 
 const script = fileURLToPath(new URL('outbox_child_fixture.ts', import.meta.url))

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Outbox, type Recorded } from '../src/reporter/outbox.ts'
+import { Outbox, type Recorded } from '../src/reporter/delivery/outbox.ts'
 
 type Step =
   | { readonly put: string; readonly late: boolean }

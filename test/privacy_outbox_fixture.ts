@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { readEntries } from '../src/reporter/spill_entry.ts'
+import { readEntries } from '../src/reporter/delivery/spill_entry.ts'
 import type { WayIn } from './privacy_way_fixture.ts'
 
 /** What the way leaves on the disk while no edge is there. */

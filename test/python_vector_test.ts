@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { TelltaleRecord } from '../src/core/record.ts'
-import { recut } from '../src/reporter/frozen_batch.ts'
+import { recut } from '../src/reporter/delivery/frozen_batch.ts'
 import { createReporter, type SpanHandle } from '../src/reporter/reporter.ts'
 import { headersOf, parseTraceContext } from '../src/wire/trace_context.ts'
 import { type IngestFixture, startIngest } from './ingest_fixture.ts'
@@ -23,7 +23,7 @@ type Case = {
   readonly parent_span_id?: string | null
 }
 
-const folder = fileURLToPath(new URL('./vector/', import.meta.url))
+const folder = fileURLToPath(new URL('./vector', import.meta.url))
 const read = (name: string) => expanded(JSON.parse(readFileSync(join(folder, name), 'utf8')))
 const { cases } = read('record.json') as { cases: Case[] }
 const spanCases = cases.filter(({ call }) => ['trace', 'span', 'wait'].includes(call))

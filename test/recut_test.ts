@@ -2,10 +2,10 @@ import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Batch } from '../src/core/record.ts'
-import { runAtOnce } from '../src/reporter/courier_slice.ts'
-import { BatchCut, type FrozenBatch, recut } from '../src/reporter/frozen_batch.ts'
-import { Outbox } from '../src/reporter/outbox.ts'
-import { placeRecords } from '../src/reporter/record_place.ts'
+import { runAtOnce } from '../src/reporter/delivery/courier_slice.ts'
+import { BatchCut, type FrozenBatch, recut } from '../src/reporter/delivery/frozen_batch.ts'
+import { Outbox } from '../src/reporter/delivery/outbox.ts'
+import { placeRecords } from '../src/reporter/delivery/record_place.ts'
 
 function frozenOf(records: readonly unknown[]): FrozenBatch {
   const outbox = new Outbox()

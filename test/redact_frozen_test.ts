@@ -7,7 +7,7 @@ import { messageBytesMax, nameBytesMax, stackBytesMax } from '../src/core/limit.
 import type { TelltaleRecord } from '../src/core/record.ts'
 import { withoutSecrets } from '../src/core/secret_form.ts'
 import { hintsAtSecret } from '../src/core/secret_hint.ts'
-import { redactJsonText, redactRunningList } from '../src/reporter/redact_frozen.ts'
+import { redactJsonText, redactRunningList } from '../src/reporter/delivery/redact_frozen.ts'
 import { createReporter, type Reporter } from '../src/reporter/reporter.ts'
 import { cutMiddle, cutText } from '../src/reporter/text_cut.ts'
 import { unredactable } from '../src/wire/bare_record.ts'

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { selfMetricMs } from '../src/core/limit.ts'
 import type { Gauge } from '../src/core/record.ts'
-import { Outbox } from '../src/reporter/outbox.ts'
+import { Outbox } from '../src/reporter/delivery/outbox.ts'
 import { createReporter } from '../src/reporter/reporter.ts'
 import { createSelfMetrics } from '../src/reporter/self_metric.ts'
 import { startIngest } from './ingest_fixture.ts'

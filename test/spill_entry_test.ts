@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import * as zlib from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { crc32, crc32ByTable } from '../src/reporter/spill_checksum.ts'
-import { answeredEntryOf, batchEntryOf, readEntries, type SpilledBatch } from '../src/reporter/spill_entry.ts'
-import { destinationOf, outboxDirOf, parseSegmentName, segmentNameOf } from '../src/reporter/spill_place.ts'
+import { crc32, crc32ByTable } from '../src/reporter/delivery/spill_checksum.ts'
+import { answeredEntryOf, batchEntryOf, readEntries, type SpilledBatch } from '../src/reporter/delivery/spill_entry.ts'
+import { destinationOf, outboxDirOf, parseSegmentName, segmentNameOf } from '../src/reporter/delivery/spill_place.ts'
 
 type BatchVector = {
   readonly batch_id: string

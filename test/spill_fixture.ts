@@ -1,5 +1,5 @@
-import type { SpillDisk } from '../src/reporter/spill_disk.ts'
-import { readEntries } from '../src/reporter/spill_entry.ts'
+import type { SpillDisk } from '../src/reporter/delivery/spill_disk.ts'
+import { readEntries } from '../src/reporter/delivery/spill_entry.ts'
 
 /** What goes wrong at one operation. `torn`: half is written, and it cannot be cut back. */
 export type DiskFault = 'full' | 'torn' | 'crash_before' | 'crash_after' | 'crash_torn'

@@ -9,7 +9,7 @@ import {
   sendMsMax,
 } from '../core/limit.ts'
 import type { Batch, ProcessInfo, Source, TelltaleRecord } from '../core/record.ts'
-import { type Reply, verdictOf } from '../reporter/verdict.ts'
+import { type Reply, verdictOf } from '../reporter/delivery/verdict.ts'
 import { redactOrigin, redactRecord } from '../wire/redact_record.ts'
 import { type ImportedRecord, uuidV8Of } from './import_reader.ts'
 

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs'
-import type { ContentRules } from '../reporter/content_rule.ts'
+import type { ContentRules } from '../reporter/mcp/content_rule.ts'
 import type { Reporter } from '../reporter/reporter.ts'
 
 /** What the command line says of any tap. */
@@ -38,8 +38,8 @@ export async function readTapSetting(options: TapOptions, defaultService: string
 async function settingOf(options: TapOptions, defaultService: string): Promise<TapSetting | null> {
   const [{ createReporter, isTurnedOff }, { noContent, parseContentRules }, { saltOf }] = await Promise.all([
     import('../reporter/reporter.ts'),
-    import('../reporter/content_rule.ts'),
-    import('../reporter/argument_hash.ts'),
+    import('../reporter/mcp/content_rule.ts'),
+    import('../reporter/mcp/argument_hash.ts'),
   ])
   const env = await readEnvironment()
   const { environment, instance, layer, session, inner, context } = options

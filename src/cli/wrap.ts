@@ -57,7 +57,7 @@ async function readSetting(command: string, args: readonly string[], options: Ta
 
 async function listenerOf(setting: TapSetting) {
   const [{ CallObserver }, { randomUUID }] = await Promise.all([
-    import('../reporter/call_observer.ts'),
+    import('../reporter/mcp/call_observer.ts'),
     import('node:crypto'),
   ])
   return new CallObserver({ ...setting, connectionId: randomUUID() })

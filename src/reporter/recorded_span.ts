@@ -2,9 +2,10 @@ import { idBytesMax, nameBytesMax } from '../core/limit.ts'
 import { isFailure, type Outcome, outcomes } from '../core/outcome.ts'
 import { type Attributes, type Session, type SpanKind, sessionRules } from '../core/record.ts'
 import { headersOf, type TraceHeaders } from '../wire/trace_context.ts'
+import type { Recorded } from './delivery/outbox.ts'
+import { redactJsonText } from './delivery/redact_frozen.ts'
 import { type EpochClock, epochUsOf } from './epoch_clock.ts'
 import { newSpanId } from './identifier.ts'
-import type { Recorded } from './outbox.ts'
 import {
   bytesOf,
   cleanKeptJson,
@@ -15,7 +16,6 @@ import {
 } from './recorded_attributes.ts'
 import { cleanIdJson, cleanTextJson } from './recorded_text.ts'
 import type { Recorder } from './recorder.ts'
-import { redactJsonText } from './redact_frozen.ts'
 import type { OpenSpan } from './running_list.ts'
 import { type Count, countJson, countsJson, fieldJson, instantJson, type Text, type TextJson } from './span_json.ts'
 import { cutText } from './text_cut.ts'

@@ -3,10 +3,10 @@ import { nameBytesMax, runningMax, stackBytesMax } from '../core/limit.ts'
 import type { Attributes, ErrorRecord, Gauge, TelltaleRecord } from '../core/record.ts'
 import { parseTraceContext, type TraceContext } from '../wire/trace_context.ts'
 import { CallCounter } from './call_counter.ts'
+import type { Outbox } from './delivery/outbox.ts'
 import { type EpochClock, epochUsOf } from './epoch_clock.ts'
 import { failureOf } from './failure.ts'
 import { newTraceId } from './identifier.ts'
-import type { Outbox } from './outbox.ts'
 import { attributesJson } from './recorded_attributes.ts'
 import {
   instantOr,

@@ -1,5 +1,5 @@
 import type { ConnectionEvent, Counters, Gauge, Message } from '../core/record.ts'
-import type { CourierStatus } from './courier_options.ts'
+import type { CourierStatus } from './delivery/courier_options.ts'
 import type { SpanHandle, SpanStart, TraceStart, WaitStart } from './recorded_span.ts'
 import type { CaptureOptions } from './recorder.ts'
 

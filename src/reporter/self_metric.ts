@@ -1,6 +1,6 @@
 import { selfMetricMs } from '../core/limit.ts'
 import type { Gauge } from '../core/record.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox } from './delivery/outbox.ts'
 
 /** What a reporter knows of itself. */
 export type SelfKnowledge = {

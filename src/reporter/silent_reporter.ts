@@ -1,7 +1,7 @@
 import type { SpanHandle } from './recorded_span.ts'
-import { retry } from './wait_retry.ts'
-import { createSemaphore } from './wait_semaphore.ts'
-import type { Reporter } from './wait_surface.ts'
+import { retry } from './wait/wait_retry.ts'
+import { createSemaphore } from './wait/wait_semaphore.ts'
+import type { Reporter } from './wait/wait_surface.ts'
 
 const noHeaders = Object.freeze({ traceparent: '', tracestate: '' })
 const done = Promise.resolve()

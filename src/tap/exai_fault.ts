@@ -1,4 +1,4 @@
-import type { FaultTable } from '../reporter/protocol_fault.ts'
+import type { FaultTable } from '../reporter/mcp/protocol_fault.ts'
 
 /** What can be wrong with the daemon's protocol itself: its error type, and what the error says. */
 export const exaiFaults = {

@@ -2,9 +2,9 @@ import { layerOf } from '../core/layer.ts'
 import { faultGapMs, interruptedErrorsMax, tapFrameBytesMax, unansweredMsMin } from '../core/limit.ts'
 import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, Session } from '../core/record.ts'
-import { argumentAttributesOf, resultAttributesOf } from '../reporter/call_content.ts'
-import { CallObserver } from '../reporter/call_observer.ts'
-import { ProtocolFaults } from '../reporter/protocol_fault.ts'
+import { argumentAttributesOf, resultAttributesOf } from '../reporter/mcp/call_content.ts'
+import { CallObserver } from '../reporter/mcp/call_observer.ts'
+import { ProtocolFaults } from '../reporter/mcp/protocol_fault.ts'
 import type { SpanFields, SpanHandle } from '../reporter/reporter.ts'
 import {
   type ExaiClientFrame,

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Transform } from 'node:stream'
 import { constants, createBrotliDecompress, createGunzip, createInflate, gunzipSync } from 'node:zlib'
 import { heldLineBytesMax, tapFrameBytesMax } from '../core/limit.ts'
-import type { Line } from '../reporter/message_line.ts'
+import type { Line } from '../reporter/mcp/message_line.ts'
 import { type SseEvent, SseReader } from '../wire/sse_reader.ts'
 import { isJson, mediaTypeOf } from './http_headers.ts'
 

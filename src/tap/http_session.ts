@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { tapSessionsMax } from '../core/limit.ts'
-import { CallObserver } from '../reporter/call_observer.ts'
-import type { ObserverOptions } from '../reporter/observer_options.ts'
-import { mcpFaults, ProtocolFaults } from '../reporter/protocol_fault.ts'
+import { CallObserver } from '../reporter/mcp/call_observer.ts'
+import type { ObserverOptions } from '../reporter/mcp/observer_options.ts'
+import { mcpFaults, ProtocolFaults } from '../reporter/mcp/protocol_fault.ts'
 
 /** What every observer of a tap is made from. */
 export type HttpObserverOptions = Omit<ObserverOptions, 'connectionId' | 'transport' | 'faults'>

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { heldLineBytesMax, heldLineMsMax } from '../core/limit.ts'
-import type { Line } from '../reporter/message_line.ts'
+import type { Line } from '../reporter/mcp/message_line.ts'
 import { LineSplitter } from './line_splitter.ts'
 import type { Passage } from './relay.ts'
 

@@ -1,5 +1,5 @@
 import { tapFrameBytesMax } from '../core/limit.ts'
-import type { Line } from '../reporter/message_line.ts'
+import type { Line } from '../reporter/mcp/message_line.ts'
 
 const newline = 0x0a
 

@@ -1,4 +1,4 @@
-import type { ContentRules } from '../reporter/content_rule.ts'
+import type { ContentRules } from '../reporter/mcp/content_rule.ts'
 import type { Reporter } from '../reporter/reporter.ts'
 
 /** One message of a WebSocket. `data` is as it came; whoever only looks changes nothing in it. */
