@@ -9,12 +9,13 @@ const limits = {
   hookTimeout: 60_000,
 }
 
+// Tests of the first kind mostly wait for processes that they start, so that three at a time keep two cores busy.
 // The browser's tests come last and one file at a time: each has a stack, a server and a Chromium of its own, and tells
 // how soon something is on the screen.
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...limits, name: 'node', include: ['test/*_test.ts'], maxWorkers: 2, sequence: { groupOrder: 0 } } },
+      { test: { ...limits, name: 'node', include: ['test/*_test.ts'], maxWorkers: 3, sequence: { groupOrder: 0 } } },
       {
         test: {
           ...limits,
