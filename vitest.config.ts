@@ -10,8 +10,8 @@ const limits = {
 }
 
 // Tests of the first kind mostly wait for processes that they start, so that three at a time keep two cores busy.
-// The browser's tests come last and one file at a time: each has a stack, a server and a Chromium of its own, and tells
-// how soon something is on the screen.
+// The browser's tests come last and two at a time: each has a stack, a server and a Chromium of its own, and tells how soon
+// something is on the screen.
 export default defineConfig({
   test: {
     projects: [
@@ -21,7 +21,7 @@ export default defineConfig({
           ...limits,
           name: 'browser',
           include: ['test/e2e/*_test.ts'],
-          maxWorkers: 1,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },
