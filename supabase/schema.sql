@@ -3,7 +3,7 @@
 create table telltale.admitted_names (
   source_id uuid not null,
   series_key text not null,
-  admitted_at timestamp with time zone not null default now()
+  admitted_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.admitted_names add constraint admitted_names_have_a_kind CHECK ((series_key ~ '^(tool|provider|model|layer|connection):'::text));
 alter table telltale.admitted_names add constraint admitted_names_pkey PRIMARY KEY (source_id, series_key);
@@ -26,7 +26,7 @@ create table telltale.batches (
   piece_index integer not null,
   piece_count integer not null,
   made_at timestamp with time zone not null,
-  received_at timestamp with time zone not null default now(),
+  received_at timestamp with time zone not null default telltale.clock(),
   ack jsonb not null
 );
 alter table telltale.batches add constraint batches_are_a_piece_of_a_whole CHECK (((piece_index >= 1) AND (piece_index <= piece_count)));
@@ -55,7 +55,7 @@ create table telltale.clock_shifts (
   shift_us bigint not null,
   width_us bigint not null,
   samples bigint not null default 1,
-  measured_at timestamp with time zone not null default clock_timestamp()
+  measured_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.clock_shifts add constraint clock_shifts_pkey PRIMARY KEY (process_id, reference_process_id);
 CREATE INDEX clock_shifts_by_time ON telltale.clock_shifts USING btree (measured_at);
@@ -177,7 +177,7 @@ comment on column telltale.gauges.labels is 'What tells samples of one name apar
 create table telltale.hours_due (
   hour timestamp with time zone not null,
   source_id uuid not null,
-  due_at timestamp with time zone not null default now()
+  due_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.hours_due add constraint hours_due_pkey PRIMARY KEY (hour, source_id);
 alter table telltale.hours_due add constraint hours_due_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
@@ -195,7 +195,7 @@ create table telltale.ingest_keys (
   key_id text collate "C" not null,
   key_hash text not null,
   name text not null,
-  created_at timestamp with time zone not null default now(),
+  created_at timestamp with time zone not null default telltale.clock(),
   revoked_at timestamp with time zone
 );
 alter table telltale.ingest_keys add constraint ingest_keys_are_kept_as_sha256 CHECK ((key_hash ~ '^[0-9a-f]{64}$'::text));
@@ -213,7 +213,7 @@ comment on column telltale.ingest_keys.revoked_at is 'When it was revoked; null 
 create table telltale.members (
   user_id uuid not null,
   email text,
-  added_at timestamp with time zone not null default now()
+  added_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.members add constraint members_have_short_emails CHECK ((octet_length(email) <= 320));
 alter table telltale.members add constraint members_pkey PRIMARY KEY (user_id);
@@ -288,7 +288,7 @@ comment on column telltale.messages.metadata is 'Everything else that was record
 
 create table telltale.partition_days (
   day date not null,
-  made_at timestamp with time zone not null default now()
+  made_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.partition_days add constraint partition_days_pkey PRIMARY KEY (day);
 alter table telltale.partition_days enable row level security;
@@ -307,8 +307,8 @@ create table telltale.processes (
   host text,
   pid bigint,
   sdk text not null,
-  first_seen_at timestamp with time zone not null default now(),
-  last_seen_at timestamp with time zone not null default now(),
+  first_seen_at timestamp with time zone not null default telltale.clock(),
+  last_seen_at timestamp with time zone not null default telltale.clock(),
   renewed_at timestamp with time zone,
   running jsonb not null default '[]'::jsonb,
   running_total bigint not null default 0,
@@ -366,7 +366,7 @@ create table telltale.rollup_hours (
   hour timestamp with time zone not null,
   source_id uuid not null,
   series jsonb not null,
-  computed_at timestamp with time zone not null default now()
+  computed_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.rollup_hours add constraint rollup_hours_are_whole_hours CHECK (((EXTRACT(minute FROM hour) = (0)::numeric) AND (EXTRACT(second FROM hour) = (0)::numeric)));
 alter table telltale.rollup_hours add constraint rollup_hours_pkey PRIMARY KEY (hour, source_id);
@@ -410,7 +410,7 @@ create table telltale.sources (
   service text not null,
   environment text not null,
   instance text not null,
-  created_at timestamp with time zone not null default now()
+  created_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.sources add constraint sources_are_told_apart_by_service_environment_and_instance UNIQUE (service, environment, instance);
 alter table telltale.sources add constraint sources_pkey PRIMARY KEY (source_id);
@@ -512,7 +512,7 @@ create table telltale.trace_joins (
   outer_span_id text not null,
   rule text not null,
   day date not null,
-  joined_at timestamp with time zone not null default clock_timestamp(),
+  joined_at timestamp with time zone not null default telltale.clock(),
   summed_at timestamp with time zone
 );
 alter table telltale.trace_joins add constraint trace_joins_are_of_two CHECK ((inner_trace_id <> outer_trace_id));
@@ -542,7 +542,7 @@ create table telltale.traces (
   wait_ms double precision not null,
   process_id uuid not null,
   revision bigint not null default 1,
-  changed_at timestamp with time zone not null default clock_timestamp(),
+  changed_at timestamp with time zone not null default telltale.clock(),
   changed_xid xid8 not null default pg_current_xact_id(),
   bytes_in bigint,
   bytes_out bigint,
@@ -611,7 +611,7 @@ comment on column telltale.traces.spans is 'Its spans by span id, as StoredSpan 
 create table telltale.viewers (
   viewer_id uuid not null,
   user_id uuid not null,
-  seen_at timestamp with time zone not null default now()
+  seen_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.viewers add constraint viewers_pkey PRIMARY KEY (viewer_id);
 CREATE INDEX viewers_by_last_seen ON telltale.viewers USING btree (seen_at);
@@ -882,14 +882,23 @@ begin
     raise exception 'Cannot claim tick: % s is not from 1 to 600', seconds using errcode = '22023';
   end if;
   update telltale.tick_lease as l
-  set holder = claim_tick.holder, claimed_at = clock_timestamp(),
-    expires_at = clock_timestamp() + seconds * interval '1 second'
-  where l.expires_at <= clock_timestamp() or l.holder is null or l.holder = claim_tick.holder;
+  set holder = claim_tick.holder, claimed_at = telltale.clock(),
+    expires_at = telltale.clock() + seconds * interval '1 second'
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
   return found;
 end
 $function$;
 grant execute on function telltale.claim_tick(text,integer) to service_role;
 comment on function telltale.claim_tick(text,integer) is 'Takes or renews the lease for so many seconds, 1 to 600; false while another has it. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.clock()
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN now();
+grant execute on function telltale.clock() to authenticated;
+grant execute on function telltale.clock() to service_role;
+comment on function telltale.clock() is 'What time it is: that of the transaction. Nothing here asks another clock, so that a test can replace this one.';
 
 CREATE OR REPLACE FUNCTION telltale.concluded_rows(calls jsonb, process uuid)
  RETURNS jsonb
@@ -1675,7 +1684,7 @@ begin
   v_ack := jsonb_build_object('accepted', batch -> 'accepted', 'rejected', batch -> 'rejected', 'renamed', '{}'::jsonb);
   insert into telltale.batches (batch_id, process_id, key_id, seq, piece_index, piece_count, made_at, received_at, ack)
   values (v_batch, v_process, batch ->> 'key_id', (batch -> 'seq')::bigint, (batch -> 'piece' -> 0)::int,
-    (batch -> 'piece' -> 1)::int, telltale.at_of((batch -> 'made_at_us')::bigint), clock_timestamp(), v_ack)
+    (batch -> 'piece' -> 1)::int, telltale.at_of((batch -> 'made_at_us')::bigint), telltale.clock(), v_ack)
   on conflict (batch_id) do nothing;
   if not found then
     select ack into v_ack from telltale.batches where batch_id = v_batch;
@@ -1725,7 +1734,7 @@ AS $function$
     select greatest(0, round(extract(epoch from b.received_at - b.made_at) * 1000
       - case when abs(p.clock_offset_us) > 1000000 then p.clock_offset_us / 1000.0 else 0 end, 3)) as ms
     from telltale.batches as b join telltale.processes as p on p.process_id = b.process_id
-    where b.received_at > now() - interval '1 minute'
+    where b.received_at > telltale.clock() - interval '1 minute'
   ) as lag
 $function$;
 comment on function telltale.ingest_lag() is '{p50, max} in ms from when a batch was made to when it was stored, over the last minute; null without any. Definer: part of
@@ -1766,7 +1775,7 @@ CREATE OR REPLACE FUNCTION telltale.is_alive(p telltale.processes)
  LANGUAGE sql
  STABLE
  SET search_path TO ''
-AS $function$ select p.renewed_at > now() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond' $function$;
+AS $function$ select p.renewed_at > telltale.clock() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond' $function$;
 comment on function telltale.is_alive(telltale.processes) is 'Whether what a process lists still runs, as far as anybody knows: it was renewed within 60 s or four flushes.';
 
 CREATE OR REPLACE FUNCTION telltale.is_reader()
@@ -1798,7 +1807,7 @@ CREATE OR REPLACE FUNCTION telltale.is_tick_due()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select expires_at <= now() and claimed_at < now() - interval '10 seconds' from telltale.tick_lease
+  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
 $function$;
 grant execute on function telltale.is_tick_due() to service_role;
 comment on function telltale.is_tick_due() is 'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';
@@ -1808,7 +1817,7 @@ CREATE OR REPLACE FUNCTION telltale.is_watched()
  LANGUAGE sql
  STABLE SECURITY DEFINER
  SET search_path TO ''
-AS $function$ select exists (select from telltale.viewers where seen_at > now() - interval '60 seconds') $function$;
+AS $function$ select exists (select from telltale.viewers where seen_at > telltale.clock() - interval '60 seconds') $function$;
 grant execute on function telltale.is_watched() to service_role;
 comment on function telltale.is_watched() is 'Whether a visible page looked within 60 s. Definer: it tells everybody who may call it no more than this.';
 
@@ -1932,10 +1941,10 @@ begin
   if viewer_id is not null and telltale.caller_id() is not null then
     perform telltale.see(viewer_id);
   end if;
-  return jsonb_build_object('at_us', telltale.us_of(clock_timestamp()), 'minutes', telltale.live_minutes(minutes),
+  return jsonb_build_object('at_us', telltale.us_of(telltale.clock()), 'minutes', telltale.live_minutes(minutes),
     'running', telltale.live_running(), 'sessions', telltale.live_sessions(), 'gauges', telltale.live_gauges(),
     'ended', telltale.live_ended(), 'errors', telltale.live_errors(), 'batches', telltale.live_batches(),
-    'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, now() - interval '1 day', 'infinity'),
+    'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, telltale.clock() - interval '1 day', 'infinity'),
     'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
       where s.environment <> 'demo'));
@@ -2005,17 +2014,17 @@ begin
   return (
     -- From name to name by the index on (name, at): all other ways read every sample of the day.
     with recursive sampled(name) as (
-      (select g.name from telltale.gauges as g where g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes'))
+      (select g.name from telltale.gauges as g where g.day >= telltale.day_of(telltale.us_of(telltale.clock() - interval '10 minutes'))
       order by g.name limit 1)
       union all
       select (select g.name from telltale.gauges as g where g.name > sampled.name
-        and g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes')) order by g.name limit 1)
+        and g.day >= telltale.day_of(telltale.us_of(telltale.clock() - interval '10 minutes')) order by g.name limit 1)
       from sampled where sampled.name is not null
     ), latest as (
       select distinct on (g.process_id, g.name, g.labels_hash) g.process_id, g.name, g.labels, g.at, g.value
       from (select name from sampled where name is not null limit 200) as known
-      join telltale.gauges as g on g.name = known.name and g.at > now() - interval '10 minutes'
-        and g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes'))
+      join telltale.gauges as g on g.name = known.name and g.at > telltale.clock() - interval '10 minutes'
+        and g.day >= telltale.day_of(telltale.us_of(telltale.clock() - interval '10 minutes'))
       order by g.process_id, g.name, g.labels_hash, g.at desc
     )
     select coalesce(jsonb_agg(jsonb_build_object('process', process_id, 'service', service, 'environment', environment,
@@ -2051,8 +2060,8 @@ begin
       order by at), '[]')
     from (
       select r.at, telltale.series_merge(r.series) as series
-      from telltale.rollups_between(date_trunc('minute', now() - minutes * interval '1 minute'),
-        date_trunc('minute', now() + interval '2 minutes'), null, false) as r
+      from telltale.rollups_between(date_trunc('minute', telltale.clock() - minutes * interval '1 minute'),
+        date_trunc('minute', telltale.clock() + interval '2 minutes'), null, false) as r
       group by r.at
     ) as minute
   );
@@ -2074,7 +2083,7 @@ AS $function$
     select p.process_id, p.started_at, p.running_seq, p.renewed_at, s.service, s.environment, p.running_total,
       jsonb_path_query_array(p.running, '$[0 to 99]') as list
     from telltale.processes as p join telltale.sources as s on s.source_id = p.source_id
-    where p.last_seen_at > now() - interval '1 day' and telltale.is_alive(p)
+    where p.last_seen_at > telltale.clock() - interval '1 day' and telltale.is_alive(p)
     order by p.running_total > 0 desc, p.renewed_at desc, p.process_id limit 100
   ) as alive
 $function$;
@@ -2094,7 +2103,7 @@ begin
       select t.session_key, t.process_id, t.at, 0 as running
       from (
         select session_key, process_id, coalesce(ended_at, started_at) as at from telltale.traces
-        where duration_ms is not null and changed_at > now() - interval '10 minutes'
+        where duration_ms is not null and changed_at > telltale.clock() - interval '10 minutes'
           and day between telltale.today() - 2 and telltale.today() + 1
         order by changed_at desc limit 500
       ) as t
@@ -2122,7 +2131,7 @@ begin
         sum(t.tokens_in) as tokens_in, sum(t.tokens_out) as tokens_out
       from (
         select r.tool, r.model, r.tokens_in, r.tokens_out, r.started_at, r.process_id from telltale.traces as r
-        where r.session_key = a.session_key and r.started_at > now() - interval '1 day'
+        where r.session_key = a.session_key and r.started_at > telltale.clock() - interval '1 day'
           and r.day between telltale.today() - 2 and telltale.today() + 1
         order by r.started_at desc limit 1000
       ) as t
@@ -2506,9 +2515,9 @@ begin
   where sources is null or p.source_id = any (sources);
   if received is not null then
     recent := telltale.stats_between(filter, keys, sources,
-      greatest(asked.since, date_trunc('minute', least(asked.till, now())) - interval '5 minutes'), asked.till);
+      greatest(asked.since, date_trunc('minute', least(asked.till, telltale.clock())) - interval '5 minutes'), asked.till);
     health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
-      case when asked.till >= now() then now() - received end);
+      case when asked.till >= telltale.clock() then telltale.clock() - received end);
   end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
     'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,
@@ -2626,7 +2635,7 @@ AS $function$
 declare
   width integer := step_s;
 begin
-  till := coalesce(telltale.instant_of(filter, 'to'), now());
+  till := coalesce(telltale.instant_of(filter, 'to'), telltale.clock());
   since := coalesce(telltale.instant_of(filter, 'from'), till - interval '15 minutes');
   if since >= till then
     raise exception 'Cannot read filter: from is not before to'
@@ -2669,7 +2678,7 @@ CREATE OR REPLACE FUNCTION telltale.release_tick(holder text)
  SET search_path TO ''
 AS $function$
 begin
-  update telltale.tick_lease as l set holder = null, expires_at = clock_timestamp() where l.holder = release_tick.holder;
+  update telltale.tick_lease as l set holder = null, expires_at = telltale.clock() where l.holder = release_tick.holder;
   return found;
 end
 $function$;
@@ -2739,7 +2748,7 @@ CREATE OR REPLACE FUNCTION telltale.revoke_key(key_id text)
  SET search_path TO ''
 AS $function$
   with revoked as (
-    update telltale.ingest_keys as k set revoked_at = coalesce(k.revoked_at, now())
+    update telltale.ingest_keys as k set revoked_at = coalesce(k.revoked_at, telltale.clock())
     where k.key_id = revoke_key.key_id
     returning 1
   )
@@ -2897,7 +2906,7 @@ CREATE OR REPLACE FUNCTION telltale.seconds_of(since timestamp with time zone, t
  LANGUAGE sql
  STABLE
  SET search_path TO ''
-AS $function$ select extract(epoch from least(till, greatest(now(), since + interval '1 second')) - since)::double precision $function$;
+AS $function$ select extract(epoch from least(till, greatest(telltale.clock(), since + interval '1 second')) - since)::double precision $function$;
 grant execute on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) to authenticated;
 grant execute on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) to service_role;
 comment on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) is 'How long a stretch of time is in s, as far as it has passed; at least 1.';
@@ -2922,7 +2931,7 @@ begin
     order by o.seen_at desc offset 31
   );
   insert into telltale.viewers as v (viewer_id, user_id) values (see.viewer_id, v_user)
-  on conflict on constraint viewers_pkey do update set seen_at = now() where v.user_id = v_user;
+  on conflict on constraint viewers_pkey do update set seen_at = telltale.clock() where v.user_id = v_user;
 end
 $function$;
 grant execute on function telltale.see(uuid) to authenticated;
@@ -3390,7 +3399,7 @@ begin
     from (select distinct piece_index, piece_count from telltale.batches
       where process_id = v_process and seq = v_seq and piece_count > 1) as piece);
   update telltale.processes as p set
-    last_seen_at = greatest(p.last_seen_at, clock_timestamp()),
+    last_seen_at = greatest(p.last_seen_at, telltale.clock()),
     pace_ms = v_pace,
     recorded = case when newer.counters then (batch -> 'counters' -> 'recorded')::bigint else p.recorded end,
     dropped = case when newer.counters then batch -> 'counters' -> 'dropped' else p.dropped end,
@@ -3398,7 +3407,7 @@ begin
     stored = p.stored + (select coalesce(sum(n.value::bigint), 0) from jsonb_each(batch -> 'accepted') as n),
     rejected = p.rejected + jsonb_array_length(batch -> 'rejected'),
     seqs = case when v_whole then p.seqs + int8multirange(int8range(v_seq, v_seq, '[]')) else p.seqs end,
-    renewed_at = case when newer.fresh then clock_timestamp() else p.renewed_at end,
+    renewed_at = case when newer.fresh then telltale.clock() else p.renewed_at end,
     running = case when newer.running then batch -> 'running' else p.running end,
     running_total = case when newer.running then (batch -> 'running_total')::bigint else p.running_total end,
     running_seq = case when newer.running then v_seq else p.running_seq end,
@@ -3741,7 +3750,7 @@ begin
   -- A deleted part is deleted once, whoever gets it: what several compactors take adds up to what was there.
   with due as materialized (
     select distinct m.minute, m.source_id from telltale.rollup_minutes as m
-    where m.batch_id is not null and m.minute < clock_timestamp() - interval '2 minutes'
+    where m.batch_id is not null and m.minute < telltale.clock() - interval '2 minutes'
     order by m.minute, m.source_id
     limit 200
   ), taken as (
@@ -3819,10 +3828,10 @@ declare
   v_summed int := 0;
 begin
   -- Nothing to look for where one process alone is heard.
-  if (select count(*) from (select from telltale.processes where last_seen_at > clock_timestamp() - interval '2 minutes'
+  if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
       limit 2) as heard) = 2 then
     insert into telltale.trace_joins as j (inner_trace_id, outer_trace_id, outer_span_id, rule, day)
-    select * from telltale.inferred_joins(clock_timestamp() - interval '1 minute')
+    select * from telltale.inferred_joins(telltale.clock() - interval '1 minute')
     on conflict (inner_trace_id) do update set (outer_trace_id, outer_span_id, rule, day, summed_at)
       = row (excluded.outer_trace_id, excluded.outer_span_id, excluded.rule, excluded.day, null);
     get diagnostics v_joined = row_count;
@@ -3853,9 +3862,9 @@ begin
       coalesce(t.session_key, excluded.session_key), coalesce(t.session_rule, excluded.session_rule),
       coalesce(t.call_number, excluded.call_number), coalesce(t.request_id, excluded.request_id),
       excluded.provider, excluded.model, excluded.tokens_in, excluded.tokens_out, excluded.span_count, excluded.layers,
-      excluded.wait_ms, t.revision + 1, clock_timestamp(), pg_current_xact_id());
+      excluded.wait_ms, t.revision + 1, telltale.clock(), pg_current_xact_id());
     -- Those between the root and the member too: what changed is told by the clock, which has moved on.
-    update telltale.trace_joins as j set summed_at = clock_timestamp() where j.inner_trace_id = any (v_members);
+    update telltale.trace_joins as j set summed_at = telltale.clock() where j.inner_trace_id = any (v_members);
     v_summed := cardinality(v_members) - cardinality(v_roots);
   end if;
   delete from telltale.trace_joins where day < telltale.today() - 30;
@@ -3901,7 +3910,7 @@ begin
   -- One process a call: its row, then its traces, in the order that ingest_batch keeps.
   -- A call may run though no list names it: lists are cut, and one that was old on arrival was not kept.
   select p.* into v_process from telltale.processes as p
-  cross join lateral (select clock_timestamp() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond') as bound(at)
+  cross join lateral (select telltale.clock() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond') as bound(at)
   where coalesce(p.renewed_at, p.last_seen_at) < bound.at
     and (p.running_total > 0 or exists (select from telltale.traces as t
       where t.process_id = p.process_id and t.duration_ms is null and t.changed_at < bound.at))
@@ -3947,14 +3956,14 @@ AS $function$
 declare
   v_done int := 0;
 begin
-  if (select count(*) from (select from telltale.processes where last_seen_at > clock_timestamp() - interval '2 minutes'
+  if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
       limit 2) as heard) < 2 then
     return jsonb_build_object('done', 0, 'more', false);
   end if;
   with recent as materialized (
     select j.spans from telltale.joined_spans_of(array(
       select t.trace_id from telltale.traces as t
-      where t.changed_at > clock_timestamp() - interval '20 seconds' and t.duration_ms is not null
+      where t.changed_at > telltale.clock() - interval '20 seconds' and t.duration_ms is not null
       order by t.changed_at desc limit 200)) as j
   ), pair as (
     -- A call lies inside the span that waits for it: between the two differences lies what to add to its times.
@@ -3988,7 +3997,7 @@ begin
     returning 1
   )
   select count(*) into v_done from kept;
-  delete from telltale.clock_shifts where measured_at < clock_timestamp() - interval '60 days';
+  delete from telltale.clock_shifts where measured_at < telltale.clock() - interval '60 days';
   return jsonb_build_object('done', v_done, 'more', false);
 end
 $function$;
@@ -4009,7 +4018,7 @@ declare
   more boolean := false;
 begin
   delete from telltale.batches where batch_id in (
-    select batch_id from telltale.batches where received_at < now() - interval '30 days' limit portion for update skip locked);
+    select batch_id from telltale.batches where received_at < telltale.clock() - interval '30 days' limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
   delete from telltale.trace_days where trace_id in (
@@ -4019,27 +4028,27 @@ begin
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
   delete from telltale.rollup_hours where (hour, source_id) in (
-    select hour, source_id from telltale.rollup_hours where hour < now() - interval '400 days'
+    select hour, source_id from telltale.rollup_hours where hour < telltale.clock() - interval '400 days'
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
-  delete from telltale.hours_due where hour < now() - interval '31 days';
+  delete from telltale.hours_due where hour < telltale.clock() - interval '31 days';
   delete from telltale.processes where process_id in (
-    select process_id from telltale.processes where last_seen_at < now() - interval '60 days'
+    select process_id from telltale.processes where last_seen_at < telltale.clock() - interval '60 days'
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
   delete from telltale.error_groups where (fingerprint, source_id) in (
-    select fingerprint, source_id from telltale.error_groups where last_seen_at < now() - interval '400 days'
+    select fingerprint, source_id from telltale.error_groups where last_seen_at < telltale.clock() - interval '400 days'
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
-  delete from telltale.viewers where seen_at < now() - interval '10 minutes';
+  delete from telltale.viewers where seen_at < telltale.clock() - interval '10 minutes';
   get diagnostics n = row_count;
   done := done + n;
   delete from telltale.sources where source_id in (
     select s.source_id from telltale.sources as s
-    where s.created_at < now() - interval '60 days'
+    where s.created_at < telltale.clock() - interval '60 days'
       and not exists (select from telltale.processes as p where p.source_id = s.source_id)
       and not exists (select from telltale.rollup_hours as h where h.source_id = s.source_id)
       and not exists (select from telltale.error_groups as g where g.source_id = s.source_id)
@@ -4078,7 +4087,7 @@ begin
     and m.minute >= due.hour and m.minute < due.hour + interval '1 hour' and m.day = (due.hour at time zone 'UTC')::date
   group by due.hour, due.source_id
   order by due.hour, due.source_id
-  on conflict (hour, source_id) do update set series = excluded.series, computed_at = now();
+  on conflict (hour, source_id) do update set series = excluded.series, computed_at = telltale.clock();
   return jsonb_build_object('done', jsonb_array_length(v_due), 'more', jsonb_array_length(v_due) = 50);
 end
 $function$;
@@ -4090,7 +4099,7 @@ CREATE OR REPLACE FUNCTION telltale.today()
  LANGUAGE sql
  STABLE
  SET search_path TO ''
-AS $function$ select (now() at time zone 'UTC')::date $function$;
+AS $function$ select (telltale.clock() at time zone 'UTC')::date $function$;
 grant execute on function telltale.today() to authenticated;
 grant execute on function telltale.today() to service_role;
 comment on function telltale.today() is 'The UTC day of this transaction.';

@@ -106,6 +106,19 @@ export async function openServer(): Promise<TestServer> {
   return { ...databaseOf(withTransaction, close), url: server.url }
 }
 
+/** Replaces the clock of a database by one that stands still; the answer sets it, in µs since the epoch. */
+export async function stoppedClock(database: TestDatabase, us: number): Promise<(us: number) => Promise<void>> {
+  await database.query('create table if not exists public.stopped_clock (at timestamptz not null)')
+  await database.query('grant select on public.stopped_clock to public')
+  await database.query('delete from public.stopped_clock')
+  await database.query('insert into public.stopped_clock values (telltale.at_of($1))', [us])
+  await database.query(`create or replace function telltale.clock() returns timestamptz language sql stable parallel safe
+    as $$ select at from public.stopped_clock $$`)
+  return async (next) => {
+    await database.query('update public.stopped_clock set at = telltale.at_of($1)', [next])
+  }
+}
+
 /** Runs `work` on PGlite and closes it, whatever happens. */
 export async function withPglite<T>(work: (database: TestDatabase) => Promise<T>): Promise<T> {
   const database = await openPglite()

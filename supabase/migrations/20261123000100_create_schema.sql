@@ -7,10 +7,18 @@ comment on schema telltale is 'Telltale: what an MCP server did, 30 days in deta
 revoke all on schema telltale from public;
 grant usage on schema telltale to authenticated, service_role;
 
+create function telltale.clock() returns timestamptz
+language sql stable parallel safe
+return now();
+comment on function telltale.clock() is
+  'What time it is: that of the transaction. Nothing here asks another clock, so that a test can replace this one.';
+revoke all on function telltale.clock() from public, anon;
+grant execute on function telltale.clock() to authenticated, service_role;
+
 create table telltale.members (
   user_id uuid primary key,
   email text,
-  added_at timestamptz not null default now(),
+  added_at timestamptz not null default telltale.clock(),
   constraint members_have_short_emails check (octet_length(email) <= 320)
 );
 comment on table telltale.members is 'Who may read. A row here is the right to see everything in this schema.';
@@ -95,7 +103,7 @@ grant execute on function telltale.day_of(bigint) to authenticated, service_role
 create function telltale.today() returns date
 language sql stable
 set search_path = ''
-as $$ select (now() at time zone 'UTC')::date $$;
+as $$ select (telltale.clock() at time zone 'UTC')::date $$;
 comment on function telltale.today() is 'The UTC day of this transaction.';
 revoke all on function telltale.today() from public, anon;
 grant execute on function telltale.today() to authenticated, service_role;

@@ -5,7 +5,7 @@ create table telltale.sources (
   service text not null,
   environment text not null,
   instance text not null,
-  created_at timestamptz not null default now(),
+  created_at timestamptz not null default telltale.clock(),
   constraint sources_are_told_apart_by_service_environment_and_instance unique (service, environment, instance)
 );
 comment on table telltale.sources is 'Where metrics come from. A source that changes its version stays one source.';
@@ -26,7 +26,7 @@ grant execute on function telltale.source_id_of(text, text, text) to authenticat
 create table telltale.admitted_names (
   source_id uuid not null references telltale.sources on delete cascade,
   series_key text not null,
-  admitted_at timestamptz not null default now(),
+  admitted_at timestamptz not null default telltale.clock(),
   primary key (source_id, series_key),
   constraint admitted_names_have_a_kind check (series_key ~ '^(tool|provider|model|layer|connection):')
 );
@@ -45,8 +45,8 @@ create table telltale.processes (
   host text,
   pid bigint,
   sdk text not null,
-  first_seen_at timestamptz not null default now(),
-  last_seen_at timestamptz not null default now(),
+  first_seen_at timestamptz not null default telltale.clock(),
+  last_seen_at timestamptz not null default telltale.clock(),
   renewed_at timestamptz,
   running jsonb not null default '[]',
   running_total bigint not null default 0,
@@ -106,7 +106,7 @@ create table telltale.batches (
   piece_index integer not null,
   piece_count integer not null,
   made_at timestamptz not null,
-  received_at timestamptz not null default now(),
+  received_at timestamptz not null default telltale.clock(),
   ack jsonb not null,
   constraint batches_count_from_one check (seq >= 1),
   constraint batches_are_a_piece_of_a_whole check (piece_index between 1 and piece_count)

@@ -19,7 +19,7 @@ create table telltale.traces (
   wait_ms double precision not null,
   process_id uuid not null,
   revision bigint not null default 1,
-  changed_at timestamptz not null default clock_timestamp(),
+  changed_at timestamptz not null default telltale.clock(),
   changed_xid xid8 not null default pg_current_xact_id(),
   bytes_in bigint,
   bytes_out bigint,

@@ -26,7 +26,7 @@ create table telltale.rollup_hours (
   hour timestamptz not null,
   source_id uuid not null references telltale.sources on delete cascade,
   series jsonb not null,
-  computed_at timestamptz not null default now(),
+  computed_at timestamptz not null default telltale.clock(),
   primary key (hour, source_id),
   constraint rollup_hours_are_whole_hours check (extract(minute from hour) = 0 and extract(second from hour) = 0)
 );
@@ -40,7 +40,7 @@ comment on column telltale.rollup_hours.computed_at is 'When it was last compute
 create table telltale.hours_due (
   hour timestamptz not null,
   source_id uuid not null references telltale.sources on delete cascade,
-  due_at timestamptz not null default now(),
+  due_at timestamptz not null default telltale.clock(),
   primary key (hour, source_id)
 );
 create index hours_due_by_source on telltale.hours_due (source_id);

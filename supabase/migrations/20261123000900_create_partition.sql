@@ -3,7 +3,7 @@
 
 create table telltale.partition_days (
   day date primary key,
-  made_at timestamptz not null default now()
+  made_at timestamptz not null default telltale.clock()
 );
 comment on table telltale.partition_days is 'The UTC days whose partitions exist.';
 comment on column telltale.partition_days.day is 'UTC day.';

@@ -4,7 +4,7 @@ create table telltale.ingest_keys (
   key_id text collate "C" primary key,
   key_hash text not null,
   name text not null,
-  created_at timestamptz not null default now(),
+  created_at timestamptz not null default telltale.clock(),
   revoked_at timestamptz,
   constraint ingest_keys_have_ids_of_twelve check (key_id ~ '^[a-z0-9]{12}$'),
   constraint ingest_keys_are_kept_as_sha256 check (key_hash ~ '^[0-9a-f]{64}$'),
@@ -20,7 +20,7 @@ comment on column telltale.ingest_keys.revoked_at is 'When it was revoked; null 
 create table telltale.viewers (
   viewer_id uuid primary key,
   user_id uuid not null,
-  seen_at timestamptz not null default now()
+  seen_at timestamptz not null default telltale.clock()
 );
 create index viewers_by_last_seen on telltale.viewers (seen_at);
 comment on table telltale.viewers is 'Visible pages that looked in the last minutes: while there is one, reporters send faster.';
@@ -69,7 +69,7 @@ language sql volatile security definer
 set search_path = ''
 as $$
   with revoked as (
-    update telltale.ingest_keys as k set revoked_at = coalesce(k.revoked_at, now())
+    update telltale.ingest_keys as k set revoked_at = coalesce(k.revoked_at, telltale.clock())
     where k.key_id = revoke_key.key_id
     returning 1
   )
@@ -123,7 +123,7 @@ begin
     order by o.seen_at desc offset 31
   );
   insert into telltale.viewers as v (viewer_id, user_id) values (see.viewer_id, v_user)
-  on conflict on constraint viewers_pkey do update set seen_at = now() where v.user_id = v_user;
+  on conflict on constraint viewers_pkey do update set seen_at = telltale.clock() where v.user_id = v_user;
 end
 $$;
 comment on function telltale.see(uuid) is
@@ -134,7 +134,7 @@ grant execute on function telltale.see(uuid) to authenticated, service_role;
 create function telltale.is_watched() returns boolean
 language sql stable security definer
 set search_path = ''
-as $$ select exists (select from telltale.viewers where seen_at > now() - interval '60 seconds') $$;
+as $$ select exists (select from telltale.viewers where seen_at > telltale.clock() - interval '60 seconds') $$;
 comment on function telltale.is_watched() is
   'Whether a visible page looked within 60 s. Definer: it tells everybody who may call it no more than this.';
 revoke all on function telltale.is_watched() from public, anon, authenticated;
@@ -149,9 +149,9 @@ begin
     raise exception 'Cannot claim tick: % s is not from 1 to 600', seconds using errcode = '22023';
   end if;
   update telltale.tick_lease as l
-  set holder = claim_tick.holder, claimed_at = clock_timestamp(),
-    expires_at = clock_timestamp() + seconds * interval '1 second'
-  where l.expires_at <= clock_timestamp() or l.holder is null or l.holder = claim_tick.holder;
+  set holder = claim_tick.holder, claimed_at = telltale.clock(),
+    expires_at = telltale.clock() + seconds * interval '1 second'
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
   return found;
 end
 $$;
@@ -165,7 +165,7 @@ language plpgsql volatile security definer
 set search_path = ''
 as $$
 begin
-  update telltale.tick_lease as l set holder = null, expires_at = clock_timestamp() where l.holder = release_tick.holder;
+  update telltale.tick_lease as l set holder = null, expires_at = telltale.clock() where l.holder = release_tick.holder;
   return found;
 end
 $$;
@@ -178,7 +178,7 @@ create function telltale.is_tick_due() returns boolean
 language sql stable security definer
 set search_path = ''
 as $$
-  select expires_at <= now() and claimed_at < now() - interval '10 seconds' from telltale.tick_lease
+  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
 $$;
 comment on function telltale.is_tick_due() is
   'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';

@@ -117,7 +117,7 @@ begin
     from (select distinct piece_index, piece_count from telltale.batches
       where process_id = v_process and seq = v_seq and piece_count > 1) as piece);
   update telltale.processes as p set
-    last_seen_at = greatest(p.last_seen_at, clock_timestamp()),
+    last_seen_at = greatest(p.last_seen_at, telltale.clock()),
     pace_ms = v_pace,
     recorded = case when newer.counters then (batch -> 'counters' -> 'recorded')::bigint else p.recorded end,
     dropped = case when newer.counters then batch -> 'counters' -> 'dropped' else p.dropped end,
@@ -125,7 +125,7 @@ begin
     stored = p.stored + (select coalesce(sum(n.value::bigint), 0) from jsonb_each(batch -> 'accepted') as n),
     rejected = p.rejected + jsonb_array_length(batch -> 'rejected'),
     seqs = case when v_whole then p.seqs + int8multirange(int8range(v_seq, v_seq, '[]')) else p.seqs end,
-    renewed_at = case when newer.fresh then clock_timestamp() else p.renewed_at end,
+    renewed_at = case when newer.fresh then telltale.clock() else p.renewed_at end,
     running = case when newer.running then batch -> 'running' else p.running end,
     running_total = case when newer.running then (batch -> 'running_total')::bigint else p.running_total end,
     running_seq = case when newer.running then v_seq else p.running_seq end,

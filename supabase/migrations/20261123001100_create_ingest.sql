@@ -168,7 +168,7 @@ begin
   v_ack := jsonb_build_object('accepted', batch -> 'accepted', 'rejected', batch -> 'rejected', 'renamed', '{}'::jsonb);
   insert into telltale.batches (batch_id, process_id, key_id, seq, piece_index, piece_count, made_at, received_at, ack)
   values (v_batch, v_process, batch ->> 'key_id', (batch -> 'seq')::bigint, (batch -> 'piece' -> 0)::int,
-    (batch -> 'piece' -> 1)::int, telltale.at_of((batch -> 'made_at_us')::bigint), clock_timestamp(), v_ack)
+    (batch -> 'piece' -> 1)::int, telltale.at_of((batch -> 'made_at_us')::bigint), telltale.clock(), v_ack)
   on conflict (batch_id) do nothing;
   if not found then
     select ack into v_ack from telltale.batches where batch_id = v_batch;

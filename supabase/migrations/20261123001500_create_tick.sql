@@ -77,7 +77,7 @@ begin
   -- One process a call: its row, then its traces, in the order that ingest_batch keeps.
   -- A call may run though no list names it: lists are cut, and one that was old on arrival was not kept.
   select p.* into v_process from telltale.processes as p
-  cross join lateral (select clock_timestamp() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond') as bound(at)
+  cross join lateral (select telltale.clock() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond') as bound(at)
   where coalesce(p.renewed_at, p.last_seen_at) < bound.at
     and (p.running_total > 0 or exists (select from telltale.traces as t
       where t.process_id = p.process_id and t.duration_ms is null and t.changed_at < bound.at))
@@ -125,7 +125,7 @@ begin
   -- A deleted part is deleted once, whoever gets it: what several compactors take adds up to what was there.
   with due as materialized (
     select distinct m.minute, m.source_id from telltale.rollup_minutes as m
-    where m.batch_id is not null and m.minute < clock_timestamp() - interval '2 minutes'
+    where m.batch_id is not null and m.minute < telltale.clock() - interval '2 minutes'
     order by m.minute, m.source_id
     limit 200
   ), taken as (
@@ -175,7 +175,7 @@ begin
     and m.minute >= due.hour and m.minute < due.hour + interval '1 hour' and m.day = (due.hour at time zone 'UTC')::date
   group by due.hour, due.source_id
   order by due.hour, due.source_id
-  on conflict (hour, source_id) do update set series = excluded.series, computed_at = now();
+  on conflict (hour, source_id) do update set series = excluded.series, computed_at = telltale.clock();
   return jsonb_build_object('done', jsonb_array_length(v_due), 'more', jsonb_array_length(v_due) = 50);
 end
 $$;
@@ -229,7 +229,7 @@ declare
   more boolean := false;
 begin
   delete from telltale.batches where batch_id in (
-    select batch_id from telltale.batches where received_at < now() - interval '30 days' limit portion for update skip locked);
+    select batch_id from telltale.batches where received_at < telltale.clock() - interval '30 days' limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
   delete from telltale.trace_days where trace_id in (
@@ -239,27 +239,27 @@ begin
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
   delete from telltale.rollup_hours where (hour, source_id) in (
-    select hour, source_id from telltale.rollup_hours where hour < now() - interval '400 days'
+    select hour, source_id from telltale.rollup_hours where hour < telltale.clock() - interval '400 days'
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
-  delete from telltale.hours_due where hour < now() - interval '31 days';
+  delete from telltale.hours_due where hour < telltale.clock() - interval '31 days';
   delete from telltale.processes where process_id in (
-    select process_id from telltale.processes where last_seen_at < now() - interval '60 days'
+    select process_id from telltale.processes where last_seen_at < telltale.clock() - interval '60 days'
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
   delete from telltale.error_groups where (fingerprint, source_id) in (
-    select fingerprint, source_id from telltale.error_groups where last_seen_at < now() - interval '400 days'
+    select fingerprint, source_id from telltale.error_groups where last_seen_at < telltale.clock() - interval '400 days'
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
-  delete from telltale.viewers where seen_at < now() - interval '10 minutes';
+  delete from telltale.viewers where seen_at < telltale.clock() - interval '10 minutes';
   get diagnostics n = row_count;
   done := done + n;
   delete from telltale.sources where source_id in (
     select s.source_id from telltale.sources as s
-    where s.created_at < now() - interval '60 days'
+    where s.created_at < telltale.clock() - interval '60 days'
       and not exists (select from telltale.processes as p where p.source_id = s.source_id)
       and not exists (select from telltale.rollup_hours as h where h.source_id = s.source_id)
       and not exists (select from telltale.error_groups as g where g.source_id = s.source_id)

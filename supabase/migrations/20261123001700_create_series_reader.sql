@@ -9,7 +9,7 @@ as $$
 declare
   width integer := step_s;
 begin
-  till := coalesce(telltale.instant_of(filter, 'to'), now());
+  till := coalesce(telltale.instant_of(filter, 'to'), telltale.clock());
   since := coalesce(telltale.instant_of(filter, 'from'), till - interval '15 minutes');
   if since >= till then
     raise exception 'Cannot read filter: from is not before to'
@@ -339,7 +339,7 @@ revoke all on function telltale.sample_stats(text, text, double precision) from 
 create function telltale.seconds_of(since timestamptz, till timestamptz) returns double precision
 language sql stable
 set search_path = ''
-as $$ select extract(epoch from least(till, greatest(now(), since + interval '1 second')) - since)::double precision $$;
+as $$ select extract(epoch from least(till, greatest(telltale.clock(), since + interval '1 second')) - since)::double precision $$;
 comment on function telltale.seconds_of(timestamptz, timestamptz) is
   'How long a stretch of time is in s, as far as it has passed; at least 1.';
 revoke all on function telltale.seconds_of(timestamptz, timestamptz) from public, anon;
@@ -530,9 +530,9 @@ begin
   where sources is null or p.source_id = any (sources);
   if received is not null then
     recent := telltale.stats_between(filter, keys, sources,
-      greatest(asked.since, date_trunc('minute', least(asked.till, now())) - interval '5 minutes'), asked.till);
+      greatest(asked.since, date_trunc('minute', least(asked.till, telltale.clock())) - interval '5 minutes'), asked.till);
     health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
-      case when asked.till >= now() then now() - received end);
+      case when asked.till >= telltale.clock() then telltale.clock() - received end);
   end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
     'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,

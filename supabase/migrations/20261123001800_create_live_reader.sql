@@ -23,7 +23,7 @@ grant execute on function telltale.cut_text(text, integer) to authenticated, ser
 create function telltale.is_alive(p telltale.processes) returns boolean
 language sql stable
 set search_path = ''
-as $$ select p.renewed_at > now() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond' $$;
+as $$ select p.renewed_at > telltale.clock() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond' $$;
 comment on function telltale.is_alive(telltale.processes) is
   'Whether what a process lists still runs, as far as anybody knows: it was renewed within 60 s or four flushes.';
 revoke all on function telltale.is_alive(telltale.processes) from public, anon, authenticated, service_role;
@@ -43,8 +43,8 @@ begin
       order by at), '[]')
     from (
       select r.at, telltale.series_merge(r.series) as series
-      from telltale.rollups_between(date_trunc('minute', now() - minutes * interval '1 minute'),
-        date_trunc('minute', now() + interval '2 minutes'), null, false) as r
+      from telltale.rollups_between(date_trunc('minute', telltale.clock() - minutes * interval '1 minute'),
+        date_trunc('minute', telltale.clock() + interval '2 minutes'), null, false) as r
       group by r.at
     ) as minute
   );
@@ -66,7 +66,7 @@ as $$
     select p.process_id, p.started_at, p.running_seq, p.renewed_at, s.service, s.environment, p.running_total,
       jsonb_path_query_array(p.running, '$[0 to 99]') as list
     from telltale.processes as p join telltale.sources as s on s.source_id = p.source_id
-    where p.last_seen_at > now() - interval '1 day' and telltale.is_alive(p)
+    where p.last_seen_at > telltale.clock() - interval '1 day' and telltale.is_alive(p)
     order by p.running_total > 0 desc, p.renewed_at desc, p.process_id limit 100
   ) as alive
 $$;
@@ -86,7 +86,7 @@ begin
       select t.session_key, t.process_id, t.at, 0 as running
       from (
         select session_key, process_id, coalesce(ended_at, started_at) as at from telltale.traces
-        where duration_ms is not null and changed_at > now() - interval '10 minutes'
+        where duration_ms is not null and changed_at > telltale.clock() - interval '10 minutes'
           and day between telltale.today() - 2 and telltale.today() + 1
         order by changed_at desc limit 500
       ) as t
@@ -114,7 +114,7 @@ begin
         sum(t.tokens_in) as tokens_in, sum(t.tokens_out) as tokens_out
       from (
         select r.tool, r.model, r.tokens_in, r.tokens_out, r.started_at, r.process_id from telltale.traces as r
-        where r.session_key = a.session_key and r.started_at > now() - interval '1 day'
+        where r.session_key = a.session_key and r.started_at > telltale.clock() - interval '1 day'
           and r.day between telltale.today() - 2 and telltale.today() + 1
         order by r.started_at desc limit 1000
       ) as t
@@ -139,17 +139,17 @@ begin
   return (
     -- From name to name by the index on (name, at): all other ways read every sample of the day.
     with recursive sampled(name) as (
-      (select g.name from telltale.gauges as g where g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes'))
+      (select g.name from telltale.gauges as g where g.day >= telltale.day_of(telltale.us_of(telltale.clock() - interval '10 minutes'))
       order by g.name limit 1)
       union all
       select (select g.name from telltale.gauges as g where g.name > sampled.name
-        and g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes')) order by g.name limit 1)
+        and g.day >= telltale.day_of(telltale.us_of(telltale.clock() - interval '10 minutes')) order by g.name limit 1)
       from sampled where sampled.name is not null
     ), latest as (
       select distinct on (g.process_id, g.name, g.labels_hash) g.process_id, g.name, g.labels, g.at, g.value
       from (select name from sampled where name is not null limit 200) as known
-      join telltale.gauges as g on g.name = known.name and g.at > now() - interval '10 minutes'
-        and g.day >= telltale.day_of(telltale.us_of(now() - interval '10 minutes'))
+      join telltale.gauges as g on g.name = known.name and g.at > telltale.clock() - interval '10 minutes'
+        and g.day >= telltale.day_of(telltale.us_of(telltale.clock() - interval '10 minutes'))
       order by g.process_id, g.name, g.labels_hash, g.at desc
     )
     select coalesce(jsonb_agg(jsonb_build_object('process', process_id, 'service', service, 'environment', environment,
@@ -243,7 +243,7 @@ as $$
     select greatest(0, round(extract(epoch from b.received_at - b.made_at) * 1000
       - case when abs(p.clock_offset_us) > 1000000 then p.clock_offset_us / 1000.0 else 0 end, 3)) as ms
     from telltale.batches as b join telltale.processes as p on p.process_id = b.process_id
-    where b.received_at > now() - interval '1 minute'
+    where b.received_at > telltale.clock() - interval '1 minute'
   ) as lag
 $$;
 comment on function telltale.ingest_lag() is
@@ -261,10 +261,10 @@ begin
   if viewer_id is not null and telltale.caller_id() is not null then
     perform telltale.see(viewer_id);
   end if;
-  return jsonb_build_object('at_us', telltale.us_of(clock_timestamp()), 'minutes', telltale.live_minutes(minutes),
+  return jsonb_build_object('at_us', telltale.us_of(telltale.clock()), 'minutes', telltale.live_minutes(minutes),
     'running', telltale.live_running(), 'sessions', telltale.live_sessions(), 'gauges', telltale.live_gauges(),
     'ended', telltale.live_ended(), 'errors', telltale.live_errors(), 'batches', telltale.live_batches(),
-    'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, now() - interval '1 day', 'infinity'),
+    'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, telltale.clock() - interval '1 day', 'infinity'),
     'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
       where s.environment <> 'demo'));

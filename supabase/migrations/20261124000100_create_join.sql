@@ -8,7 +8,7 @@ create table telltale.trace_joins (
   outer_span_id text not null,
   rule text not null,
   day date not null,
-  joined_at timestamptz not null default clock_timestamp(),
+  joined_at timestamptz not null default telltale.clock(),
   summed_at timestamptz,
   constraint trace_joins_are_of_two check (inner_trace_id <> outer_trace_id),
   constraint trace_joins_have_a_rule check (rule in ('arguments', 'session'))
@@ -32,7 +32,7 @@ create table telltale.clock_shifts (
   shift_us bigint not null,
   width_us bigint not null,
   samples bigint not null default 1,
-  measured_at timestamptz not null default clock_timestamp(),
+  measured_at timestamptz not null default telltale.clock(),
   primary key (process_id, reference_process_id)
 );
 create index clock_shifts_by_time on telltale.clock_shifts (measured_at);
@@ -304,10 +304,10 @@ declare
   v_summed int := 0;
 begin
   -- Nothing to look for where one process alone is heard.
-  if (select count(*) from (select from telltale.processes where last_seen_at > clock_timestamp() - interval '2 minutes'
+  if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
       limit 2) as heard) = 2 then
     insert into telltale.trace_joins as j (inner_trace_id, outer_trace_id, outer_span_id, rule, day)
-    select * from telltale.inferred_joins(clock_timestamp() - interval '1 minute')
+    select * from telltale.inferred_joins(telltale.clock() - interval '1 minute')
     on conflict (inner_trace_id) do update set (outer_trace_id, outer_span_id, rule, day, summed_at)
       = row (excluded.outer_trace_id, excluded.outer_span_id, excluded.rule, excluded.day, null);
     get diagnostics v_joined = row_count;
@@ -338,9 +338,9 @@ begin
       coalesce(t.session_key, excluded.session_key), coalesce(t.session_rule, excluded.session_rule),
       coalesce(t.call_number, excluded.call_number), coalesce(t.request_id, excluded.request_id),
       excluded.provider, excluded.model, excluded.tokens_in, excluded.tokens_out, excluded.span_count, excluded.layers,
-      excluded.wait_ms, t.revision + 1, clock_timestamp(), pg_current_xact_id());
+      excluded.wait_ms, t.revision + 1, telltale.clock(), pg_current_xact_id());
     -- Those between the root and the member too: what changed is told by the clock, which has moved on.
-    update telltale.trace_joins as j set summed_at = clock_timestamp() where j.inner_trace_id = any (v_members);
+    update telltale.trace_joins as j set summed_at = telltale.clock() where j.inner_trace_id = any (v_members);
     v_summed := cardinality(v_members) - cardinality(v_roots);
   end if;
   delete from telltale.trace_joins where day < telltale.today() - 30;
@@ -362,14 +362,14 @@ as $$
 declare
   v_done int := 0;
 begin
-  if (select count(*) from (select from telltale.processes where last_seen_at > clock_timestamp() - interval '2 minutes'
+  if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
       limit 2) as heard) < 2 then
     return jsonb_build_object('done', 0, 'more', false);
   end if;
   with recent as materialized (
     select j.spans from telltale.joined_spans_of(array(
       select t.trace_id from telltale.traces as t
-      where t.changed_at > clock_timestamp() - interval '20 seconds' and t.duration_ms is not null
+      where t.changed_at > telltale.clock() - interval '20 seconds' and t.duration_ms is not null
       order by t.changed_at desc limit 200)) as j
   ), pair as (
     -- A call lies inside the span that waits for it: between the two differences lies what to add to its times.
@@ -403,7 +403,7 @@ begin
     returning 1
   )
   select count(*) into v_done from kept;
-  delete from telltale.clock_shifts where measured_at < clock_timestamp() - interval '60 days';
+  delete from telltale.clock_shifts where measured_at < telltale.clock() - interval '60 days';
   return jsonb_build_object('done', v_done, 'more', false);
 end
 $$;
