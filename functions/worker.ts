@@ -56,7 +56,7 @@ function buildApps(bindings: Bindings): Apps {
   const clock = () => Date.now() * 1_000
   const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
 
-  const ticks = tickApp({ store, secret: env.secretKey, clock })
+  const ticks = tickApp({ store, actions: {}, secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
   const hot = env.redis === null ? null : new UpstashHotStore(env.redis)

@@ -113,7 +113,7 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
   const log = () => {}
   const apps = {
     ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs, log }),
-    tick: tickApp({ store, clock, secret: secretKey, log }),
+    tick: tickApp({ store, actions: {}, clock, secret: secretKey, log }),
     live: liveApp({ hot: null, readData: (caller) => readLiveData({ url }, caller), clock, log }),
   }
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, (request) =>

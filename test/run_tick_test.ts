@@ -30,7 +30,7 @@ function setUp(
       world.holders.add(holder)
     },
   }
-  return { world, store, run: () => runTick(store, 'me', () => world.nowUs) }
+  return { world, store, run: () => runTick(store, {}, 'me', () => world.nowUs) }
 }
 
 test('runTick() runs every step in order under the lease', async () => {
@@ -98,7 +98,7 @@ test('runTick() reports what it did though the lease cannot be given back', asyn
 const secret = 'sb_secret_tick'
 function tickOf(store: TickStore) {
   const log: string[] = []
-  const app = tickApp({ store, secret, clock: () => 0, log: (entry) => log.push(JSON.stringify(entry)) })
+  const app = tickApp({ store, actions: {}, secret, clock: () => 0, log: (entry) => log.push(JSON.stringify(entry)) })
   return { log, ask: (headers: Record<string, string>, method = 'POST') => app.request('/tick', { method, headers }) }
 }
 

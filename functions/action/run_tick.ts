@@ -1,5 +1,12 @@
 import { statementMsMax, storeSlackMs, tickLeaseSeconds, tickMsMax } from '../../src/core/limit.ts'
-import { StoreError, type TickStep, type TickStore, tickSteps } from '../store/port.ts'
+import {
+  type StepAnswer,
+  StoreError,
+  type TickActions,
+  type TickStep,
+  type TickStore,
+  tickSteps,
+} from '../store/port.ts'
 
 /** How much each step did; `failed` where it broke off, with the reason, `more` where time ran out first. */
 export type TickReport = {
@@ -14,7 +21,12 @@ export type StepReport = { readonly done: number; readonly more: boolean; readon
  * it waits and its share of `tickMsMax` lasts; a step that fails does not stop the others, and the lease is given back. `clock` gives µs.
  * @throws StoreError when the lease cannot be asked for
  */
-export async function runTick(store: TickStore, holder: string, clock: () => number): Promise<TickReport> {
+export async function runTick(
+  store: TickStore,
+  actions: TickActions,
+  holder: string,
+  clock: () => number,
+): Promise<TickReport> {
   if (!(await store.claimTick(holder, tickLeaseSeconds))) return { claimed: false, steps: {} }
   const startedAt = clock()
   const endsAt = startedAt + tickMsMax * 1_000
@@ -26,7 +38,7 @@ export async function runTick(store: TickStore, holder: string, clock: () => num
       const now = clock()
       if (now > lastStartAt) break
       const share = (endsAt - now) / (tickSteps.length - index)
-      steps[step] = await runStep(store, step, now + share, clock)
+      steps[step] = await runStep(actions[step] ?? (() => store.runStep(step)), now + share, clock)
     }
   } finally {
     // A lease that cannot be given back runs out by itself.
@@ -35,11 +47,11 @@ export async function runTick(store: TickStore, holder: string, clock: () => num
   return { claimed: true, steps }
 }
 
-async function runStep(store: TickStore, step: TickStep, until: number, clock: () => number): Promise<StepReport> {
+async function runStep(run: () => Promise<StepAnswer>, until: number, clock: () => number): Promise<StepReport> {
   let done = 0
   try {
     for (;;) {
-      const answer = await store.runStep(step)
+      const answer = await run()
       done += answer.done
       if (!answer.more) return { done, more: false, failed: null }
       if (clock() >= until) return { done, more: true, failed: null }

@@ -2,12 +2,13 @@ import { Hono } from 'hono'
 import { requestId } from 'hono/request-id'
 import { isSameHash, sha256Hex } from '../action/check_key.ts'
 import { runTick } from '../action/run_tick.ts'
-import { StoreError, type TickStore } from '../store/port.ts'
+import { StoreError, type TickActions, type TickStore } from '../store/port.ts'
 import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
 import { problem } from './problem.ts'
 
 export type TickDependencies = {
   readonly store: TickStore
+  readonly actions: TickActions
   /** Who may ask for a tick: sent as `apikey`, or as a bearer token. */
   readonly secret: string
   /** µs since the epoch. */
@@ -18,7 +19,7 @@ export type TickDependencies = {
 type Env = { Variables: { requestId: string } }
 
 /** `POST /tick` runs one pass, or none where another has the lease, and answers what it did. */
-export function tickApp({ store, secret, clock, log = consoleLog }: TickDependencies): Hono<Env> {
+export function tickApp({ store, actions, secret, clock, log = consoleLog }: TickDependencies): Hono<Env> {
   const app = new Hono<Env>({ strict: false }).basePath('/tick')
   const expected = sha256Hex(secret)
 
@@ -29,7 +30,7 @@ export function tickApp({ store, secret, clock, log = consoleLog }: TickDependen
     if (!isSameHash(await sha256Hex(offered), await expected)) {
       return problem(c, 401, 'Cannot run tick: its key is unknown', { 'WWW-Authenticate': 'Bearer' })
     }
-    const report = await runTick(store, crypto.randomUUID(), clock)
+    const report = await runTick(store, actions, crypto.randomUUID(), clock)
     for (const [step, { failed }] of Object.entries(report.steps)) {
       if (failed !== null) log({ request_id: c.get('requestId'), what: `tick ${step}`, detail: failed })
     }

@@ -111,7 +111,7 @@ export interface BatchStore {
   makePartitions(days: readonly string[]): Promise<void>
 }
 
-/** The steps of the tick, in the order in which they run. Each is one rpc, idempotent, and resumable. */
+/** The steps of the tick, in the order in which they run, each idempotent and resumable. */
 export const tickSteps = [
   'make_partitions',
   'mark_interrupted',
@@ -124,11 +124,17 @@ export const tickSteps = [
 ] as const
 export type TickStep = (typeof tickSteps)[number]
 
+/** How much a step did, and whether more of it waits. */
+export type StepAnswer = { readonly done: number; readonly more: boolean }
+
+/** The steps that are more than one rpc: each a verb in functions/action, with its stores bound. The others are `runStep`. */
+export type TickActions = { readonly [step in TickStep]?: () => Promise<StepAnswer> }
+
 export interface TickStore {
   /** Takes or renews the lease for `seconds`; false when another holder has it. */
   claimTick(holder: string, seconds: number): Promise<boolean>
-  /** Runs one step; the answer says how much it did, and whether more of it waits. */
-  runStep(step: TickStep): Promise<{ readonly done: number; readonly more: boolean }>
+  /** Runs a step that is one rpc, `telltale.tick_<step>()`. */
+  runStep(step: TickStep): Promise<StepAnswer>
   releaseTick(holder: string): Promise<void>
 }
 

@@ -8,6 +8,11 @@ declare const Deno: {
 }
 
 const env = readEdgeEnv((name) => Deno.env.get(name))
-const app = tickApp({ store: new PostgresStore(env), secret: env.secretKey, clock: () => Date.now() * 1_000 })
+const app = tickApp({
+  store: new PostgresStore(env),
+  actions: {},
+  secret: env.secretKey,
+  clock: () => Date.now() * 1_000,
+})
 
 Deno.serve((request) => app.fetch(request))
