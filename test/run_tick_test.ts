@@ -91,7 +91,7 @@ test('runTick() reports what it did though the lease cannot be given back', asyn
   const releaseTick = async () => {
     throw new StoreError('unavailable', 'Cannot call release_tick: Postgres is not reached')
   }
-  const report = await runTick({ ...store, releaseTick }, 'me', () => world.nowUs)
+  const report = await runTick({ ...store, releaseTick }, {}, 'me', () => world.nowUs)
   expect(Object.keys(report.steps)).toEqual([...tickSteps])
 })
 
