@@ -4331,7 +4331,7 @@ grant execute on function telltale.whole_number_in(jsonb,text) to authenticated;
 grant execute on function telltale.whole_number_in(jsonb,text) to service_role;
 comment on function telltale.whole_number_in(jsonb,text) is 'The whole number under a key of a filter, null when absent; raises 22023 for anything else.';
 
-CREATE OR REPLACE FUNCTION telltale.why_data(filter jsonb DEFAULT '{}'::jsonb, traces_max integer DEFAULT 5000)
+CREATE OR REPLACE FUNCTION telltale.why_data(filter jsonb DEFAULT '{}'::jsonb, traces_max integer DEFAULT 3000)
  RETURNS jsonb
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
