@@ -1,5 +1,6 @@
 import { type AuthError, createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js'
 import type { LiveSnapshot, Push } from '../src/core/live_snapshot.ts'
+import type { WhyAnswer } from '../src/core/why/why_answer.ts'
 import type {
   ErrorGroup,
   ErrorRow,
@@ -49,6 +50,8 @@ export type Api = {
   errorGroups(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorGroup>>
   errors(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorRow>>
   gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
+  /** The verdict about what the filter of `why_data` means. */
+  why(filter: ReadFilter): Promise<WhyAnswer>
   /** The hot snapshot with so many of the last minutes; asking for it is also what says that somebody watches. */
   live(minutes: number): Promise<LiveSnapshot>
   /** Joins the private channel with the session's present token. The answer ends the subscription. */
@@ -97,9 +100,14 @@ export async function openApi(): Promise<Api> {
       (await list('error_groups', filter, cursor, n)) as Page<ErrorGroup>,
     errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
+    why: async (filter) => {
+      const body = JSON.stringify(filter)
+      const answer = await callFunction('/functions/v1/why', await headersOf(client, config), { method: 'POST', body })
+      return asObject('why', answer) as WhyAnswer
+    },
     live: async (minutes) => {
-      const token = await tokenOf(client)
-      return readLive(`/functions/v1/live?viewer=${viewer}&minutes=${minutes}`, config.publishableKey, token)
+      const path = `/functions/v1/live?viewer=${viewer}&minutes=${minutes}`
+      return asObject('live', await callFunction(path, await headersOf(client, config))) as LiveSnapshot
     },
     subscribe: subscriberOf(client),
     hasSession: async () => (await tokenOf(client)) !== null,
@@ -131,10 +139,18 @@ async function readConfig(): Promise<Config> {
   return { projectUrl: supabase_url ?? location.origin, publishableKey: publishable_key }
 }
 
-async function readLive(url: string, key: string, token: string | null): Promise<LiveSnapshot> {
-  if (token === null) throw new ApiError('Cannot read the live snapshot: nobody is signed in', 401)
-  const headers = { apikey: key, Authorization: `Bearer ${token}` }
-  return asObject('live', await fetchJson(url, { headers, cache: 'no-store' })) as LiveSnapshot
+type Headers = { readonly [name: string]: string }
+
+/** The viewer's own key and token. Throws an ApiError when nobody is signed in. */
+async function headersOf(client: SupabaseClient, { publishableKey }: Config): Promise<Headers> {
+  const token = await tokenOf(client)
+  if (token === null) throw new ApiError('Cannot ask: nobody is signed in', 401)
+  return { apikey: publishableKey, Authorization: `Bearer ${token}` }
+}
+
+function callFunction(path: string, headers: Headers, init: RequestInit = {}): Promise<unknown> {
+  const type = init.body === undefined ? {} : { 'Content-Type': 'application/json' }
+  return fetchJson(path, { ...init, headers: { ...headers, ...type }, cache: 'no-store' })
 }
 
 async function fetchJson(url: string, init: RequestInit): Promise<unknown> {
@@ -145,12 +161,19 @@ async function fetchJson(url: string, init: RequestInit): Promise<unknown> {
   } catch {
     throw new ApiError(`Cannot read ${path}: no answer`, 0)
   }
-  if (!response.ok) throw new ApiError(`Cannot read ${path}: the answer is ${response.status}`, response.status)
+  if (!response.ok) throw new ApiError(await problemIn(response, path), response.status)
   try {
     return await response.json()
   } catch {
     throw new ApiError(`Cannot read ${path}: the answer is not JSON`, 502)
   }
+}
+
+/** What a problem document (RFC 9457) says of the question; of a service that fails, that it does. */
+async function problemIn(response: Response, path: string): Promise<string> {
+  const document: unknown = response.status < 500 ? await response.json().catch(() => null) : null
+  const detail = (document as { readonly detail?: unknown } | null)?.detail
+  return typeof detail === 'string' ? detail : `Cannot read ${path}: the answer is ${response.status}`
 }
 
 /** The session's token, renewed when it is about to expire; null when nobody is signed in. */

@@ -28,6 +28,14 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'follow the calls as they end',
     register: async () => (await import('./tail.ts')).registerTail,
   },
+  why: {
+    description: 'say what makes slow calls slow, with the evidence',
+    register: async () => (await import('./why.ts')).registerWhy,
+  },
+  mcp: {
+    description: 'serve what is stored to an agent, as an MCP server on stdio',
+    register: async () => (await import('./mcp.ts')).registerMcp,
+  },
   import: {
     description: 'take in log files',
     register: async () => (await import('./import.ts')).registerImport,

@@ -133,6 +133,15 @@ export const hotWritesInFlightMax = 256
 export const pageRowsMax = 1_000
 export const postgrestRowsMax = 1_000
 
+// A verdict, and the MCP server that agents ask.
+export const whyBodyBytesMax = 16 * KiB
+export const mcpBodyBytesMax = 256 * KiB
+export const mcpRowsAsked = 10
+export const mcpRowsMax = 50
+export const mcpSpansMax = 100
+export const mcpTextCharactersMax = 600
+export const mcpAnswerCharactersMax = 48 * KiB
+
 // The dashboard's lists and its waterfall: what is in the page at once.
 export const traceRowsListedMax = 1_000
 export const traceRowsAsked = 50
