@@ -1,4 +1,4 @@
-import { whyApp } from '../route/why.ts'
+import { whyApp } from '../route/why_app.ts'
 import { readAs } from '../store/caller.ts'
 import { readEdgeEnv } from '../store/edge_env.ts'
 

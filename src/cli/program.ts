@@ -30,11 +30,11 @@ const commands: { readonly [name: string]: CommandEntry } = {
   },
   why: {
     description: 'say what makes slow calls slow, with the evidence',
-    register: async () => (await import('./why.ts')).registerWhy,
+    register: async () => (await import('./ask_why.ts')).registerWhy,
   },
   mcp: {
     description: 'serve what is stored to an agent, as an MCP server on stdio',
-    register: async () => (await import('./mcp.ts')).registerMcp,
+    register: async () => (await import('./serve_mcp.ts')).registerMcp,
   },
   import: {
     description: 'take in log files',
