@@ -5,15 +5,15 @@ create table telltale.admitted_names (
   series_key text not null,
   admitted_at timestamp with time zone not null default telltale.clock()
 );
-alter table telltale.admitted_names add constraint admitted_names_have_a_kind CHECK ((series_key ~ '^(tool|provider|model|layer|connection):'::text));
+alter table telltale.admitted_names add constraint admitted_names_have_a_kind CHECK ((series_key ~ '^(tool|provider|model|layer|connection|cache):'::text));
 alter table telltale.admitted_names add constraint admitted_names_pkey PRIMARY KEY (source_id, series_key);
 alter table telltale.admitted_names add constraint admitted_names_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
 alter table telltale.admitted_names enable row level security;
 create policy admitted_names_read on telltale.admitted_names for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
 grant select on telltale.admitted_names to authenticated;
 grant select on telltale.admitted_names to service_role;
-comment on table telltale.admitted_names is 'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers and 16
-connections (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
+comment on table telltale.admitted_names is 'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers, 16
+connections and 16 results of caches (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
 comment on column telltale.admitted_names.source_id is 'Whose name it is.';
 comment on column telltale.admitted_names.series_key is 'The series key, such as tool:read_file.';
 comment on column telltale.admitted_names.admitted_at is 'When it was first seen.';
@@ -653,7 +653,7 @@ declare
 begin
   select array_agg(k order by k collate "C") into unknown
   from unnest(keys) as k
-  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection')
+  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection', 'cache')
     and k <> split_part(k, ':', 1) || ':other'
     and not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k);
   if unknown is null then
@@ -2444,7 +2444,7 @@ CREATE OR REPLACE FUNCTION telltale.names_max(kind text)
  SET search_path TO ''
 AS $function$
   select case kind when 'tool' then 64 when 'provider' then 16 when 'model' then 32 when 'layer' then 16
-    when 'connection' then 16 end
+    when 'connection' then 16 when 'cache' then 16 end
 $function$;
 grant execute on function telltale.names_max(text) to authenticated;
 grant execute on function telltale.names_max(text) to service_role;
@@ -2524,6 +2524,7 @@ begin
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
+    'caches', telltale.most_counted(by_key, 'cache'),
     'health', health, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
       select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
@@ -2534,8 +2535,8 @@ $function$;
 grant execute on function telltale.overview(jsonb) to authenticated;
 grant execute on function telltale.overview(jsonb) to service_role;
 comment on function telltale.overview(jsonb) is '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
-layers, tools, providers, models, calls, connections: [{key: the name, ...Stats}], at most 100 each, the most counted first,
-health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
+first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 
@@ -3023,10 +3024,10 @@ begin
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
     'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
-  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection):.+|call:([1-5]|6[+]|unknown))$' then
+  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection|cache):.+|call:([1-5]|6[+]|unknown))$' then
     raise exception 'Cannot read series: key is %', to_json(left(key, 100))
-      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection: and a name, or call:1 to call:5,
-call:6+, call:unknown.';
+      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection:, cache: and a name, or call:1 to
+call:5, call:6+, call:unknown.';
   end if;
   step := telltale.step_of(filter, step_s);
   select * into asked from telltale.range_of(filter, step);
@@ -3037,10 +3038,10 @@ call:6+, call:unknown.';
     keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
       then array[key] end;
   end if;
-  if keys is null and starts_with(key, 'connection:') then
-    raise exception 'Cannot read series: the events of a connection are not counted by what the filter asks for'
-      using errcode = '22023', hint = 'With a connection the filter has from, to, environment and service alone. One that
-its source had no room for is counted under connection:other.';
+  if keys is null and key ~ '^(connection|cache):' then
+    raise exception 'Cannot read series: connections and caches are not counted by what the filter asks for'
+      using errcode = '22023', hint = 'With a connection or a cache the filter has from, to, environment and service alone.
+One that its source had no room for is counted under connection:other or cache:other.';
   end if;
   if keys is null then
     counted := telltale.sample_stats(

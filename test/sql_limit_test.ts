@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import {
   batchIdDaysKept,
+  cachesMax,
   callNumbersNamed,
   connectionsMax,
   detailDaysKept,
@@ -41,11 +42,11 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   tick_make_partitions: [`generate_series(-1, ${partitionDaysAhead})`],
   tick_drop_partitions: [`today() - ${detailDaysKept}`],
   tick_prune: [
-    `batches where received_at < now() - interval '${batchIdDaysKept} days'`,
+    `batches where received_at < telltale.clock() - interval '${batchIdDaysKept} days'`,
     `day < telltale.today() - ${detailDaysKept}`,
-    `hour < now() - interval '${hourDaysKept} days'`,
-    `last_seen_at < now() - interval '${processDaysKept} days'`,
-    `last_seen_at < now() - interval '${hourDaysKept} days'`,
+    `hour < telltale.clock() - interval '${hourDaysKept} days'`,
+    `last_seen_at < telltale.clock() - interval '${processDaysKept} days'`,
+    `last_seen_at < telltale.clock() - interval '${hourDaysKept} days'`,
   ],
   tick_mark_interrupted: [`greatest(${interruptedSecondsMin * 1_000}, ${flushesUnrenewedMax} * p.pace_ms)`],
   store_process: [
@@ -67,7 +68,14 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   live_errors: [`limit ${hotErrorsMax}`, `traceback, ${hotTracebackCharactersMax})`],
   ingest_batch: [`SET lock_timeout TO '${turnMsMax / 1_000}s'`],
 }
-const names = { tool: toolsMax, provider: providersMax, model: modelsMax, layer: layersMax, connection: connectionsMax }
+const names = {
+  tool: toolsMax,
+  provider: providersMax,
+  model: modelsMax,
+  layer: layersMax,
+  connection: connectionsMax,
+  cache: cachesMax,
+}
 
 test('the bounds that SQL repeats are those of src/core/limit.ts', () =>
   withPglite(async (database) => {

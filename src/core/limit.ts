@@ -54,6 +54,7 @@ export const toolsMax = 64
 export const providersMax = 16
 export const modelsMax = 32
 export const connectionsMax = 16
+export const cachesMax = 16
 export const callNumbersNamed = 5
 
 // A trace.
