@@ -3,6 +3,7 @@ import {
   batchIdDaysKept,
   cachesMax,
   callNumbersNamed,
+  comparedKeysMax,
   connectionsMax,
   detailDaysKept,
   flushesUnrenewedMax,
@@ -18,6 +19,7 @@ import {
   liveProcessesMax,
   minuteDaysKept,
   modelsMax,
+  noiseShare,
   pageRowsMax,
   partitionDaysAhead,
   processDaysKept,
@@ -27,6 +29,7 @@ import {
   seriesPointsWanted,
   toolsMax,
   traceSpansMax,
+  trendPointsMax,
   turnMsMax,
 } from '../src/core/limit.ts'
 import { withPglite } from './postgres_fixture.ts'
@@ -62,6 +65,8 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   ],
   series_keys_of: [`call not between 1 and ${callNumbersNamed}`],
   is_alive: [`greatest(${interruptedSecondsMin * 1_000}, ${flushesUnrenewedMax} * p.pace_ms)`],
+  compare: [`keys_max constant integer := ${comparedKeysMax}`, `noise constant double precision := ${noiseShare}`],
+  trend: [`> ${trendPointsMax} then`, `noise constant double precision := ${noiseShare}`],
   live_minutes: [`not between 0 and ${liveMinutesMax}`],
   live_running: [`limit ${liveProcessesMax}`, `'$[0 to ${hotRunningMax - 1}]'`],
   live_ended: [`limit ${hotEndedMax}`],

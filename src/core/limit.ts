@@ -103,6 +103,11 @@ export const knownCallerMs = 60_000
 export const seriesPointsMax = 1_500
 export const seriesPointsWanted = 120
 
+// Comparing two stretches of time, and trends.
+export const comparedKeysMax = 32
+export const trendPointsMax = 400
+export const noiseShare = 0.05 // Of answers in which nothing differs, as many name a difference.
+
 // The hot tier and the push.
 export const hotBatchBytesMax = 16 * KiB
 export const hotRunningMax = 100
@@ -332,6 +337,7 @@ assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 
 assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
 assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
+assert(seriesPointsWanted <= trendPointsMax && trendPointsMax <= seriesPointsMax, 'a trend of a chosen step is told')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')
