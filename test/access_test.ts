@@ -26,6 +26,8 @@ for (const { name, open, reason } of testDatabases) {
       ['store_status', {}],
       ['overview', {}],
       ['series', {}],
+      ['compare', {}],
+      ['trend', {}],
       ['live_data', {}],
       ['export_page', { kind: 'traces' }],
       ['overview', {}],

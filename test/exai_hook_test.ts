@@ -244,7 +244,8 @@ hooked('install() says when an answer is from a cache, and when it is another ca
   expect(stolen).toMatchObject({ from_inflight: true })
   await slow
   const { entries, below } = await reported()
-  const [, cached] = entries.filter(({ tool }) => tool === 'fast')
+  const [fresh, cached] = entries.filter(({ tool }) => tool === 'fast')
+  expect(fresh).toMatchObject({ outcome: 'ok', attributes: { 'telltale.from_cache': false } })
   expect(cached).toMatchObject({ outcome: 'ok', attributes: { 'telltale.from_cache': true } })
   expect(below(cached)).toEqual([])
   const foreign = entries.find(({ tool }) => tool === 'chat')

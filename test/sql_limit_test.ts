@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
 import {
   batchIdDaysKept,
+  cachesMax,
   callNumbersNamed,
+  comparedKeysMax,
   connectionsMax,
   detailDaysKept,
   flushesUnrenewedMax,
@@ -17,6 +19,7 @@ import {
   liveProcessesMax,
   minuteDaysKept,
   modelsMax,
+  noiseShare,
   pageRowsMax,
   partitionDaysAhead,
   processDaysKept,
@@ -26,6 +29,7 @@ import {
   seriesPointsWanted,
   toolsMax,
   traceSpansMax,
+  trendPointsMax,
   turnMsMax,
 } from '../src/core/limit.ts'
 import { withPglite } from './postgres_fixture.ts'
@@ -41,11 +45,11 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   tick_make_partitions: [`generate_series(-1, ${partitionDaysAhead})`],
   tick_drop_partitions: [`today() - ${detailDaysKept}`],
   tick_prune: [
-    `batches where received_at < now() - interval '${batchIdDaysKept} days'`,
+    `batches where received_at < telltale.clock() - interval '${batchIdDaysKept} days'`,
     `day < telltale.today() - ${detailDaysKept}`,
-    `hour < now() - interval '${hourDaysKept} days'`,
-    `last_seen_at < now() - interval '${processDaysKept} days'`,
-    `last_seen_at < now() - interval '${hourDaysKept} days'`,
+    `hour < telltale.clock() - interval '${hourDaysKept} days'`,
+    `last_seen_at < telltale.clock() - interval '${processDaysKept} days'`,
+    `last_seen_at < telltale.clock() - interval '${hourDaysKept} days'`,
   ],
   tick_mark_interrupted: [`greatest(${interruptedSecondsMin * 1_000}, ${flushesUnrenewedMax} * p.pace_ms)`],
   store_process: [
@@ -61,13 +65,22 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   ],
   series_keys_of: [`call not between 1 and ${callNumbersNamed}`],
   is_alive: [`greatest(${interruptedSecondsMin * 1_000}, ${flushesUnrenewedMax} * p.pace_ms)`],
+  compare: [`keys_max constant integer := ${comparedKeysMax}`, `noise constant double precision := ${noiseShare}`],
+  trend: [`> ${trendPointsMax} then`, `noise constant double precision := ${noiseShare}`],
   live_minutes: [`not between 0 and ${liveMinutesMax}`],
   live_running: [`limit ${liveProcessesMax}`, `'$[0 to ${hotRunningMax - 1}]'`],
   live_ended: [`limit ${hotEndedMax}`],
   live_errors: [`limit ${hotErrorsMax}`, `traceback, ${hotTracebackCharactersMax})`],
   ingest_batch: [`SET lock_timeout TO '${turnMsMax / 1_000}s'`],
 }
-const names = { tool: toolsMax, provider: providersMax, model: modelsMax, layer: layersMax, connection: connectionsMax }
+const names = {
+  tool: toolsMax,
+  provider: providersMax,
+  model: modelsMax,
+  layer: layersMax,
+  connection: connectionsMax,
+  cache: cachesMax,
+}
 
 test('the bounds that SQL repeats are those of src/core/limit.ts', () =>
   withPglite(async (database) => {

@@ -54,6 +54,7 @@ export const toolsMax = 64
 export const providersMax = 16
 export const modelsMax = 32
 export const connectionsMax = 16
+export const cachesMax = 16
 export const callNumbersNamed = 5
 
 // A trace.
@@ -101,6 +102,11 @@ export const knownCallersMax = 256
 export const knownCallerMs = 60_000
 export const seriesPointsMax = 1_500
 export const seriesPointsWanted = 120
+
+// Comparing two stretches of time, and trends.
+export const comparedKeysMax = 32
+export const trendPointsMax = 400
+export const noiseShare = 0.05 // Of answers in which nothing differs, as many name a difference.
 
 // The hot tier and the push.
 export const hotBatchBytesMax = 16 * KiB
@@ -340,6 +346,7 @@ assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 
 assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
 assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
+assert(seriesPointsWanted <= trendPointsMax && trendPointsMax <= seriesPointsMax, 'a trend of a chosen step is told')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')

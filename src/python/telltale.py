@@ -3655,7 +3655,8 @@ class _Call:
         self.own_id = own_id
         self.outcome = None
         self.failed = False
-        self.from_cache = False
+        self.from_cache = None  # Not known whether a cache was asked.
+        self.replayed = False
         self.inflight = None
         self.choosing = False
         self.chosen = False
@@ -3888,8 +3889,8 @@ def _begin_call(name, arguments, carrier, session_id, request_id, own_id, layer=
             span.set(attributes={"telltale.from_inflight": True})
             if not call.own_id:
                 span.set(attributes={"telltale.fault": "foreign_inflight_answer"})
-        if call.from_cache:
-            span.set(attributes={"telltale.from_cache": True})
+        if call.from_cache or (call.from_cache is False and not call.replayed):
+            span.set(attributes={"telltale.from_cache": call.from_cache})
         for message, where in call.messages:
             record_message(span=where, **message)
         if error is None or call.outcome is None:
@@ -4037,8 +4038,8 @@ def _begin_release(told):
 def _begin_cached(told):
     def finish(result, error):
         call = _call.get()
-        if call is not None and result is not None:
-            call.from_cache = True
+        if call is not None:
+            call.from_cache = bool(call.from_cache) or result is not None
         return result
 
     return finish
@@ -4048,6 +4049,8 @@ def _begin_semantic(told):
     def finish(result, error):
         if result is not None and _active.get() is not None:
             _active.get().set(attributes={"telltale.from_cache": True, "telltale.cache": "semantic"})
+            if _call.get() is not None:
+                _call.get().replayed = True
         return result
 
     return finish
