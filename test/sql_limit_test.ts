@@ -1,10 +1,14 @@
 import { expect, test } from 'vitest'
 import {
   batchIdDaysKept,
+  callNumbersMax,
   callNumbersNamed,
   connectionsMax,
   detailDaysKept,
   flushesUnrenewedMax,
+  heatColumnsMax,
+  heatNamesMax,
+  holdersListedMax,
   hostedFlushMs,
   hotEndedMax,
   hotErrorsMax,
@@ -13,6 +17,8 @@ import {
   hourDaysKept,
   interruptedSecondsMin,
   layersMax,
+  lensSpansMax,
+  lensTracesMax,
   liveMinutesMax,
   liveProcessesMax,
   minuteDaysKept,
@@ -26,6 +32,10 @@ import {
   seriesPointsWanted,
   toolsMax,
   traceSpansMax,
+  treeDepthMax,
+  treeNodesMax,
+  treeSpansMax,
+  treeTracesMax,
   turnMsMax,
 } from '../src/core/limit.ts'
 import { withPglite } from './postgres_fixture.ts'
@@ -41,11 +51,11 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   tick_make_partitions: [`generate_series(-1, ${partitionDaysAhead})`],
   tick_drop_partitions: [`today() - ${detailDaysKept}`],
   tick_prune: [
-    `batches where received_at < now() - interval '${batchIdDaysKept} days'`,
+    `batches where received_at < telltale.clock() - interval '${batchIdDaysKept} days'`,
     `day < telltale.today() - ${detailDaysKept}`,
-    `hour < now() - interval '${hourDaysKept} days'`,
-    `last_seen_at < now() - interval '${processDaysKept} days'`,
-    `last_seen_at < now() - interval '${hourDaysKept} days'`,
+    `hour < telltale.clock() - interval '${hourDaysKept} days'`,
+    `last_seen_at < telltale.clock() - interval '${processDaysKept} days'`,
+    `last_seen_at < telltale.clock() - interval '${hourDaysKept} days'`,
   ],
   tick_mark_interrupted: [`greatest(${interruptedSecondsMin * 1_000}, ${flushesUnrenewedMax} * p.pace_ms)`],
   store_process: [
@@ -65,6 +75,30 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   live_running: [`limit ${liveProcessesMax}`, `'$[0 to ${hotRunningMax - 1}]'`],
   live_ended: [`limit ${hotEndedMax}`],
   live_errors: [`limit ${hotErrorsMax}`, `traceback, ${hotTracebackCharactersMax})`],
+  session_lens: [
+    `asked.till, ${lensTracesMax})`,
+    `wait_ms > 0), ${lensSpansMax})`,
+    `not between 1 and ${callNumbersMax}`,
+    `coalesce(calls, ${callNumbersNamed})`,
+  ],
+  holders: [
+    `asked.till, ${lensTracesMax})`,
+    `wait_ms > 0), ${lensSpansMax})`,
+    `place <= ${holdersListedMax})`,
+    `place > ${holdersListedMax})`,
+  ],
+  time_tree: [
+    `asked.till, ${treeTracesMax}, ${treeSpansMax})`,
+    `limit ${treeNodesMax}`,
+    `not between 1 and ${treeDepthMax}`,
+  ],
+  heatmap: [`asked.till, ${lensTracesMax})`],
+  heat_columns: [
+    `<= ${heatColumnsMax} * s`,
+    `least(p.place, ${heatNamesMax + 1})`,
+    `p.place <= ${heatNamesMax} then n.name`,
+    `least(t.call, ${callNumbersNamed + 1})`,
+  ],
   ingest_batch: [`SET lock_timeout TO '${turnMsMax / 1_000}s'`],
 }
 const names = { tool: toolsMax, provider: providersMax, model: modelsMax, layer: layersMax, connection: connectionsMax }
