@@ -22,6 +22,7 @@ for (const { name, open, reason } of testDatabases) {
       ['error_groups', {}],
       ['tail', {}],
       ['gaps', {}],
+      ['why_data', {}],
       ['store_status', {}],
       ['overview', {}],
       ['series', {}],
