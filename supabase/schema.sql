@@ -776,6 +776,7 @@ CREATE OR REPLACE FUNCTION telltale.call_steps(calls integer[], durations double
  IMMUTABLE PARALLEL SAFE ROWS 10
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 begin
@@ -1555,6 +1556,7 @@ CREATE OR REPLACE FUNCTION telltale.heat_columns(axis text, since timestamp with
  SET search_path TO ''
  SET "TimeZone" TO 'UTC'
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 declare
@@ -1600,6 +1602,7 @@ CREATE OR REPLACE FUNCTION telltale.heatmap(filter jsonb DEFAULT '{}'::jsonb, x 
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 declare
@@ -1760,6 +1763,7 @@ CREATE OR REPLACE FUNCTION telltale.holders(filter jsonb DEFAULT '{}'::jsonb)
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 declare
   asked record;
@@ -2185,6 +2189,7 @@ CREATE OR REPLACE FUNCTION telltale.layer_cells(columns integer[], breakdowns js
  IMMUTABLE PARALLEL SAFE ROWS 100
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 begin
@@ -2222,6 +2227,7 @@ CREATE OR REPLACE FUNCTION telltale.lens_calls(sessions text[], unnumbered text[
  STABLE SECURITY DEFINER ROWS 5000
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 declare
@@ -2294,6 +2300,7 @@ CREATE OR REPLACE FUNCTION telltale.lens_spans(traces text[], days date[], spans
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 declare
@@ -2327,6 +2334,7 @@ CREATE OR REPLACE FUNCTION telltale.lens_traces(filter jsonb, since timestamp wi
  STABLE SECURITY DEFINER ROWS 5000
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 begin
   return query execute format(
@@ -2356,6 +2364,7 @@ CREATE OR REPLACE FUNCTION telltale.lens_waits(traces text[], days date[], spans
  STABLE SECURITY DEFINER ROWS 5000
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 begin
@@ -3675,6 +3684,7 @@ CREATE OR REPLACE FUNCTION telltale.session_lens(filter jsonb DEFAULT '{}'::json
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 declare
   asked record;
@@ -3803,6 +3813,7 @@ CREATE OR REPLACE FUNCTION telltale.session_timeline(session text, cursor text D
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 declare
@@ -3873,6 +3884,7 @@ CREATE OR REPLACE FUNCTION telltale.sessions(filter jsonb DEFAULT '{}'::jsonb, c
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 declare
   size integer;
@@ -3983,6 +3995,7 @@ CREATE OR REPLACE FUNCTION telltale.span_paths(traces jsonb[], depth integer)
  IMMUTABLE PARALLEL SAFE ROWS 10000
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 #variable_conflict use_column
 begin
@@ -4904,6 +4917,7 @@ CREATE OR REPLACE FUNCTION telltale.time_tree(filter jsonb DEFAULT '{}'::jsonb, 
  STABLE SECURITY DEFINER
  SET search_path TO ''
  SET jit TO 'off'
+ SET work_mem TO '64MB'
 AS $function$
 declare
   asked record;

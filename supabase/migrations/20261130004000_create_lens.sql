@@ -34,6 +34,7 @@ returns table (matched bigint, trace_id text, day date, started_at timestamptz, 
 language plpgsql stable security definer rows 5000
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 begin
   return query execute format(
@@ -65,6 +66,7 @@ returns table (trace_id text, spans jsonb)
 language plpgsql stable security definer rows 1000
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare
@@ -99,6 +101,7 @@ returns table (trace_id text, span_id text, layer text, name text, holder text, 
 language plpgsql stable security definer rows 5000
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 begin
@@ -142,6 +145,7 @@ returns table (trace_id text, call_number bigint, before_id text, before_tool te
 language plpgsql stable security definer rows 5000
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare
@@ -228,6 +232,7 @@ returns table (x integer, layer text, n bigint, seen bigint, self_ms double prec
 language plpgsql immutable parallel safe rows 100
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 begin

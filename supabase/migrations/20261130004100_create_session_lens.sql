@@ -7,6 +7,7 @@ returns table (call integer, n bigint, before_n bigint, p50_ms double precision,
 language plpgsql immutable parallel safe rows 10
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 begin
@@ -56,6 +57,7 @@ create function telltale.session_lens(filter jsonb default '{}', calls integer d
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 declare
   asked record;
@@ -86,7 +88,7 @@ begin
       ) as summed group by trace_id
     ), call as materialized (
       -- Row calls + 1 is of all later ones, row 0 of those without a number.
-      select s.*, coalesce(least(coalesce(s.call_number, p.call_number), calls + 1), 0)::int as x, w.layers as waits,
+      select s.*, least(coalesce(s.call_number, p.call_number, 0), calls + 1)::int as x, w.layers as waits,
         p.before_id, p.before_tool, p.before_outcome, p.gap_us / 1000.0 as gap_ms, coalesce(p.before_running, false) as before_running
       from sample as s
       left join placed as p on p.trace_id = s.trace_id

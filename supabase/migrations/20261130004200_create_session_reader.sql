@@ -4,6 +4,7 @@ create function telltale.sessions(filter jsonb default '{}', cursor text default
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 declare
   size integer;
@@ -57,6 +58,7 @@ create function telltale.session_timeline(session text, cursor text default null
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare

@@ -6,6 +6,7 @@ returns table (place bigint, path text[], wait boolean, self_us bigint, folded b
 language plpgsql immutable parallel safe rows 10000
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 begin
@@ -44,6 +45,7 @@ create function telltale.time_tree(filter jsonb default '{}', depth integer defa
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 declare
   asked record;
@@ -131,6 +133,7 @@ create function telltale.holders(filter jsonb default '{}') returns jsonb
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 declare
   asked record;
@@ -203,6 +206,7 @@ language plpgsql immutable parallel safe rows 10000
 set search_path = ''
 set timezone = 'UTC'
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare
@@ -221,7 +225,7 @@ begin
       left join unnest(traces, starts) as t(id, at) on floor(extract(epoch from t.at) / step)::bigint - r.first = place;
   elsif axis = 'call_number' then
     return query
-      select t.id, coalesce(least(t.call, 6), 7)::int, case when t.call is null then 'unknown' when t.call > 5 then '6+'
+      select t.id, case when t.call is null then 7 else least(t.call, 6) end::int, case when t.call is null then 'unknown' when t.call > 5 then '6+'
         else t.call::text end, case when t.call <= 5 then jsonb_build_object('call_number', t.call) end
       from unnest(traces, calls) as t(id, call);
   else
@@ -232,7 +236,7 @@ begin
         select name, row_number() over (order by count(*) desc, name collate "C") as place from named
         where name is not null group by name
       )
-      select n.id, coalesce(least(p.place, 25), 26)::int, case when p.place <= 24 then n.name when p.place is null then 'unknown'
+      select n.id, case when p.place is null then 26 else least(p.place, 25) end::int, case when p.place <= 24 then n.name when p.place is null then 'unknown'
         else 'other' end, case when p.place <= 24 then jsonb_build_object(axis, n.name) end
       from named as n left join placed as p on p.name = n.name;
   end if;
@@ -250,6 +254,7 @@ create function telltale.heatmap(filter jsonb default '{}', x text default 'time
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
+set work_mem = '64MB'
 as $$
 #variable_conflict use_column
 declare
