@@ -92,7 +92,7 @@ for (const { name, open, reason } of testDatabases) {
       }
       beforeAll(async () => {
         await clear()
-        const batches = fc.sample(arbitraryBatch({ base_us: noonUs, spread_us: 4 * minuteUs, types: ['span'] }), 120)
+        const batches = fc.sample(arbitraryBatch({ base_us: noonUs, spread_us: 4 * minuteUs, types: ['span'] }), 80)
         for (const [i, batch] of batches.entries()) {
           const own = withOwnTraces(batch, i)
           await database.rpc('ingest_batch', {
@@ -106,7 +106,7 @@ for (const { name, open, reason } of testDatabases) {
       })
 
       test('session_lens() puts every trace that counts into the row of its call number', () => {
-        expect(stored.length).toBeGreaterThan(80)
+        expect(stored.length).toBeGreaterThan(50)
         expect([answer.matched, answer.read, answer.waits_unknown]).toEqual([stored.length, stored.length, 0])
         for (const { call: key, n, errors, total_ms, p50_ms, p95_ms, wait_ms } of answer.calls) {
           const own = stored.filter((trace) => bucketOf(trace) === key)
