@@ -101,7 +101,7 @@ for (const { name, open, reason } of testDatabases) {
         }
         stored = await storedTraces(database)
         answer = await lens()
-        const { rows } = (await database.rpc('traces', { filter: {}, n: 1_000 })) as { rows: Record<string, never>[] }
+        const { rows } = (await database.rpc('traces', { filter: {}, n: 1_000 })) as { rows: Row[] }
         numbers = new Map(rows.map(({ trace_id, call_number }) => [trace_id, call_number]))
       })
 

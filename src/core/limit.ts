@@ -151,6 +151,10 @@ export const traceRowsAsked = 50
 export const errorRowsListedMax = 500
 export const errorRowsAsked = 50
 export const occurrencesAsked = 10
+export const sessionRowsListedMax = 500
+export const sessionRowsAsked = 50
+export const sessionCallsListedMax = 1_000
+export const sessionCallsAsked = 100
 export const waterfallRowsDrawnMax = 160
 export const waterfallShapesMax = 500
 
@@ -363,6 +367,8 @@ assert(heatNamesMax < heatColumnsMax, 'names need more room than times')
 assert(traceRowsAsked <= pageRowsMax && traceRowsAsked < traceRowsListedMax, 'a list grows by pages that can be read')
 assert(errorRowsAsked <= pageRowsMax && errorRowsAsked < errorRowsListedMax, 'so does a list of errors')
 assert(occurrencesAsked < errorRowsListedMax, 'and that of one group')
+assert(sessionRowsAsked < sessionRowsListedMax && sessionRowsAsked <= pageRowsMax, 'and those of sessions')
+assert(sessionCallsAsked < sessionCallsListedMax && sessionCallsAsked <= pageRowsMax, 'and of the calls of one')
 assert(waterfallRowsDrawnMax < traceSpansMax, 'a waterfall of all spans is drawn in part')
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
