@@ -762,11 +762,64 @@ AS $function$
   select 1 + count(*) from (
     select from telltale.traces as t
     where t.session_key = session and (t.started_at, t.trace_id) < (started, trace)
+      -- What is joined into another is no call of its own.
+      and coalesce((select false from telltale.trace_joins as j where j.inner_trace_id = t.trace_id), true)
     limit upto
   ) as earlier
 $function$;
 comment on function telltale.call_rank(text,timestamp with time zone,text,integer) is 'The position of a trace in its session, from 1, by (started_at, trace_id): for traces whose recorder sent no call number.
 Counts no further than `upto`. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.call_steps(calls integer[], durations double precision[])
+ RETURNS TABLE(call integer, n bigint, before_n bigint, p50_ms double precision, before_p50_ms double precision, superiority double precision, p double precision)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE ROWS 10
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with sample as materialized (
+    select call, ms from unnest(calls, durations) as s(call, ms)
+  ), pooled as (
+    select call, true as later, ms from sample
+    union all
+    select call + 1, false, ms from sample
+  ), ranked as (
+    select call, later, ms, rank() over (partition by call order by ms) as least,
+      count(*) over (partition by call, ms) as alike
+    from pooled
+  ), pair as (
+    select call, count(*) filter (where later) as n, count(*) filter (where not later) as before_n,
+      percentile_disc(0.5) within group (order by ms) filter (where later) as p50,
+      percentile_disc(0.5) within group (order by ms) filter (where not later) as before_p50,
+      sum(least + (alike - 1) / 2.0) filter (where later)::double precision as ranks,
+      sum(alike::double precision * alike - 1) as ties
+    from ranked group by call
+  ), test as (
+    select call, n, before_n, p50, before_p50,
+      (ranks - n * (n + 1) / 2.0) / (n * before_n::double precision) as superiority,
+      case when ties < (n + before_n) * ((n + before_n)::double precision ^ 2 - 1) then
+        greatest(0, abs(ranks - n * (n + 1) / 2.0 - n * before_n / 2.0) - 0.5)
+        / sqrt(n * before_n / 12.0 * (n + before_n + 1 - ties / ((n + before_n) * (n + before_n - 1.0)))) else 0 end as z
+    from pair where n > 0 and before_n > 0
+  ), tail as (
+    select *, coalesce(telltale.normal_tails(z), 0) as alone from test
+  ), corrected as (
+    -- Holm: the least of m by m, the next by m - 1, and none below one that came before it.
+    select *, least(1, max(alone * ((select count(*) from tail) - place + 1)) over (order by place)) as p
+    from (select *, row_number() over (order by alone, call) as place from tail) as t
+  )
+  select call, n, before_n, p50, before_p50, superiority, p from corrected order by call;
+end
+$function$;
+grant execute on function telltale.call_steps(integer[],double precision[]) to authenticated;
+grant execute on function telltale.call_steps(integer[],double precision[]) to service_role;
+comment on function telltale.call_steps(integer[],double precision[]) is 'Of samples (ms) at positions, each position against the one before it, where both have any: the medians, how often the later
+of two taken at random is the greater (ties half), and how likely it is that nothing sets them apart: the rank test of Mann and
+Whitney, by its normal approximation with ties and continuity corrected, and for the number of tests by Holm.';
 
 CREATE OR REPLACE FUNCTION telltale.caller_id()
  RETURNS uuid
@@ -1106,6 +1159,21 @@ AS $function$
 $function$;
 comment on function telltale.concluded_rows(jsonb,uuid) is 'TraceRows that end what a process ran when it fell silent, at the time of its last sign of life by its own clock. Definer:
 part of tick_mark_interrupted.';
+
+CREATE OR REPLACE FUNCTION telltale.counted_where(filter jsonb, since timestamp with time zone, till timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null)
+    || ' and t.duration_ms is not null and not (t.outcome = ''interrupted'' and exists (
+      select from jsonb_each(t.spans) as s
+      where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
+        and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))'
+$function$;
+comment on function telltale.counted_where(jsonb,timestamp with time zone,timestamp with time zone) is 'A condition in SQL on a trace t: it began in this stretch of time, the filter finds it, and it counts, which what still runs
+and what the tick concluded does not. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.create_key(key_id text, key_hash text, name text)
  RETURNS jsonb
@@ -1648,6 +1716,150 @@ five requests in the last five minutes more than 20 % failed; else degraded: mor
 twice that of the time before (at least 20 requests in each), or batches are missing or records dropped; else ok. `silent` is
 for how long nothing has arrived, null for a range that ended before.';
 
+CREATE OR REPLACE FUNCTION telltale.heat_columns(axis text, since timestamp with time zone, till timestamp with time zone, traces text[], starts timestamp with time zone[], calls bigint[], names text[])
+ RETURNS TABLE(trace_id text, x integer, key text, filter jsonb)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE ROWS 10000
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+declare
+  step bigint;
+begin
+  if axis = 'time' then
+    select s into step from unnest(array[1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400,
+      604800]) as s where extract(epoch from till - since) <= 60 * s or s = 604800 order by s limit 1;
+    return query
+      select t.id, place::int, null::text, jsonb_build_object(
+        'from', greatest(telltale.us_of(since), (first + place) * step * 1000000),
+        'to', least(telltale.us_of(till), (first + place + 1) * step * 1000000))
+      from (select floor(extract(epoch from since) / step)::bigint as first,
+        ceil(extract(epoch from till) / step)::bigint - floor(extract(epoch from since) / step)::bigint - 1 as last) as r
+      cross join lateral generate_series(0, r.last) as place
+      left join unnest(traces, starts) as t(id, at) on floor(extract(epoch from t.at) / step)::bigint - r.first = place;
+  elsif axis = 'call_number' then
+    return query
+      select t.id, case when t.call is null then 7 else least(t.call, 6) end::int, case when t.call is null then 'unknown' when t.call > 5 then '6+'
+        else t.call::text end, case when t.call <= 5 then jsonb_build_object('call_number', t.call) end
+      from unnest(traces, calls) as t(id, call);
+  else
+    return query
+      with named as (
+        select t.id, t.name from unnest(traces, names) as t(id, name)
+      ), placed as (
+        select name, row_number() over (order by count(*) desc, name collate "C") as place from named
+        where name is not null group by name
+      )
+      select n.id, case when p.place is null then 26 else least(p.place, 25) end::int, case when p.place <= 24 then n.name when p.place is null then 'unknown'
+        else 'other' end, case when p.place <= 24 then jsonb_build_object(axis, n.name) end
+      from named as n left join placed as p on p.name = n.name;
+  end if;
+end
+$function$;
+grant execute on function telltale.heat_columns(text,timestamp with time zone,timestamp with time zone,text[],timestamp with time zone[],bigint[],text[]) to service_role;
+comment on function telltale.heat_columns(text,timestamp with time zone,timestamp with time zone,text[],timestamp with time zone[],bigint[],text[]) is 'In which column of a heatmap each of these traces is (by its start, its call number or a name of it), and the filter that finds
+the column''s traces, null where none does. Of time there is also a row, without a trace, for a column that has none.';
+
+CREATE OR REPLACE FUNCTION telltale.heatmap(filter jsonb DEFAULT '{}'::jsonb, x text DEFAULT 'time'::text, y text DEFAULT 'latency'::text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+declare
+  asked record;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(heatmap.filter, '{}');
+  perform telltale.check_filter(heatmap.filter, telltale.lens_keys());
+  if coalesce(heatmap.x <> all (array['time', 'call_number', 'tool', 'provider', 'model']), true) then
+    raise exception 'Cannot read heatmap: x is %', to_json(left(heatmap.x, 100))
+      using errcode = '22023', hint = 'x is time, call_number, tool, provider or model.';
+  end if;
+  if coalesce(heatmap.y <> all (array['layer', 'latency']), true) then
+    raise exception 'Cannot read heatmap: y is %', to_json(left(heatmap.y, 100))
+      using errcode = '22023', hint = 'y is layer or latency.';
+  end if;
+  select * into asked from telltale.lens_range(heatmap.filter);
+  return (
+    with sample as materialized (
+      select * from telltale.lens_traces(heatmap.filter, asked.since, asked.till, 10000)
+    ), numbered as materialized (
+      select s.*, c.call_number as nth from sample as s
+      left join telltale.lens_calls(case when heatmap.x = 'call_number' then
+          (select array_agg(distinct session_key) from sample where session_key is not null and call_number is null) end,
+        (select array_agg(distinct session_key) from sample where session_key is not null and call_number is null),
+        asked.since, asked.till) as c on c.trace_id = s.trace_id
+    ), listed as (
+      select array_agg(trace_id order by trace_id) as traces, array_agg(started_at order by trace_id) as starts,
+        array_agg(coalesce(call_number, nth) order by trace_id) as calls,
+        array_agg(case heatmap.x when 'tool' then tool when 'provider' then provider when 'model' then model end order by trace_id)
+          as names
+      from numbered
+    ), found as materialized (
+      select h.* from listed as l
+      cross join lateral telltale.heat_columns(heatmap.x, asked.since, asked.till, l.traces, l.starts, l.calls, l.names) as h
+    ), trace as materialized (
+      select f.x, s.layers, s.duration_ms, s.failed, width_bucket(s.duration_ms, telltale.latency_edges()) as y
+      from found as f join sample as s on s.trace_id = f.trace_id
+    ), cell as materialized (
+      select t.x, t.y, null::text as layer, count(*) as n, count(*) filter (where t.failed) as errors,
+        null::double precision as self_ms, null::double precision as p50_ms, null::double precision as p95_ms
+      from trace as t where heatmap.y = 'latency' group by t.x, t.y
+      union all
+      select c.x, (row_number() over (order by c.layer collate "C"))::int, c.layer, c.seen, null, c.self_ms, c.p50_ms, c.p95_ms
+      from telltale.layer_cells((select array_agg(x) from trace where heatmap.y = 'layer'),
+        (select array_agg(layers) from trace where heatmap.y = 'layer'), null) as c
+    ), line as (
+      -- The rows that have anything, and of latencies those between.
+      select y, null::text as layer from generate_series((select min(y) from cell where layer is null),
+        (select max(y) from cell where layer is null)) as y
+      union all
+      select (row_number() over (order by layer collate "C"))::int, layer from (select distinct layer from cell where layer is not null) as l
+    ), row_place as (
+      select *, row_number() over (order by y) - 1 as place from line
+    ), stand as (
+      select x, key, filter, row_number() over (order by x) - 1 as place from found group by x, key, filter
+    ), summed as (
+      select x, count(*) as n, sum(duration_ms) as ms from trace group by x
+    )
+    select jsonb_build_object('x', heatmap.x, 'y', heatmap.y, 'from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
+      'matched', coalesce((select max(matched) from sample), 0), 'read', (select count(*) from sample),
+      'columns', coalesce((select jsonb_agg(jsonb_build_object('key', s.key, 'n', coalesce(c.n, 0),
+        'total_ms', telltale.ms_of(coalesce(c.ms, 0)), 'filter', s.filter) order by s.place)
+        from stand as s left join summed as c on c.x = s.x), '[]'),
+      'rows', coalesce((select jsonb_agg(case when r.layer is not null
+        then jsonb_build_object('key', r.layer, 'min_ms', null, 'max_ms', null, 'filter',
+          jsonb_build_object('layer', r.layer))
+        else jsonb_build_object('key', null, 'min_ms', (telltale.latency_edges())[r.y], 'max_ms', (telltale.latency_edges())[r.y + 1],
+          'filter', jsonb_strip_nulls(jsonb_build_object('min_duration_ms', (telltale.latency_edges())[r.y],
+            'max_duration_ms', (telltale.latency_edges())[r.y + 1]))) end order by r.place) from row_place as r), '[]'),
+      'cells', coalesce((select jsonb_agg(case when c.layer is null
+        then jsonb_build_object('x', s.place, 'y', r.place, 'n', c.n, 'errors', c.errors)
+        else jsonb_build_object('x', s.place, 'y', r.place, 'n', c.n, 'self_ms', telltale.ms_of(c.self_ms),
+          'p50_ms', telltale.ms_of(c.p50_ms), 'p95_ms', telltale.ms_of(c.p95_ms)) end order by s.place, r.place)
+        from cell as c join stand as s on s.x = c.x
+        join row_place as r on case when c.layer is null then r.y = c.y else r.layer = c.layer end), '[]'))
+  );
+end
+$function$;
+grant execute on function telltale.heatmap(jsonb,text,text) to authenticated;
+grant execute on function telltale.heatmap(jsonb,text,text) to service_role;
+comment on function telltale.heatmap(jsonb,text,text) is 'Calls in columns by x (time, call_number, tool, provider, model) and rows by y: {x, y, from_us, to_us, matched: traces that
+count, read: those looked at, columns: [{key: name, null for time, n, total_ms, filter}], rows: [{key: layer, min_ms, max_ms, filter}],
+cells: [{x, y: which column and row, from 0, ...}], those that have any}. By latency a cell has n and errors, and n add up to read;
+min_ms is in the row, max_ms in the next, null where there is no bound. By layer it has n: calls that spent time there, self_ms:
+their sum, p50_ms and p95_ms over all calls of the column. filter is what to set to see the calls of a column or row, null where
+no filter does (other, unknown, 6+); a region is those of its columns and rows together. Of names the 24 most called
+have a column. At most 10,000 traces are read. Filter: as traces; from is 15 minutes ago and to is now unless given. Definer, see
+the file''s head; the first line refuses non-members with 42501.';
+
 create aggregate telltale.histogram_merge(jsonb) (sfunc = array_append, stype = jsonb[], initcond = '{}', finalfunc = telltale.histogram_of_parts);
 grant execute on function telltale.histogram_merge(jsonb) to authenticated;
 grant execute on function telltale.histogram_merge(jsonb) to service_role;
@@ -1711,6 +1923,68 @@ grant execute on function telltale.histogram_quantile(jsonb,double precision) to
 grant execute on function telltale.histogram_quantile(jsonb,double precision) to service_role;
 comment on function telltale.histogram_quantile(jsonb,double precision) is 'The q-quantile in µs, null when empty: nearest rank as percentile_disc, read as the middle of its bucket, 2^((i+0.5)/32);
 relative error at most 1.1 %.';
+
+CREATE OR REPLACE FUNCTION telltale.holders(filter jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+declare
+  asked record;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, telltale.lens_keys());
+  select * into asked from telltale.lens_range(filter);
+  return (
+    with sample as materialized (
+      select * from telltale.lens_traces(filter, asked.since, asked.till, 10000)
+    ), wait as materialized (
+      select w.*, s.tool, w.self_us / 1000.0::double precision as ms
+      from telltale.lens_waits((select array_agg(trace_id) from sample where wait_ms > 0),
+        (select array_agg(day) from sample where wait_ms > 0), 50000) as w
+      join sample as s on s.trace_id = w.trace_id
+      where w.self_us > 0
+    ), held as (
+      select name, layer, holder, count(*) as n, count(distinct trace_id) as traces, sum(ms) as ms, max(ms) as most_ms,
+        percentile_disc(array[0.5, 0.95]) within group (order by ms) as quantiles,
+        (array_agg(trace_id order by ms desc, trace_id))[1] as longest
+      from wait group by name, layer, holder
+    ), listed as materialized (
+      select *, row_number() over (order by ms desc, name collate "C", layer collate "C", holder collate "C") as place from held
+    ), waiter as (
+      select name, layer, holder, tool, count(*) as n, sum(ms) as ms,
+        row_number() over (partition by name, layer, holder order by sum(ms) desc, tool collate "C") as place
+      from wait group by name, layer, holder, tool
+    )
+    select jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
+      'matched', coalesce((select max(matched) from sample), 0), 'read', (select count(*) from sample),
+      'total_ms', telltale.ms_of((select coalesce(sum(duration_ms), 0) from sample)),
+      'wait_ms', telltale.ms_of((select coalesce(sum(ms), 0) from wait)),
+      'rows', coalesce((
+        select jsonb_agg(jsonb_build_object('name', l.name, 'layer', l.layer, 'holder', l.holder, 'n', l.n, 'traces', l.traces,
+          'total_ms', telltale.ms_of(l.ms), 'share', round((l.ms / (select sum(ms) from wait))::numeric, 6),
+          'p50_ms', telltale.ms_of(l.quantiles[1]), 'p95_ms', telltale.ms_of(l.quantiles[2]), 'max_ms', telltale.ms_of(l.most_ms),
+          'longest_trace_id', l.longest, 'tools', (
+            select jsonb_agg(jsonb_build_object('tool', w.tool, 'n', w.n, 'total_ms', telltale.ms_of(w.ms)) order by w.place)
+            from waiter as w where w.place <= 5 and w.name = l.name and w.layer = l.layer
+              and w.holder is not distinct from l.holder)) order by l.place)
+        from listed as l where l.place <= 200), '[]'),
+      'rest', (select jsonb_build_object('n', coalesce(sum(l.n), 0), 'total_ms', telltale.ms_of(coalesce(sum(l.ms), 0)))
+        from listed as l where l.place > 200))
+  );
+end
+$function$;
+grant execute on function telltale.holders(jsonb) to authenticated;
+grant execute on function telltale.holders(jsonb) to service_role;
+comment on function telltale.holders(jsonb) is 'Who held what was waited for: {from_us, to_us, matched, read, total_ms: of these traces, wait_ms: of all their waits, rows:
+[{name of the wait, layer, holder (null: nobody was named), n waits, traces, total_ms, share of wait_ms, p50_ms, p95_ms, max_ms,
+longest_trace_id, tools: [{tool, n, total_ms}] the 5 that waited longest}] the 200 that took longest, rest: {n, total_ms} of the
+others}. At most 10,000 traces are read, and the waits of as many as have 50,000 spans. Filter: as traces; from is 15 minutes
+ago and to is now unless given. Definer, see the file''s head; the first line refuses non-members with 42501.';
 
 CREATE OR REPLACE FUNCTION telltale.inferred_joins(since timestamp with time zone, n integer DEFAULT 1000)
  RETURNS TABLE(inner_trace_id text, outer_trace_id text, outer_span_id text, rule text, day date)
@@ -2066,6 +2340,232 @@ AS $function$
 $function$;
 grant execute on function telltale.keys() to service_role;
 comment on function telltale.keys() is 'All ingest keys without their hashes, oldest first. Definer: no role may read the table.';
+
+CREATE OR REPLACE FUNCTION telltale.latency_edges()
+ RETURNS double precision[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ARRAY[(1)::double precision, (1.5)::double precision, (2)::double precision, (3)::double precision, (5)::double precision, (7)::double precision, (10)::double precision, (15)::double precision, (20)::double precision, (30)::double precision, (50)::double precision, (70)::double precision, (100)::double precision, (150)::double precision, (200)::double precision, (300)::double precision, (500)::double precision, (700)::double precision, ('1000'::numeric)::double precision, ('1500'::numeric)::double precision, ('2000'::numeric)::double precision, ('3000'::numeric)::double precision, ('5000'::numeric)::double precision, ('7000'::numeric)::double precision, ('10000'::numeric)::double precision, ('15000'::numeric)::double precision, ('20000'::numeric)::double precision, ('30000'::numeric)::double precision, ('50000'::numeric)::double precision, ('70000'::numeric)::double precision, ('100000'::numeric)::double precision, ('150000'::numeric)::double precision, ('200000'::numeric)::double precision, ('300000'::numeric)::double precision, ('500000'::numeric)::double precision, ('700000'::numeric)::double precision, ('1000000'::numeric)::double precision, ('1500000'::numeric)::double precision, ('2000000'::numeric)::double precision, ('3000000'::numeric)::double precision, ('5000000'::numeric)::double precision, ('7000000'::numeric)::double precision, ('10000000'::numeric)::double precision, ('15000000'::numeric)::double precision, ('20000000'::numeric)::double precision, ('30000000'::numeric)::double precision, ('50000000'::numeric)::double precision, ('70000000'::numeric)::double precision];
+grant execute on function telltale.latency_edges() to authenticated;
+grant execute on function telltale.latency_edges() to service_role;
+comment on function telltale.latency_edges() is 'Where one row of a heatmap of latencies ends and the next begins, in ms: six steps to a power of ten.';
+
+CREATE OR REPLACE FUNCTION telltale.layer_cells(columns integer[], breakdowns jsonb[], waits jsonb[])
+ RETURNS TABLE(x integer, layer text, n bigint, seen bigint, self_ms double precision, p50_ms double precision, p95_ms double precision, wait_ms double precision, wait_p50_ms double precision, wait_p95_ms double precision)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE ROWS 100
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with trace as materialized (
+    select t.x, t.layers, t.waits from unnest(columns, breakdowns, waits) as t(x, layers, waits)
+  ), counted as (
+    select x, count(*) as n, greatest(1, ceil(0.5 * count(*)))::bigint as half, greatest(1, ceil(0.95 * count(*)))::bigint as most
+    from trace group by x
+  ), part as (
+    select t.x, l.key as layer, l.value::double precision as ms, coalesce((t.waits -> l.key)::double precision, 0) as waited
+    from trace as t cross join lateral jsonb_each(t.layers) as l
+  ), sorted as (
+    select x, layer, count(*) as seen, sum(ms) as ms, array_agg(ms order by ms) as all_ms, sum(waited) as waited,
+      array_agg(waited order by waited) filter (where waited > 0) as all_waited
+    from part group by x, layer
+  )
+  -- Where a trace spent no time in a layer, that is a time of 0: these come first, and need no row.
+  select s.x, s.layer, c.n, s.seen, s.ms, coalesce(s.all_ms[c.half - (c.n - s.seen)], 0),
+    coalesce(s.all_ms[c.most - (c.n - s.seen)], 0), s.waited,
+    coalesce(s.all_waited[c.half - (c.n - cardinality(s.all_waited))], 0),
+    coalesce(s.all_waited[c.most - (c.n - cardinality(s.all_waited))], 0)
+  from sorted as s join counted as c on c.x = s.x;
+end
+$function$;
+grant execute on function telltale.layer_cells(integer[],jsonb[],jsonb[]) to authenticated;
+grant execute on function telltale.layer_cells(integer[],jsonb[],jsonb[]) to service_role;
+comment on function telltale.layer_cells(integer[],jsonb[],jsonb[]) is 'Traces by column and layer, given as three arrays: the column, the layer breakdown (ms), and the waits in it ({layer: ms}, or
+null). n traces of the column, `seen` of them with time in the layer; self_ms and the wait_ms in it are sums, quantiles (nearest
+rank) are over all n: no time is a time of 0.';
+
+CREATE OR REPLACE FUNCTION telltale.lens_calls(sessions text[], unnumbered text[], since timestamp with time zone, till timestamp with time zone)
+ RETURNS TABLE(trace_id text, call_number bigint, before_id text, before_tool text, before_outcome text, gap_us bigint, before_running boolean)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER ROWS 5000
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+declare
+  first_at timestamptz := since - interval '1 day';
+begin
+  return query
+  with seen as (
+    select t.trace_id, t.session_key, t.started_at, t.call_number, t.duration_ms, t.ended_at, t.tool, t.outcome
+    from telltale.traces as t
+    where t.session_key = any (sessions) and t.started_at >= first_at and t.started_at < till
+      and t.day between (first_at at time zone 'UTC')::date - 1 and (till at time zone 'UTC')::date + 1
+      and not exists (select from telltale.trace_joins as j where j.inner_trace_id = t.trace_id)
+  ), earlier as (
+    select k.key, e.calls
+    from unnest(unnumbered) as k(key)
+    cross join lateral (
+      select count(*) as calls from (
+        select from telltale.traces as t
+        where t.session_key = k.key and t.started_at < first_at and t.day <= (first_at at time zone 'UTC')::date + 1
+          and not exists (select from telltale.trace_joins as j where j.inner_trace_id = t.trace_id)
+        limit 100000) as old) as e
+  ), placed as (
+    select s.*, row_number() over w as nth, lag(s.trace_id) over w as before_id, lag(s.tool) over w as before_tool,
+      lag(s.outcome) over w as before_outcome, lag(s.duration_ms is null) over w as before_open,
+      lag(s.ended_at) over w as before_ended_at
+    from seen as s
+    window w as (partition by s.session_key order by s.started_at, s.trace_id)
+  )
+  select p.trace_id, coalesce(p.call_number, p.nth + coalesce(e.calls, 0)), p.before_id, p.before_tool, p.before_outcome,
+    case when not p.before_open then telltale.us_of(p.started_at) - telltale.us_of(p.before_ended_at) end,
+    p.before_id is not null and (p.before_open or p.before_ended_at > p.started_at)
+  from placed as p left join earlier as e on e.key = p.session_key
+  where p.started_at >= since;
+end
+$function$;
+comment on function telltale.lens_calls(text[],text[],timestamp with time zone,timestamp with time zone) is 'Of the calls of these sessions in a stretch of time: the number, as recorded or else ranked (for which `unnumbered` are to
+list their sessions), and the call before it in its session: gap_us from its end (the last of its spans'') to this start,
+negative where it still ran, null where it has not ended. One that began more than a day before the stretch is not looked for.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.lens_keys()
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ARRAY['from'::text, 'to'::text, 'tool'::text, 'provider'::text, 'model'::text, 'layer'::text, 'outcome'::text, 'min_duration_ms'::text, 'max_duration_ms'::text, 'session'::text, 'call_number'::text, 'request_id'::text, 'environment'::text, 'service'::text, 'text'::text];
+grant execute on function telltale.lens_keys() to authenticated;
+grant execute on function telltale.lens_keys() to service_role;
+comment on function telltale.lens_keys() is 'The keys of the filter of a lens: those of traces().';
+
+CREATE OR REPLACE FUNCTION telltale.lens_range(filter jsonb, OUT since timestamp with time zone, OUT till timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+begin
+  -- Refuses what no reader of metrics takes.
+  perform telltale.range_of(filter);
+  till := coalesce(telltale.instant_of(filter, 'to'), telltale.clock());
+  since := coalesce(telltale.instant_of(filter, 'from'), till - interval '15 minutes');
+end
+$function$;
+grant execute on function telltale.lens_range(jsonb) to authenticated;
+grant execute on function telltale.lens_range(jsonb) to service_role;
+comment on function telltale.lens_range(jsonb) is 'The stretch of time that a filter means, to exclusive, as it says it: a region of a heatmap is no whole minutes.';
+
+CREATE OR REPLACE FUNCTION telltale.lens_spans(traces text[], days date[], spans_max integer)
+ RETURNS TABLE(trace_id text, spans jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+declare
+  joined text[];
+begin
+  select coalesce(array_agg(distinct j.outer_trace_id), '{}') into joined
+  from telltale.trace_joins as j where j.outer_trace_id = any (traces);
+  return query
+  with asked as (
+    select a.id, a.day from unnest(traces, days) as a(id, day)
+  ), alone as (
+    select t.trace_id, t.spans, t.span_count from telltale.traces as t
+    join asked as a on a.id = t.trace_id and a.day = t.day
+    where t.day between (select min(day) from asked) and (select max(day) from asked)
+  ), within as (
+    select s.trace_id, s.spans, sum(s.span_count) over (order by hashtextextended(s.trace_id, 0), s.trace_id) - s.span_count
+      as before
+    from alone as s
+  )
+  select w.trace_id, coalesce(j.spans, w.spans)
+  from within as w left join telltale.joined_spans_of(joined) as j on j.root = w.trace_id
+  where w.before < spans_max;
+end
+$function$;
+comment on function telltale.lens_spans(text[],date[],integer) is 'The spans of these traces with what is joined into them, of no more traces than have about spans_max. Definer: part of the
+readers.';
+
+CREATE OR REPLACE FUNCTION telltale.lens_traces(filter jsonb, since timestamp with time zone, till timestamp with time zone, traces_max integer, spans_max integer DEFAULT NULL::integer)
+ RETURNS TABLE(matched bigint, trace_id text, day date, started_at timestamp with time zone, duration_ms double precision, wait_ms double precision, failed boolean, tool text, provider text, model text, session_key text, session_rule text, call_number bigint, layers jsonb, spans jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER ROWS 5000
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+begin
+  return query execute format(
+    'with hit as materialized (
+      select t.trace_id, t.day, t.span_count, hashtextextended(t.trace_id, 0) as lot from telltale.traces as t where %s
+    ), lots as (
+      select *, count(*) over () as matched from hit order by lot, trace_id limit $1
+    ), chosen as materialized (
+      select *, sum(span_count) over (order by lot, trace_id) - span_count as before from lots
+    )
+    select c.matched, t.trace_id, t.day, t.started_at, t.duration_ms, t.wait_ms,
+      coalesce(t.outcome = any (array[''tool_error'', ''server_fault'', ''timeout'', ''interrupted'']), false),
+      t.tool, t.provider, t.model, t.session_key, t.session_rule, t.call_number, t.layers,
+      case when $2 is not null then t.spans end
+    from chosen as c join telltale.traces as t on t.trace_id = c.trace_id and t.day = c.day
+    where ($2 is null or c.before < $2) and t.day between $3 and $4',
+    telltale.counted_where(filter, since, till))
+  using traces_max, spans_max, (since at time zone 'UTC')::date - 1, (till at time zone 'UTC')::date + 1;
+end
+$function$;
+comment on function telltale.lens_traces(jsonb,timestamp with time zone,timestamp with time zone,integer,integer) is 'The traces of a filter and a stretch of time that count, at most traces_max, and how many match. Spans, as stored, come with
+spans_max alone, and then no more traces than have about so many. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.lens_waits(traces text[], days date[], spans_max integer)
+ RETURNS TABLE(trace_id text, span_id text, layer text, name text, holder text, self_us bigint)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER ROWS 5000
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with trace as materialized (
+    select * from telltale.lens_spans(traces, days, spans_max)
+  ), wait as materialized (
+    select t.trace_id, s.key as span_id, s.value, s.value -> 'attributes' ? 'telltale.derived' as derived
+    from trace as t cross join lateral jsonb_each(t.spans) as s
+    where s.value ->> 'kind' = 'wait' and s.value ? 'end_us'
+  ), parent as (
+    select t.trace_id, s.value ->> 'parent_span_id' as span_id
+    from trace as t cross join lateral jsonb_each(t.spans) as s
+    where s.value ? 'end_us'
+  ), hard as materialized (
+    -- Nearly no wait has children: all but these are as long as they last.
+    select distinct w.trace_id from wait as w
+    where w.derived or exists (select from parent as p where p.trace_id = w.trace_id and p.span_id = w.span_id)
+  ), place as materialized (
+    select t.trace_id, t.spans, row_number() over (order by t.trace_id) as place
+    from trace as t join hard as h on h.trace_id = t.trace_id
+  ), known as (
+    select p.trace_id, s.span_id, s.self_us
+    from telltale.self_times_of((select array_agg(spans order by place) from place)) as s
+    join place as p on p.place = s.place
+    where s.wait
+  )
+  select w.trace_id, w.span_id, w.value ->> 'layer', w.value ->> 'name', w.value ->> 'holder',
+    coalesce(k.self_us, greatest(0, (w.value -> 'end_us')::bigint - (w.value -> 'start_us')::bigint))
+  from wait as w left join known as k on k.trace_id = w.trace_id and k.span_id = w.span_id;
+end
+$function$;
+comment on function telltale.lens_waits(text[],date[],integer) is 'The wait spans of these traces that have an end, with their self time in µs as self_times_of tells it: those of a trace add up
+to its wait_ms. Of no more traces than have about spans_max spans. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.list_members()
  RETURNS jsonb
@@ -2695,6 +3195,15 @@ grant execute on function telltale.most_counted(jsonb,text) to authenticated;
 grant execute on function telltale.most_counted(jsonb,text) to service_role;
 comment on function telltale.most_counted(jsonb,text) is 'Of {series key: Stats} the 100 of a kind with the greatest count, as [{key: the name alone, ...Stats}].';
 
+CREATE OR REPLACE FUNCTION telltale.ms_of(ms double precision)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN trim_scale(round((ms)::numeric, 3));
+grant execute on function telltale.ms_of(double precision) to authenticated;
+grant execute on function telltale.ms_of(double precision) to service_role;
+comment on function telltale.ms_of(double precision) is 'ms to the µs, as they are answered.';
+
 CREATE OR REPLACE FUNCTION telltale.names_max(kind text)
  RETURNS integer
  LANGUAGE sql
@@ -2715,6 +3224,23 @@ CREATE OR REPLACE FUNCTION telltale.no_stats()
  SET search_path TO ''
 AS $function$ select telltale.stats_of(0, 0, 1, null, null, 0, 0, 0, 0) $function$;
 comment on function telltale.no_stats() is 'Stats of nothing.';
+
+CREATE OR REPLACE FUNCTION telltale.normal_tails(z double precision)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select t * exp(-z * z / 2 - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
+    + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))))))
+  from (select 1 / (1 + 0.5 * abs(z) / sqrt(2::double precision))) as u(t)
+  -- Further out it is less than a double can hold.
+  where abs(z) < 37
+$function$;
+grant execute on function telltale.normal_tails(double precision) to authenticated;
+grant execute on function telltale.normal_tails(double precision) to service_role;
+comment on function telltale.normal_tails(double precision) is 'How much of a standard normal distribution lies at least |z| from its middle, to seven digits (erfc as Numerical Recipes 6.2
+has it); null where that is nothing.';
 
 CREATE OR REPLACE FUNCTION telltale.number_in(filter jsonb, key text)
  RETURNS numeric
@@ -2762,7 +3288,7 @@ begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
   select * into asked from telltale.range_of(filter);
   sources := telltale.sources_of(filter);
   keys := telltale.series_keys_of(filter, sources);
@@ -3172,10 +3698,7 @@ begin
       select t.started_at as at, t.tool, t.call_number, t.outcome, t.bytes_in, t.bytes_out, t.tokens_in, t.tokens_out,
         t.duration_ms * 1000 as us, t.spans
       from telltale.traces as t
-      where t.duration_ms is not null and %s and not (t.outcome = ''interrupted'' and exists (
-        select from jsonb_each(t.spans) as s
-        where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
-          and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))
+      where %s
     ), span as (
       select call.at, s.value from call cross join lateral jsonb_each(call.spans) as s
       where s.value ? ''end_us'' and not s.value ? ''concluded''
@@ -3184,7 +3707,7 @@ begin
       select null::timestamptz as at, null as key, null as outcome, null::bigint as bytes_in, null::bigint as bytes_out,
         null::bigint as tokens_in, null::bigint as tokens_out, null::double precision as us where false
       %s) as sample',
-    telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null),
+    telltale.counted_where(filter, since, till),
     (select string_agg('union all ' || (branch ->> kind), ' ') from unnest(kinds) as kind where branch ? kind));
 end
 $function$;
@@ -3314,7 +3837,7 @@ begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
   if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection|cache):.+|call:([1-5]|6[+]|unknown))$' then
     raise exception 'Cannot read series: key is %', to_json(left(key, 100))
       using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection:, cache: and a name, or call:1 to
@@ -3372,7 +3895,7 @@ declare
   kind text;
   names text[];
 begin
-  if exists (select from unnest(array['outcome', 'session', 'request_id', 'min_duration_ms', 'text']) as k
+  if exists (select from unnest(array['outcome', 'session', 'request_id', 'min_duration_ms', 'max_duration_ms', 'text']) as k
     where filter ->> k is not null) or call not between 1 and 5 then
     return null;
   end if;
@@ -3446,6 +3969,261 @@ $function$;
 grant execute on function telltale.series_of_parts(jsonb[]) to authenticated;
 grant execute on function telltale.series_of_parts(jsonb[]) to service_role;
 comment on function telltale.series_of_parts(jsonb[]) is 'The final step of series_merge: the cells of all parts, key by key.';
+
+CREATE OR REPLACE FUNCTION telltale.session_lens(filter jsonb DEFAULT '{}'::jsonb, calls integer DEFAULT 5)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+declare
+  asked record;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, telltale.lens_keys());
+  calls := coalesce(calls, 5);
+  if calls not between 1 and 50 then
+    raise exception 'Cannot read session lens: calls is %', calls
+      using errcode = '22023', hint = 'calls is how many call numbers have a row of their own: 1 to 50, or null for 5.';
+  end if;
+  select * into asked from telltale.lens_range(filter);
+  return (
+    with sample as materialized (
+      select * from telltale.lens_traces(filter, asked.since, asked.till, 10000)
+    ), placed as materialized (
+      select c.* from telltale.lens_calls(
+        (select array_agg(distinct session_key) from sample where session_key is not null),
+        (select array_agg(distinct session_key) from sample where session_key is not null and call_number is null),
+        asked.since, asked.till) as c
+    ), wait as materialized (
+      select trace_id, jsonb_object_agg(layer, us / 1000.0) as layers from (
+        select w.trace_id, w.layer, sum(w.self_us) as us
+        from telltale.lens_waits((select array_agg(trace_id) from sample where wait_ms > 0),
+          (select array_agg(day) from sample where wait_ms > 0), 50000) as w
+        group by w.trace_id, w.layer
+      ) as summed group by trace_id
+    ), call as materialized (
+      -- Row calls + 1 is of all later ones, row 0 of those without a number.
+      select s.*, least(coalesce(s.call_number, p.call_number, 0), calls + 1)::int as x, w.layers as waits,
+        p.before_id, p.before_tool, p.before_outcome, p.gap_us / 1000.0 as gap_ms, coalesce(p.before_running, false) as before_running
+      from sample as s
+      left join placed as p on p.trace_id = s.trace_id
+      left join wait as w on w.trace_id = s.trace_id
+    ), cell as materialized (
+      select c.* from telltale.layer_cells((select array_agg(x order by trace_id) from call),
+        (select array_agg(layers order by trace_id) from call), (select array_agg(waits order by trace_id) from call)) as c
+    ), step as (
+      select s.*, moved.layer, moved.ms as layer_ms, moved.waited
+      from telltale.call_steps((select array_agg(x) from call where x > 0), (select array_agg(duration_ms) from call where x > 0)) as s
+      left join lateral (
+        -- The layer whose median went the same way the furthest, and whether its waits did more than half of it.
+        select now.layer, now.p50_ms - coalesce(was.p50_ms, 0) as ms,
+          now.wait_p50_ms - coalesce(was.wait_p50_ms, 0) as waited
+        from (select layer from cell where cell.x in (s.call, s.call - 1) group by layer) as l
+        cross join lateral (select l.layer, coalesce(max(c.p50_ms), 0) as p50_ms, coalesce(max(c.wait_p50_ms), 0) as wait_p50_ms
+          from cell as c where c.x = s.call and c.layer = l.layer) as now
+        left join cell as was on was.x = s.call - 1 and was.layer = l.layer
+        order by (now.p50_ms - coalesce(was.p50_ms, 0)) * sign(s.p50_ms - s.before_p50_ms) desc, now.layer collate "C" limit 1
+      ) as moved on true
+    ), tool as (
+      select x, jsonb_agg(jsonb_build_object('tool', tool, 'n', n) order by place) as tools from (
+        select x, tool, count(*) as n, row_number() over (partition by x order by count(*) desc, tool collate "C") as place
+        from call group by x, tool) as counted
+      where place <= 3 group by x
+    ), previous as (
+      select x, jsonb_agg(jsonb_build_object('tool', before_tool, 'outcome', before_outcome, 'n', n, 'running', running,
+        'gap_p50_ms', telltale.ms_of(gap), 'p50_ms', telltale.ms_of(p50)) order by place) as list
+      from (
+        select x, before_tool, before_outcome, count(*) as n, count(*) filter (where before_running) as running,
+          percentile_disc(0.5) within group (order by gap_ms)::double precision as gap,
+          percentile_disc(0.5) within group (order by duration_ms) as p50,
+          row_number() over (partition by x order by count(*) desc, before_tool collate "C", before_outcome collate "C") as place
+        from call where before_id is not null group by x, before_tool, before_outcome) as counted
+      where place <= 5 group by x
+    ), bucket as (
+      select x, count(*) as n, count(*) filter (where failed) as errors, sum(duration_ms) as total_ms, sum(wait_ms) as wait_ms,
+        sum(coalesce((layers ->> 'unexplained')::double precision, 0)) as unexplained_ms,
+        percentile_disc(array[0.5, 0.95]) within group (order by duration_ms) as quantiles,
+        count(before_id) as preceded, count(*) filter (where before_running) as running,
+        percentile_disc(0.5) within group (order by gap_ms)::double precision as gap
+      from call group by x
+    )
+    select jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
+      'matched', coalesce((select max(matched) from sample), 0), 'read', (select count(*) from sample),
+      'waits_unknown', (select count(*) from call where wait_ms > 0 and waits is null),
+      'rules', coalesce((
+        select jsonb_agg(jsonb_build_object('rule', rule, 'sessions', sessions, 'n', n) order by n desc, rule collate "C")
+        from (select session_rule as rule, count(distinct session_key) as sessions, count(*) as n from call group by 1) as r), '[]'),
+      'layers', coalesce((select jsonb_agg(layer order by layer collate "C") from (select distinct layer from cell) as l), '[]'),
+      'calls', coalesce((
+        select jsonb_agg(jsonb_build_object(
+          'call', case when b.x = 0 then 'unknown' when b.x > calls then (calls + 1) || '+' else b.x::text end,
+          'n', b.n, 'errors', b.errors, 'total_ms', telltale.ms_of(b.total_ms), 'p50_ms', telltale.ms_of(b.quantiles[1]),
+          'p95_ms', telltale.ms_of(b.quantiles[2]), 'wait_ms', telltale.ms_of(b.wait_ms),
+          'unexplained_ms', telltale.ms_of(b.unexplained_ms), 'tools', t.tools,
+          'step', case when s.call is not null then jsonb_build_object(
+            'few', least(s.n, s.before_n) < 8, 'p', s.p, 'superiority', round(s.superiority::numeric, 4),
+            'change_ms', telltale.ms_of(s.p50_ms - s.before_p50_ms), 'layer', s.layer, 'layer_change_ms', telltale.ms_of(s.layer_ms),
+            'waiting', abs(s.waited) * 2 > abs(s.layer_ms),
+            'changed', least(s.n, s.before_n) >= 8 and s.p < 0.01 and abs(s.superiority - 0.5) >= 0.2
+              and abs(s.p50_ms - s.before_p50_ms) >= greatest(1, 0.2 * least(s.p50_ms, s.before_p50_ms))) end,
+          'previous', case when b.preceded > 0 then jsonb_build_object('n', b.preceded, 'running', b.running,
+            'gap_p50_ms', telltale.ms_of(b.gap), 'list', p.list) end) order by b.x = 0, b.x)
+        from bucket as b left join tool as t on t.x = b.x left join previous as p on p.x = b.x left join step as s on s.call = b.x),
+        '[]'),
+      'cells', coalesce((
+        select jsonb_agg(jsonb_build_object(
+          'call', case when c.x = 0 then 'unknown' when c.x > calls then (calls + 1) || '+' else c.x::text end,
+          'layer', c.layer, 'n', c.n, 'seen', c.seen, 'self_ms', telltale.ms_of(c.self_ms),
+          'work_ms', telltale.ms_of(c.self_ms - c.wait_ms), 'wait_ms', telltale.ms_of(c.wait_ms), 'p50_ms', telltale.ms_of(c.p50_ms),
+          'p95_ms', telltale.ms_of(c.p95_ms), 'wait_p50_ms', telltale.ms_of(c.wait_p50_ms),
+          'wait_p95_ms', telltale.ms_of(c.wait_p95_ms)) order by c.x = 0, c.x, c.layer collate "C")
+        from cell as c), '[]'))
+  );
+end
+$function$;
+grant execute on function telltale.session_lens(jsonb,integer) to authenticated;
+grant execute on function telltale.session_lens(jsonb,integer) to service_role;
+comment on function telltale.session_lens(jsonb,integer) is '{from_us, to_us, matched: traces that count, read: those looked at, waits_unknown: those of them whose waits are not known by
+layer, rules: [{rule, sessions, n}], layers: [name], calls: [{call: 1 to `calls`, 6+ (all later ones), unknown; n, errors,
+total_ms, p50_ms, p95_ms, wait_ms, unexplained_ms, tools: [{tool, n}] the 3 most called, step, previous}], cells: [{call, layer,
+n, seen, self_ms = work_ms + wait_ms (sums), p50_ms, p95_ms of self time, wait_p50_ms, wait_p95_ms}], see layer_cells}.
+step, against the call number before: {changed, few: under 8 calls on a side, p (corrected), superiority, change_ms of the
+median, layer: where it changed most, layer_change_ms, waiting: more than half of that by waiting}; see call_steps. changed is:
+p < 0.01, superiority at least 0.2 from even, and the medians apart by 1 ms and a fifth of the lesser. previous, of the calls
+that had one before them: {n, running: how often that still ran, gap_p50_ms, list: [{tool, outcome, n, running, gap_p50_ms,
+p50_ms of the calls after it}] the 5 most common}; see lens_calls. At most 10,000 traces are read, and the waits of as many as
+have 50,000 spans. Filter: as traces; from is 15 minutes ago and to is now unless given. Definer, see the file''s head; the
+first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.session_timeline(session text, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+declare
+  size integer;
+  place jsonb;
+  after_at timestamptz;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  if session is null then
+    raise exception 'Cannot read session: it is null' using errcode = '22023', hint = 'session is the key of a session.';
+  end if;
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{32}$", "nth": "^[0-9]{1,9}$"}');
+  after_at := telltale.at_of((place ->> 'us')::bigint);
+  return (
+    with page as (
+      select t.* from telltale.traces as t
+      where t.session_key = session_timeline.session
+        and (place is null or (t.started_at, t.trace_id) > (after_at, place ->> 'id'))
+        and (place is null or t.day >= (after_at at time zone 'UTC')::date - 1)
+        and coalesce((select false from telltale.trace_joins as j where j.inner_trace_id = t.trace_id), true)
+      order by t.started_at, t.trace_id limit size
+    ), before as (
+      -- The call that the last page ended with.
+      select t.* from telltale.trace_days as d join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+      where d.trace_id = place ->> 'id' and t.session_key = session_timeline.session
+    ), placed as (
+      select c.*, lag(trace_id) over w as before_id, lag(tool) over w as before_tool, lag(outcome) over w as before_outcome,
+        lag(ended_at) over w as before_ended_at, lag(duration_ms is null) over w as before_open,
+        row_number() over w - (select count(*) from before) + coalesce((place ->> 'nth')::bigint, 0) as nth
+      from (select * from before union all select * from page) as c
+      window w as (order by started_at, trace_id)
+    ), call as (
+      select *, case when not before_open then telltale.us_of(started_at) - telltale.us_of(before_ended_at) end as gap_us
+      from placed where place is null or (started_at, trace_id) > (after_at, place ->> 'id')
+    )
+    select jsonb_build_object('session', session_timeline.session,
+      'rules', coalesce((select jsonb_agg(distinct session_rule) from call), '[]'),
+      'rows', coalesce(jsonb_agg(jsonb_build_object('trace_id', trace_id, 'call_number', coalesce(call_number, nth),
+        'session_rule', session_rule, 'started_at_us', telltale.us_of(started_at), 'ended_at_us', telltale.us_of(ended_at),
+        'duration_ms', duration_ms, 'wait_ms', wait_ms, 'name', name, 'tool', tool, 'provider', provider, 'model', model,
+        'outcome', outcome, 'layers', layers,
+        'overlap_ms', case when before_id is null then 0
+          when before_open then duration_ms
+          else telltale.ms_of(least(greatest(0, -gap_us), telltale.us_of(coalesce(ended_at, started_at)) - telltale.us_of(started_at)) / 1000.0::double precision)
+          end,
+        'previous', case when before_id is not null then jsonb_build_object('trace_id', before_id, 'tool', before_tool,
+          'outcome', before_outcome, 'gap_ms', telltale.ms_of(gap_us / 1000.0::double precision),
+          'running', before_open or before_ended_at > started_at) end) order by started_at, trace_id), '[]'),
+      'next', case when count(*) = size then telltale.cursor_of((
+        select jsonb_build_object('us', telltale.us_of(last.started_at), 'id', last.trace_id, 'nth', last.nth)
+        from call as last order by last.started_at desc, last.trace_id desc limit 1)) end)
+    from call
+  );
+end
+$function$;
+grant execute on function telltale.session_timeline(text,text,integer) to authenticated;
+grant execute on function telltale.session_timeline(text,text,integer) to service_role;
+comment on function telltale.session_timeline(text,text,integer) is 'The calls of a session in order: {session, rules: by which its key was found, rows: [{trace_id, call_number (as recorded, else
+ranked), session_rule, started_at_us, ended_at_us (its last span), duration_ms, wait_ms, name, tool, provider, model, outcome,
+layers, overlap_ms: how long the call before it still ran beside it, previous: {trace_id, tool, outcome, gap_ms from its end,
+negative where it still ran, null where it has not ended, running: whether it did}}], next}. What still runs has null for its
+duration. n is 1 to 1000. Definer, see the file''s head; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.sessions(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+declare
+  size integer;
+  asked record;
+  place jsonb;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, telltale.lens_keys());
+  select * into asked from telltale.lens_range(filter);
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "key": ""}');
+  execute format(
+    'with session as (
+      select t.session_key, min(t.session_rule) as rule, count(*) as calls,
+        count(*) filter (where t.outcome in (''tool_error'', ''server_fault'', ''timeout'', ''interrupted'')) as errors,
+        min(t.started_at) as first_at, max(t.started_at) as last_at, max(t.ended_at) as ended_at, sum(t.duration_ms) as ms,
+        sum(t.wait_ms) as wait_ms, max(t.duration_ms) as most_ms,
+        percentile_disc(0.5) within group (order by t.duration_ms) as p50_ms,
+        (array_agg(t.trace_id order by t.duration_ms desc, t.trace_id))[1] as slowest,
+        (array_agg(distinct t.tool))[1:5] as tools, count(distinct t.tool) as tool_count
+      from telltale.traces as t where t.session_key is not null and %s
+      group by t.session_key
+    ), page as (
+      select * from session
+      where $1 is null or (last_at, session_key) < (telltale.at_of(($1 ->> ''us'')::bigint), $1 ->> ''key'' collate "C")
+      order by last_at desc, session_key desc limit $2
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(jsonb_build_object(''session_key'', session_key, ''session_rule'', rule, ''calls'', calls,
+        ''errors'', errors, ''started_at_us'', telltale.us_of(first_at), ''last_started_at_us'', telltale.us_of(last_at),
+        ''ended_at_us'', telltale.us_of(ended_at), ''total_ms'', telltale.ms_of(ms), ''wait_ms'', telltale.ms_of(wait_ms),
+        ''p50_ms'', telltale.ms_of(p50_ms), ''max_ms'', telltale.ms_of(most_ms), ''slowest_trace_id'', slowest,
+        ''tools'', to_jsonb(tools), ''tool_count'', tool_count) order by last_at desc, session_key desc), ''[]''),
+      ''next'', case when count(*) = $2 then telltale.cursor_of(jsonb_build_object(''us'', telltale.us_of(min(last_at)),
+        ''key'', (array_agg(session_key order by last_at, session_key))[1])) end)
+    from page', telltale.counted_where(filter, asked.since, asked.till)) into answer using place, size;
+  return answer;
+end
+$function$;
+grant execute on function telltale.sessions(jsonb,text,integer) to authenticated;
+grant execute on function telltale.sessions(jsonb,text,integer) to service_role;
+comment on function telltale.sessions(jsonb,text,integer) is 'Sessions by their calls that match, the one with the latest call first: {rows: [{session_key, session_rule, calls, errors,
+started_at_us, last_started_at_us, ended_at_us, total_ms, wait_ms, p50_ms, max_ms, slowest_trace_id, tools: up to 5 names,
+tool_count}], next}. Filter: as traces; from is 15 minutes ago and to is now unless given. n is 1 to 1000. Definer, see the
+file''s head; the first line refuses non-members with 42501.';
 
 CREATE OR REPLACE FUNCTION telltale.shifts_of(spans jsonb)
  RETURNS TABLE(process_id uuid, shift_us bigint)
@@ -3543,6 +4321,45 @@ begin
 end
 $function$;
 comment on function telltale.sources_of(jsonb) is 'The sources that a filter means by environment and service, null for all. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.span_paths(traces jsonb[], depth integer)
+ RETURNS TABLE(place bigint, path text[], wait boolean, self_us bigint, folded boolean)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE ROWS 10000
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+  with recursive span as materialized (
+    select s.place, s.span_id, s.wait, s.self_us, s.root,
+      jsonb_build_array(case when s.wait then 'wait' else 'work' end, s.layer, t.spans -> s.span_id ->> 'name')::text as step,
+      case when not s.root then t.spans -> s.span_id ->> 'parent_span_id' end as parent_id
+    from telltale.self_times_of(traces) as s
+    join unnest(traces) with ordinality as t(spans, place) on t.place = s.place
+  ), top as (
+    -- Below nothing that has ended: a root, or a child of what still runs.
+    select s.* from span as s left join span as p on p.place = s.place and p.span_id = s.parent_id
+    where p.span_id is null
+  ), reached as (
+    select place, span_id, array[step] as path, wait, self_us, false as folded from top
+    union all
+    select s.place, s.span_id, case when cardinality(r.path) < depth then r.path || s.step else r.path end, s.wait, s.self_us,
+      cardinality(r.path) >= depth
+    from reached as r join span as s on s.place = r.place and s.parent_id = r.span_id
+  )
+  select r.place, r.path, r.wait, r.self_us, r.folded from reached as r
+  union all
+  -- Parents that go round in a circle hang on nothing.
+  select s.place, array[s.step], s.wait, s.self_us, false from span as s
+  where not exists (select from reached as r where r.place = s.place and r.span_id = s.span_id);
+end
+$function$;
+grant execute on function telltale.span_paths(jsonb[],integer) to service_role;
+comment on function telltale.span_paths(jsonb[],integer) is 'Every ended span of these traces with its self time and its path from the top, each step [kind, layer, name] as JSON. What lies deeper than
+so many steps is folded: it has the path of the last of them.';
 
 CREATE OR REPLACE FUNCTION telltale.stats_between(filter jsonb, keys text[], sources uuid[], since timestamp with time zone, till timestamp with time zone)
  RETURNS jsonb
@@ -4427,6 +5244,95 @@ $function$;
 grant execute on function telltale.tick_recompute_hours() to service_role;
 comment on function telltale.tick_recompute_hours() is 'Computes up to 50 hours with a changed minute from their minutes. Definer, see the head of this file.';
 
+CREATE OR REPLACE FUNCTION telltale.time_tree(filter jsonb DEFAULT '{}'::jsonb, depth integer DEFAULT 6)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+ SET work_mem TO '64MB'
+AS $function$
+declare
+  asked record;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, telltale.lens_keys());
+  depth := coalesce(depth, 6);
+  if depth not between 1 and 12 then
+    raise exception 'Cannot read tree: depth is %', depth using errcode = '22023', hint = 'depth is 1 to 12, or null for 6.';
+  end if;
+  select * into asked from telltale.lens_range(filter);
+  return (
+    with sample as materialized (
+      select * from telltale.lens_traces(filter, asked.since, asked.till, 3000, 20000)
+    ), trace as materialized (
+      -- Of those that are joined, the spans of all; those whose spans were not kept have none.
+      select s.trace_id, coalesce(j.spans, s.spans) as spans, row_number() over (order by s.trace_id) as place,
+        (select sum(l.value::double precision) from jsonb_each(s.layers) as l) * 1000 as us
+      from sample as s
+      left join telltale.joined_spans_of((
+        select array_agg(distinct i.outer_trace_id) from telltale.trace_joins as i join sample as o on o.trace_id = i.outer_trace_id
+      )) as j on j.root = s.trace_id
+      where s.spans <> '{}'
+    ), part as materialized (
+      select p.place, p.path, bool_or(p.wait) as wait, sum(p.self_us) as us, sum(p.self_us) filter (where p.wait) as waited,
+        count(*) as spans, count(*) filter (where p.folded) as folded
+      from telltale.span_paths((select array_agg(spans order by place) from trace), depth) as p
+      group by p.place, p.path
+    ), unexplained as (
+      select t.place, greatest(0, round((t.us - coalesce(s.us, 0))::numeric)) as us
+      from trace as t left join (select place, sum(us) as us from part group by place) as s on s.place = t.place
+    ), whole as (
+      select nullif((select coalesce(sum(us), 0) from part) + (select coalesce(sum(us), 0) from unexplained), 0) as us
+    ), own as (
+      select path, sum(us) as us, sum(coalesce(waited, 0)) as waited, sum(spans) as spans, sum(folded) as folded from part group by path
+    ), below as (
+      -- What a trace spent at a path or anywhere below it.
+      select place, path[1:level] as path, sum(us) as us, sum(coalesce(waited, 0)) as waited
+      from part cross join lateral generate_series(1, cardinality(path)) as level
+      group by 1, 2
+    ), node as (
+      select b.path, count(*) as n, sum(b.us) as us, sum(b.waited) as waited,
+        percentile_disc(array[0.5, 0.95]) within group (order by b.us) as quantiles
+      from below as b group by b.path
+    ), shown as materialized (
+      -- Above what is shown is never what is not: that took at least as long.
+      select * from node order by us desc, cardinality(path), path collate "C" limit 300
+    ), line as (
+      select s.*, coalesce(o.us, 0) as own_us, coalesce(o.spans, 0) as spans, coalesce(o.folded, 0) as folded,
+        s.us - coalesce(o.us, 0) - coalesce((
+          select sum(c.us) from shown as c where cardinality(c.path) = cardinality(s.path) + 1
+            and c.path[1:cardinality(s.path)] = s.path), 0) as rest_us
+      from shown as s left join own as o on o.path = s.path
+    )
+    select jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
+      'matched', coalesce((select max(matched) from sample), 0), 'read', (select count(*) from trace),
+      'total_ms', trim_scale(round(coalesce((select us from whole), 0) / 1000, 3)),
+      'unexplained', (select jsonb_build_object('total_ms', trim_scale(round(coalesce(sum(us), 0) / 1000, 3)),
+        'share', round(coalesce(sum(us) / (select us from whole), 0), 6), 'n', count(*) filter (where us > 0)) from unexplained),
+      'nodes', coalesce((
+        select jsonb_agg(jsonb_build_object(
+          'path', (select jsonb_agg(step::jsonb order by level) from unnest(l.path) with ordinality as p(step, level)),
+          'n', l.n, 'spans', l.spans, 'folded', l.folded, 'total_ms', trim_scale(round(l.us / 1000, 3)),
+          'share', round(coalesce(l.us / (select us from whole), 0), 6), 'self_ms', trim_scale(round(l.own_us / 1000, 3)),
+          'wait_ms', trim_scale(round(l.waited / 1000, 3)), 'work_ms', trim_scale(round((l.us - l.waited) / 1000, 3)),
+          'rest_ms', trim_scale(round(l.rest_us / 1000, 3)), 'p50_ms', trim_scale(round(l.quantiles[1] / 1000, 3)),
+          'p95_ms', trim_scale(round(l.quantiles[2] / 1000, 3))) order by l.path collate "C")
+        from line as l), '[]'))
+  );
+end
+$function$;
+grant execute on function telltale.time_tree(jsonb,integer) to authenticated;
+grant execute on function telltale.time_tree(jsonb,integer) to service_role;
+comment on function telltale.time_tree(jsonb,integer) is 'The spans of many traces as one tree by path: {from_us, to_us, matched: traces that count, read: those whose spans were,
+total_ms: of all self time and what no span explains, unexplained: {total_ms, share, n traces}, nodes: [{path: [[kind, layer,
+name]], n traces, spans, folded: of these, such as lie deeper than `depth`, total_ms = wait_ms + work_ms of it and all
+below it, share of the whole, self_ms of it alone, rest_ms: below it, in what is not listed, p50_ms, p95_ms of the total in a
+trace that has it}] by path, the 300 that took longest}. The shares of the top nodes and of unexplained add up to 1. At most
+3,000 traces are read, and no more than have 20,000 spans. Filter: as traces; from is 15 minutes ago and to is now unless given.
+Definer, see the file''s head; the first line refuses non-members with 42501.';
+
 CREATE OR REPLACE FUNCTION telltale.today()
  RETURNS date
  LANGUAGE sql
@@ -4542,7 +5448,7 @@ begin
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
   execute format(
     'with page as (
       select t as row, t.started_at, t.trace_id from telltale.traces as t where %s
@@ -4561,8 +5467,8 @@ $function$;
 grant execute on function telltale.traces(jsonb,text,integer) to authenticated;
 grant execute on function telltale.traces(jsonb,text,integer) to service_role;
 comment on function telltale.traces(jsonb,text,integer) is 'Traces without their spans, newest first: {rows, next}. Filter: from, to (of the start; ISO 8601 or µs), tool, provider,
-model, layer, outcome, session, request_id, environment, service (each a string or an array), min_duration_ms, call_number,
-text (all words, of names and errors). n is 1 to 1000. Definer, see the head of this file; the first line refuses
+model, layer, outcome, session, request_id, environment, service (each a string or an array), min_duration_ms,
+max_duration_ms (exclusive), call_number, text (all words, of names and errors). n is 1 to 1000. Definer, see the head of this file; the first line refuses
 non-members with 42501.';
 
 CREATE OR REPLACE FUNCTION telltale.traces_matching(filter jsonb, place jsonb)
@@ -4575,6 +5481,7 @@ declare
   since timestamptz := telltale.instant_of(filter, 'from');
   till timestamptz := telltale.instant_of(filter, 'to');
   duration numeric := telltale.number_in(filter, 'min_duration_ms');
+  below numeric := telltale.number_in(filter, 'max_duration_ms');
   call bigint := telltale.whole_number_in(filter, 'call_number');
   words tsquery := telltale.query_of(filter ->> 'text');
   layers text[] := telltale.texts_in(filter, 'layer');
@@ -4598,6 +5505,9 @@ begin
   end if;
   if duration is not null then
     condition := condition || format(' and t.duration_ms >= %L::double precision', duration);
+  end if;
+  if below is not null then
+    condition := condition || format(' and t.duration_ms < %L::double precision', below);
   end if;
   if call is not null then
     condition := condition || format(' and coalesce(t.call_number, case when t.session_key is not null

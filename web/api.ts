@@ -11,6 +11,7 @@ import type {
   TraceDetail,
   TraceRow,
 } from './view/answer.ts'
+import type { Heatmap, Holders, SessionLens, SessionRow, SessionTimeline, TimeTree } from './view/lens_answer.ts'
 import type { SignInRefusal } from './view/sign_in_text.ts'
 
 // The only file that touches the network, and the only one that knows whose services answer.
@@ -52,6 +53,13 @@ export type Api = {
   gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
   /** The verdict about what the filter of `why_data` means. */
   why(filter: ReadFilter): Promise<WhyAnswer>
+  sessionLens(filter: ReadFilter): Promise<SessionLens>
+  sessions(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<SessionRow>>
+  sessionTimeline(session: string, cursor?: string | null, n?: number): Promise<SessionTimeline>
+  timeTree(filter: ReadFilter): Promise<TimeTree>
+  /** `x`: time, call_number, tool, provider or model; `y`: layer or latency. */
+  heatmap(filter: ReadFilter, x: string, y: string): Promise<Heatmap>
+  holders(filter: ReadFilter): Promise<Holders>
   /** The hot snapshot with so many of the last minutes; asking for it is also what says that somebody watches. */
   live(minutes: number): Promise<LiveSnapshot>
   /** Joins the private channel with the session's present token. The answer ends the subscription. */
@@ -105,6 +113,15 @@ export async function openApi(): Promise<Api> {
       const answer = await callFunction('/functions/v1/why', await headersOf(client, config), { method: 'POST', body })
       return asObject('why', answer) as WhyAnswer
     },
+    sessionLens: async (filter) => asObject('session_lens', await rpc('session_lens', { filter })) as SessionLens,
+    sessions: async (filter, cursor = null, n = 100) => (await list('sessions', filter, cursor, n)) as Page<SessionRow>,
+    sessionTimeline: async (session, cursor = null, n = 100) => {
+      const answer = asObject('session_timeline', await rpc('session_timeline', { session, cursor, n }))
+      return { ...answer, ...asPage('session_timeline', answer) } as SessionTimeline
+    },
+    timeTree: async (filter) => asObject('time_tree', await rpc('time_tree', { filter })) as TimeTree,
+    heatmap: async (filter, x, y) => asObject('heatmap', await rpc('heatmap', { filter, x, y })) as Heatmap,
+    holders: async (filter) => asObject('holders', await rpc('holders', { filter })) as Holders,
     live: async (minutes) => {
       const path = `/functions/v1/live?viewer=${viewer}&minutes=${minutes}`
       return asObject('live', await callFunction(path, await headersOf(client, config))) as LiveSnapshot

@@ -148,12 +148,28 @@ export const mcpSpansMax = 100
 export const mcpTextCharactersMax = 600
 export const mcpAnswerCharactersMax = 48 * KiB
 
+// The lens, which reads single traces and spans: beyond these it reads a sample, and says so.
+export const lensTracesMax = 10_000
+export const lensSpansMax = 50_000
+export const treeTracesMax = 3_000
+export const treeSpansMax = 20_000
+export const treeNodesMax = 300
+export const treeDepthMax = 12
+export const callNumbersMax = 50
+export const holdersListedMax = 200
+export const heatColumnsMax = 60
+export const heatNamesMax = 24
+
 // The dashboard's lists and its waterfall: what is in the page at once.
 export const traceRowsListedMax = 1_000
 export const traceRowsAsked = 50
 export const errorRowsListedMax = 500
 export const errorRowsAsked = 50
 export const occurrencesAsked = 10
+export const sessionRowsListedMax = 500
+export const sessionRowsAsked = 50
+export const sessionCallsListedMax = 1_000
+export const sessionCallsAsked = 100
 export const waterfallRowsDrawnMax = 160
 export const waterfallShapesMax = 500
 
@@ -360,9 +376,15 @@ assert(parseDepthMax < restDepthMax, 'what the edge derives from a batch of full
 assert(turnMsMax < viewerTurnMsMax, 'who looks waits at least as long as who reports')
 assert(viewerTurnMsMax + storeSlackMs < snapshotMsMax, 'a page waits until its snapshot is given up by the edge')
 assert(statementMsMax < requestMsMax, 'a statement ends before its request is given up')
+assert(traceSpansMax < treeSpansMax && treeSpansMax <= lensSpansMax, 'the largest trace can be read among others')
+assert(treeTracesMax <= lensTracesMax, 'a tree, which takes every span apart, is of fewer traces')
+assert(callNumbersNamed <= callNumbersMax, 'the lens can tell apart what windows tell apart')
+assert(heatNamesMax < heatColumnsMax, 'names need more room than times')
 assert(traceRowsAsked <= pageRowsMax && traceRowsAsked < traceRowsListedMax, 'a list grows by pages that can be read')
 assert(errorRowsAsked <= pageRowsMax && errorRowsAsked < errorRowsListedMax, 'so does a list of errors')
 assert(occurrencesAsked < errorRowsListedMax, 'and that of one group')
+assert(sessionRowsAsked < sessionRowsListedMax && sessionRowsAsked <= pageRowsMax, 'and those of sessions')
+assert(sessionCallsAsked < sessionCallsListedMax && sessionCallsAsked <= pageRowsMax, 'and of the calls of one')
 assert(waterfallRowsDrawnMax < traceSpansMax, 'a waterfall of all spans is drawn in part')
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
