@@ -1181,6 +1181,75 @@ $function$;
 comment on function telltale.due_sums(integer) is 'The outermost traces of up to n joins of which a side has changed since they were summed up, with all that is joined into them.
 Definer: part of tick_join_traces.';
 
+CREATE OR REPLACE FUNCTION telltale.error_counts(fingerprint text, filter jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  till timestamptz := coalesce(telltale.instant_of(filter, 'to'), telltale.clock());
+  since timestamptz := coalesce(telltale.instant_of(filter, 'from'), till - interval '1 day');
+  step integer;
+  first bigint;
+  points integer;
+  counted jsonb;
+begin
+  -- Errors are kept for 30 days, and some come from a clock that is a day ahead.
+  since := greatest(since, (telltale.today() - 30)::timestamp at time zone 'UTC');
+  till := greatest(since, least(till, telltale.clock() + interval '2 days'));
+  step := telltale.error_step(till - since);
+  first := floor(extract(epoch from since) / step);
+  points := ceil(extract(epoch from till) / step) - first;
+  execute format(
+    'select jsonb_object_agg(place, n) from (
+      select floor(extract(epoch from t.at) / %s)::bigint - %s as place, count(*) as n from telltale.errors as t
+      where t.fingerprint = %L and t.at >= %L and t.at < %L and t.day between %L and %L %s
+      group by 1) as counted', step, first, fingerprint, since, till, (since at time zone 'UTC')::date,
+    (till at time zone 'UTC')::date, telltale.processes_where(filter)) into counted;
+  return jsonb_build_object('from_us', first * step * 1000000, 'step_s', step, 'values', (
+    select coalesce(jsonb_agg(coalesce((counted -> place::text)::bigint, 0) order by place), '[]')
+    from generate_series(0, points - 1) as place));
+end
+$function$;
+comment on function telltale.error_counts(text,jsonb) is 'How many errors of a group happened from `from` (a day before `to`, unless given) to `to` (now) of a filter, in its
+environment and service: {from_us, step_s, values: at most 49 numbers of a whole step each}, of the errors that are kept.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_group(fingerprint text, filter jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  group_row jsonb;
+  since timestamptz;
+  till timestamptz;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to']);
+  -- The row tells of all times; only what is counted is of the time asked for.
+  group_row := telltale.error_groups(jsonb_build_object('fingerprint', fingerprint), null, 1) -> 'rows' -> 0;
+  if group_row is null or fingerprint is null then
+    return null;
+  end if;
+  till := coalesce(telltale.instant_of(filter, 'to'), telltale.clock() + interval '2 days');
+  since := greatest(coalesce(telltale.instant_of(filter, 'from'), '-infinity'),
+    (telltale.today() - 30)::timestamp at time zone 'UTC');
+  return group_row || jsonb_build_object('counts', telltale.error_counts(fingerprint, filter),
+    'versions', telltale.error_versions(fingerprint, since, till), 'touched', telltale.error_touched(fingerprint, since, till));
+end
+$function$;
+grant execute on function telltale.error_group(text,jsonb) to authenticated;
+grant execute on function telltale.error_group(text,jsonb) to service_role;
+comment on function telltale.error_group(text,jsonb) is 'One error group, null when there is none: as a row of error_groups() with counts of the time asked for, and versions
+(error_versions) and touched (error_touched) of the errors that are kept of it. Filter: from, to (ISO 8601 or µs). Definer,
+see the head of this file.';
+
 CREATE OR REPLACE FUNCTION telltale.error_group_changes(since timestamp with time zone)
  RETURNS TABLE(fingerprint text, service text, environment text, change text, at timestamp with time zone, error_type text, message text, trace_id text, happened_at timestamp with time zone, version text)
  LANGUAGE plpgsql
@@ -1246,7 +1315,8 @@ begin
   perform telltale.require_reader();
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
-  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text']);
+  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text',
+    'state']);
   place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^v[0-9]+:"}');
   since := telltale.instant_of(filter, 'from');
   till := telltale.instant_of(filter, 'to');
@@ -1255,12 +1325,15 @@ begin
     'with grouped as (
       select g.fingerprint, min(g.first_seen_at) as first_seen_at, max(g.last_seen_at) as last_seen_at,
         sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc, g.sample::text collate "C" desc))[1] as sample,
-        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments
+        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments,
+        (array_agg(g.first_version order by g.first_seen_at, g.first_version collate "C"))[1] as first_version,
+        (array_agg(g.last_version order by g.last_seen_at desc, g.last_version collate "C" desc nulls last))[1] as last_version
       from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
       where true %s
       group by g.fingerprint
     ), page as (
-      select * from grouped
+      select grouped.*, said, telltale.state_of(said) as state
+      from grouped left join telltale.error_group_states as said using (fingerprint)
       where ($1 is null or last_seen_at >= $1) and ($2 is null or first_seen_at < $2)
         and ($3 is null or telltale.words_of(sample ->> ''error_type'', sample ->> ''message'', sample ->> ''culprit'') @@ $3)
         and ($4 is null or (last_seen_at, fingerprint) < (telltale.at_of(($4 ->> ''us'')::bigint), $4 ->> ''id'')) %s
@@ -1271,24 +1344,28 @@ begin
         ''fingerprint'', fingerprint, ''error_type'', sample -> ''error_type'', ''message'', sample -> ''message'',
         ''culprit'', sample -> ''culprit'', ''error_id'', sample -> ''error_id'', ''trace_id'', sample -> ''trace_id'',
         ''first_seen_at'', first_seen_at, ''last_seen_at'', last_seen_at, ''count'', count,
-        ''services'', services, ''environments'', environments) order by last_seen_at desc, fingerprint desc), ''[]''),
+        ''services'', services, ''environments'', environments, ''first_version'', first_version,
+        ''last_version'', last_version, ''state'', state, ''decision'', telltale.state_row(said),
+        ''counts'', telltale.error_counts(fingerprint, $6)) order by last_seen_at desc, fingerprint desc), ''[]''),
       ''next'', case when count(*) = $5 then telltale.cursor_of(jsonb_build_object(
         ''us'', telltale.us_of(min(last_seen_at)), ''id'',
         (array_agg(fingerprint order by last_seen_at, fingerprint))[1])) end)
     from page',
     telltale.matching(filter, 'environment', 's.environment') || telltale.matching(filter, 'service', 's.service')
       || telltale.matching(filter, 'fingerprint', 'g.fingerprint'),
-    telltale.matching(filter, 'error_type', 'sample ->> ''error_type'''))
-  using since, till, words, place, size into answer;
+    telltale.matching(filter, 'error_type', 'sample ->> ''error_type''')
+      || telltale.matching(filter, 'state', 'telltale.state_of(said)'))
+  using since, till, words, place, size, filter into answer;
   return answer;
 end
 $function$;
 grant execute on function telltale.error_groups(jsonb,text,integer) to authenticated;
 grant execute on function telltale.error_groups(jsonb,text,integer) to service_role;
 comment on function telltale.error_groups(jsonb,text,integer) is 'Errors by what they have in common, the last seen first: {rows: [{fingerprint, error_type, message, culprit, error_id,
-trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments}], next}. Filter: from, to (seen in
-between; ISO 8601 or µs), fingerprint, error_type, environment, service (each a string or an array), text. n is 1 to 1000.
-Definer, see the head of this file.';
+trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments, first_version, last_version, state
+(open, resolved or ignored), decision (what was said, see error_group_states; null where nothing was), counts (of the time
+asked for, see error_counts)}], next}. Filter: from, to (seen in between; ISO 8601 or µs), fingerprint, error_type,
+environment, service, state (each a string or an array), text. n is 1 to 1000. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.error_row(e telltale.errors)
  RETURNS jsonb
@@ -1304,6 +1381,94 @@ AS $function$
   left join telltale.sources as s on s.source_id = p.source_id
 $function$;
 comment on function telltale.error_row(telltale.errors) is 'An error as the readers answer it; at is ISO 8601 in UTC, at_us µs since the epoch. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_step(stretch interval)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  select min(s) from unnest(array[30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 864000]) as s
+  where s = 864000 or extract(epoch from stretch) <= 48 * s
+$function$;
+grant execute on function telltale.error_step(interval) to authenticated;
+grant execute on function telltale.error_step(interval) to service_role;
+comment on function telltale.error_step(interval) is 'The width of a count in s, so that 48 of them reach over the stretch.';
+
+CREATE OR REPLACE FUNCTION telltale.error_touched(fingerprint text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with latest as (
+      select e.trace_id, e.at from telltale.errors as e
+      where e.fingerprint = error_touched.fingerprint and e.at >= since and e.at < till
+        and e.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      order by e.at desc, e.error_id desc limit 1000
+    ), touched as (
+      select l.trace_id, l.at, t.tool, t.session_key
+      from latest as l
+      join telltale.trace_days as d on d.trace_id = l.trace_id
+      join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+    ), tools as (
+      select tool as name, count(distinct trace_id) as n, max(at) as last_at from touched where tool is not null group by 1
+    ), sessions as (
+      select session_key as name, count(distinct trace_id) as n, max(at) as last_at
+      from touched where session_key is not null group by 1
+    )
+    select jsonb_build_object('errors', (select count(*) from latest),
+      'requests', (select count(distinct trace_id) from latest),
+      'tools', jsonb_build_object('total', (select count(*) from tools), 'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('name', name, 'requests', n, 'last_us', telltale.us_of(last_at))
+          order by n desc, name collate "C"), '[]')
+        from (select * from tools order by n desc, name collate "C" limit 10) as most)),
+      'sessions', jsonb_build_object('total', (select count(*) from sessions), 'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('name', name, 'requests', n, 'last_us', telltale.us_of(last_at))
+          order by last_at desc, name collate "C"), '[]')
+        from (select * from sessions order by last_at desc, name collate "C" limit 10) as last)))
+  );
+end
+$function$;
+comment on function telltale.error_touched(text,timestamp with time zone,timestamp with time zone) is 'Whom the latest 1,000 errors of a group touched: {errors (how many were looked at), requests, tools: {total, rows: the ten
+with the most requests, {name, requests, last_us}}, sessions: the same, the ten seen last}. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_versions(fingerprint text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with made as (
+      select e.process_id, count(*) as n, min(e.at) as first_at, max(e.at) as last_at
+      from telltale.errors as e
+      where e.fingerprint = error_versions.fingerprint and e.at >= since and e.at < till
+        and e.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      group by 1
+    ), versions as (
+      select p.version, s.service, sum(made.n) as n, min(made.first_at) as first_at, max(made.last_at) as last_at
+      from made
+      join telltale.processes as p on p.process_id = made.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      group by 1, 2
+    )
+    select jsonb_build_object('total', count(*), 'rows', coalesce(jsonb_agg(jsonb_build_object('version', version,
+      'service', service, 'count', n, 'first_us', telltale.us_of(first_at), 'last_us', telltale.us_of(last_at))
+      order by last_at desc, version collate "C", service) filter (where place <= 10), '[]'))
+    from (
+      select *, row_number() over (order by last_at desc, version collate "C", service) as place from versions
+    ) as ranked
+  );
+end
+$function$;
+comment on function telltale.error_versions(text,timestamp with time zone,timestamp with time zone) is 'The services and versions that a group''s errors came from, the last seen first: {total, rows: ten of {version (null where
+none was told), service, count, first_us, last_us}}. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.errors(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb

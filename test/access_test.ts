@@ -21,6 +21,7 @@ for (const { name, open, reason } of testDatabases) {
       ['trace', { trace_id: traceId(1) }],
       ['errors', {}],
       ['error_groups', {}],
+      ['error_group', { fingerprint: failed.errors[0]?.fingerprint }],
       ['set_error_group_state', { fingerprint: failed.errors[0]?.fingerprint, state: 'open' }],
       ['tail', {}],
       ['gaps', {}],

@@ -28,6 +28,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'follow the calls as they end',
     register: async () => (await import('./tail.ts')).registerTail,
   },
+  errors: {
+    description: 'list kinds of errors, and resolve or ignore them',
+    register: async () => (await import('./errors.ts')).registerErrors,
+  },
   import: {
     description: 'take in log files',
     register: async () => (await import('./import.ts')).registerImport,

@@ -133,6 +133,13 @@ export const hotWritesInFlightMax = 256
 export const pageRowsMax = 1_000
 export const postgrestRowsMax = 1_000
 
+// Error groups: what is told of one, and what may be said of it.
+export const errorCountsWanted = 48
+export const groupNamesMax = 10
+export const groupErrorsLookedAt = 1_000
+export const olderVersionsMax = 100
+export const ignoredErrorsMax = 1_000_000
+
 // The dashboard's lists and its waterfall: what is in the page at once.
 export const traceRowsListedMax = 1_000
 export const traceRowsAsked = 50
@@ -330,6 +337,7 @@ assert(hostedPushMs <= watchedFlushMs, 'what a watched reporter sends is pushed 
 assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 'a push holds several batches whole')
 assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
 assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
+assert(groupNamesMax < groupErrorsLookedAt, 'the errors that are looked at could name as many as are named')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')

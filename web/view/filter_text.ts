@@ -15,6 +15,7 @@ export const filterNames: { readonly [key in FilterKey]: string } = {
   service: 'Service',
   min_duration_ms: 'Slower than (ms)',
   text: 'Text',
+  state: 'State',
 }
 
 export type Choice = { readonly value: string; readonly text: string }
