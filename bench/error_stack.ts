@@ -1,8 +1,16 @@
 // Stack traces as runtimes print them: Python 3.11 and 3.13, Node, a browser's bundle, Firefox, Go, Java and Rust.
 import type { Call } from './error_cause.ts'
-import type { Occasion } from './labelled_errors.ts'
+import type { Draw } from './seeded_draw.ts'
 
 export type Language = 'python' | 'node' | 'bundle' | 'firefox' | 'go' | 'java' | 'rust'
+
+/** What differs between two errors of one cause. */
+export type Occasion = {
+  readonly place: Place
+  /** From 0: later ones have other line numbers, hashes of builds, and one more frame around every request. */
+  readonly release: number
+  readonly draw: Draw
+}
 
 /** One exception: calls are innermost first. */
 type Raised = { readonly type: string; readonly message: string; readonly calls: readonly Call[] }
@@ -28,11 +36,31 @@ const venv = (python: string, packages: string, root: string, carets: boolean): 
 export const places: readonly Place[] = [
   venv('/usr/local/lib/python3.11', '/usr/local/lib/python3.11/site-packages', '/app', false),
   venv('/usr/lib/python3.13', '/opt/venv/lib/python3.13/site-packages', '/opt/exai', true),
-  venv('/root/.pyenv/versions/3.11.7/lib/python3.11', '/home/me/work/exai-ws/.venv/lib/python3.11/site-packages', '/home/me/work/exai-ws', false),
-  venv('/home/you/.local/share/uv/python/cpython-3.13.1-linux-x86_64-gnu/lib/python3.13', '/home/you/.cache/pypoetry/virtualenvs/exai-Xy3-py3.13/lib/python3.13/site-packages', '/home/you/src/exai', true),
-  venv('C:\\Users\\me\\AppData\\Local\\Programs\\Python\\Python313\\Lib', 'C:\\Project\\EX-AI\\.venv\\Lib\\site-packages', 'C:\\Project\\EX-AI', true),
+  venv(
+    '/root/.pyenv/versions/3.11.7/lib/python3.11',
+    '/home/me/work/exai-ws/.venv/lib/python3.11/site-packages',
+    '/home/me/work/exai-ws',
+    false,
+  ),
+  venv(
+    '/home/you/.local/share/uv/python/cpython-3.13.1-linux-x86_64-gnu/lib/python3.13',
+    '/home/you/.cache/pypoetry/virtualenvs/exai-Xy3-py3.13/lib/python3.13/site-packages',
+    '/home/you/src/exai',
+    true,
+  ),
+  venv(
+    'C:\\Users\\me\\AppData\\Local\\Programs\\Python\\Python313\\Lib',
+    'C:\\Project\\EX-AI\\.venv\\Lib\\site-packages',
+    'C:\\Project\\EX-AI',
+    true,
+  ),
   venv('/opt/conda/lib/python3.11', '/opt/conda/lib/python3.11/site-packages', '/srv/www/daemon', false),
-  venv('/Library/Frameworks/Python.framework/Versions/3.13/lib/python3.13', '/Users/me/exai/venv/lib/python3.13/site-packages', '/Users/me/exai', true),
+  venv(
+    '/Library/Frameworks/Python.framework/Versions/3.13/lib/python3.13',
+    '/Users/me/exai/venv/lib/python3.13/site-packages',
+    '/Users/me/exai',
+    true,
+  ),
 ]
 
 /** The first is the error, the others are its causes, each of the one before. */
@@ -50,7 +78,10 @@ const printers: { readonly [language in Language]: Printer } = {
   bundle: printBundle,
   firefox: (raised, printing) =>
     (raised[0]?.calls ?? [])
-      .map((call) => `${call.fn}@http://${printing.draw.pick(['localhost:5173', 'dash.example.org'])}/${call.file.replace(/^[@#]/, 'node_modules/')}:${lineOf(call, printing)}:${printing.draw.int(1, 80)}`)
+      .map(
+        (call) =>
+          `${call.fn}@http://${printing.draw.pick(['localhost:5173', 'dash.example.org'])}/${call.file.replace(/^[@#]/, 'node_modules/')}:${lineOf(call, printing)}:${printing.draw.int(1, 80)}`,
+      )
       .join('\n'),
   go: printGo,
   java: printJava,
@@ -143,7 +174,10 @@ function printGo(raised: readonly Raised[], printing: Printing): string {
         : call.file[0] === '@'
           ? `/go/pkg/mod/${call.file.slice(1)}`
           : `${place.windows ? 'C:/exai' : place.root}/${call.file}`
-    return [`${call.fn}({${hex()}, ${hex()}}, ${draw.pick(['0x1', '...'])})`, `\t${file}:${lineOf(call, printing)} +0x${draw.hex(3)}`]
+    return [
+      `${call.fn}({${hex()}, ${hex()}}, ${draw.pick(['0x1', '...'])})`,
+      `\t${file}:${lineOf(call, printing)} +0x${draw.hex(3)}`,
+    ]
   })
   return [
     `panic: ${part.message}`,
@@ -193,7 +227,10 @@ function printRust(raised: readonly Raised[], printing: Printing): string {
           : call.file[0] === '@'
             ? `${home}/.cargo/registry/src/index.crates.io-6f17d22bba15001f/${call.file.slice(1)}`
             : draw.pick([`./${call.file}`, `${place.root}/${call.file}`])
-      return [`${call.fn}${draw.pick(['', `::h${draw.hex(16)}`])}`, `${file}:${lineOf(call, printing)}:${draw.int(5, 40)}`] as const
+      return [
+        `${call.fn}${draw.pick(['', `::h${draw.hex(16)}`])}`,
+        `${file}:${lineOf(call, printing)}:${draw.int(5, 40)}`,
+      ] as const
     }),
   ]
   return [
