@@ -71,19 +71,72 @@ comment on column telltale.clock_shifts.width_us is 'How far off the shift may b
 comment on column telltale.clock_shifts.samples is 'How many pairs of spans were looked at.';
 comment on column telltale.clock_shifts.measured_at is 'When the pair that it rests on was looked at.';
 
+create table telltale.error_group_states (
+  fingerprint text collate "C" not null,
+  state text not null,
+  set_at timestamp with time zone not null,
+  set_by text not null,
+  revision bigint not null default 1,
+  since timestamp with time zone not null,
+  version text,
+  older_versions text[] not null default '{}'::text[],
+  until timestamp with time zone,
+  count_max bigint,
+  counted bigint not null default 0,
+  reopened_at timestamp with time zone,
+  reopened_by jsonb
+);
+alter table telltale.error_group_states add constraint error_group_states_are_ignored_until_one_of_two CHECK ((num_nonnulls(until, count_max) <=
+CASE state
+    WHEN 'ignored'::text THEN 1
+    ELSE 0
+END));
+alter table telltale.error_group_states add constraint error_group_states_are_open_resolved_or_ignored CHECK ((state = ANY (ARRAY['open'::text, 'resolved'::text, 'ignored'::text])));
+alter table telltale.error_group_states add constraint error_group_states_are_resolved_in_a_version CHECK (((version IS NULL) OR (state = 'resolved'::text)));
+alter table telltale.error_group_states add constraint error_group_states_are_set_by_somebody CHECK (((octet_length(set_by) >= 1) AND (octet_length(set_by) <= 320)));
+alter table telltale.error_group_states add constraint error_group_states_count_what_they_ignore CHECK (((counted >= 0) AND (counted <= COALESCE(count_max, (0)::bigint))));
+alter table telltale.error_group_states add constraint error_group_states_ignore_a_number CHECK (((count_max >= 1) AND (count_max <= 1000000)));
+alter table telltale.error_group_states add constraint error_group_states_know_a_few_older_versions CHECK ((cardinality(older_versions) <= 100));
+alter table telltale.error_group_states add constraint error_group_states_pkey PRIMARY KEY (fingerprint);
+CREATE INDEX error_group_states_by_reopening ON telltale.error_group_states USING btree (reopened_at);
+alter table telltale.error_group_states enable row level security;
+create policy error_group_states_read on telltale.error_group_states for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.error_group_states to authenticated;
+grant select on telltale.error_group_states to service_role;
+comment on table telltale.error_group_states is 'What was said last of an error group: one row for each of which somebody said something, whatever its sources.';
+comment on column telltale.error_group_states.fingerprint is 'Which group.';
+comment on column telltale.error_group_states.state is 'What was said: open, resolved or ignored. It holds while reopened_at is null and `until` is not past; then the group is open.';
+comment on column telltale.error_group_states.set_at is 'When it was said.';
+comment on column telltale.error_group_states.set_by is 'Who said it: a member''s address, else the user id, else operator.';
+comment on column telltale.error_group_states.revision is 'How often something was said of the group.';
+comment on column telltale.error_group_states.since is 'Errors later than this, by the reporters'' clocks, speak against it: of resolved, the time that was given, else when it was
+said or the last error seen by then; of ignored until a time, that time; else infinity.';
+comment on column telltale.error_group_states.version is 'The service''s version that it was resolved in: errors from older versions do not speak against it. Null: errors from any do.';
+comment on column telltale.error_group_states.older_versions is 'The versions known to be older than that one when it was said, the last seen first: for versions that do not tell by themselves.';
+comment on column telltale.error_group_states.until is 'Ignored until then; null without end.';
+comment on column telltale.error_group_states.count_max is 'Ignored while fewer than so many more came; null without such a bound.';
+comment on column telltale.error_group_states.counted is 'How many of count_max came.';
+comment on column telltale.error_group_states.reopened_at is 'When an error that speaks against what was said was stored, or the last of count_max; null while it holds.';
+comment on column telltale.error_group_states.reopened_by is 'The first error, by its own time, that speaks against it: {at_us, error_id, error_type, message, trace_id, service,
+environment, version}; null where it was a number of them.';
+
 create table telltale.error_groups (
   fingerprint text collate "C" not null,
   source_id uuid not null,
   first_seen_at timestamp with time zone not null,
   last_seen_at timestamp with time zone not null,
   count bigint not null,
-  sample jsonb not null
+  sample jsonb not null,
+  first_version text,
+  last_version text,
+  noticed_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.error_groups add constraint error_groups_count_from_zero CHECK ((count >= 0));
 alter table telltale.error_groups add constraint error_groups_end_after_they_begin CHECK ((last_seen_at >= first_seen_at));
 alter table telltale.error_groups add constraint error_groups_pkey PRIMARY KEY (fingerprint, source_id);
 alter table telltale.error_groups add constraint error_groups_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
 CREATE INDEX error_groups_by_last_seen ON telltale.error_groups USING btree (last_seen_at);
+CREATE INDEX error_groups_by_notice ON telltale.error_groups USING btree (noticed_at);
 CREATE INDEX error_groups_by_source ON telltale.error_groups USING btree (source_id);
 alter table telltale.error_groups enable row level security;
 create policy error_groups_read on telltale.error_groups for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
@@ -96,6 +149,9 @@ comment on column telltale.error_groups.first_seen_at is 'When the first of them
 comment on column telltale.error_groups.last_seen_at is 'When the last of them happened.';
 comment on column telltale.error_groups.count is 'How many errors were stored.';
 comment on column telltale.error_groups.sample is 'The last of them: {error_id, error_type, message, culprit, trace_id}; of two at one instant the greater text.';
+comment on column telltale.error_groups.first_version is 'The service''s version that the first of them came from, null where it told none; of two at one instant the lesser text.';
+comment on column telltale.error_groups.last_version is 'The service''s version that the last of them came from, null where it told none; of two at one instant the greater text.';
+comment on column telltale.error_groups.noticed_at is 'When the first of them to arrive was stored.';
 
 create table telltale.errors (
   error_id uuid not null,
@@ -924,6 +980,42 @@ grant execute on function telltale.check_filter(jsonb,text[]) to authenticated;
 grant execute on function telltale.check_filter(jsonb,text[]) to service_role;
 comment on function telltale.check_filter(jsonb,text[]) is 'Raises 22023 unless the filter is an object with none but these keys.';
 
+CREATE OR REPLACE FUNCTION telltale.check_state(state text, options jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_count bigint;
+begin
+  if state is null or state not in ('open', 'resolved', 'ignored') then
+    raise exception 'Cannot set state: it is %', coalesce(to_json(state)::text, 'null')
+      using errcode = '22023', hint = 'A state is open, resolved or ignored.';
+  end if;
+  perform telltale.check_filter(options, array['by'] || case state
+    when 'resolved' then array['version', 'at'] when 'ignored' then array['until', 'count'] else '{}' end);
+  if exists (select from jsonb_each(options) as o
+    where o.key in ('by', 'version') and jsonb_typeof(o.value) not in ('string', 'null'))
+    or octet_length(options ->> 'version') not between 1 and 256 then
+    raise exception 'Cannot set state: by or version is no text, or too long'
+      using errcode = '22023', hint = 'by and version are texts; a version has 1 to 256 bytes.';
+  end if;
+  if telltale.instant_of(options, 'until') <= telltale.clock() then
+    raise exception 'Cannot set state: until is past' using errcode = '22023', hint = 'until is a time to come.';
+  end if;
+  v_count := telltale.whole_number_in(options, 'count');
+  if v_count not between 1 and 1000000 then
+    raise exception 'Cannot set state: count is %', v_count using errcode = '22023', hint = 'count is from 1 to 1000000.';
+  end if;
+  if options ->> 'until' is not null and v_count is not null then
+    raise exception 'Cannot set state: it is ignored until a time and under a count'
+      using errcode = '22023', hint = 'Give until or count, or neither of them.';
+  end if;
+end
+$function$;
+comment on function telltale.check_state(text,jsonb) is 'Raises 22023 unless a state may be set with these options. Only set_error_group_state asks it.';
+
 CREATE OR REPLACE FUNCTION telltale.claim_tick(holder text, seconds integer)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1324,6 +1416,121 @@ $function$;
 comment on function telltale.due_sums(integer) is 'The outermost traces of up to n joins of which a side has changed since they were summed up, with all that is joined into them.
 Definer: part of tick_join_traces.';
 
+CREATE OR REPLACE FUNCTION telltale.error_counts(fingerprint text, filter jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  till timestamptz := coalesce(telltale.instant_of(filter, 'to'), telltale.clock());
+  since timestamptz := coalesce(telltale.instant_of(filter, 'from'), till - interval '1 day');
+  step integer;
+  first bigint;
+  points integer;
+  counted jsonb;
+begin
+  -- Errors are kept for 30 days, and some come from a clock that is a day ahead.
+  since := greatest(since, (telltale.today() - 30)::timestamp at time zone 'UTC');
+  till := greatest(since, least(till, telltale.clock() + interval '2 days'));
+  step := telltale.error_step(till - since);
+  first := floor(extract(epoch from since) / step);
+  points := ceil(extract(epoch from till) / step) - first;
+  execute format(
+    'select jsonb_object_agg(place, n) from (
+      select floor(extract(epoch from t.at) / %s)::bigint - %s as place, count(*) as n from telltale.errors as t
+      where t.fingerprint = %L and t.at >= %L and t.at < %L and t.day between %L and %L %s
+      group by 1) as counted', step, first, fingerprint, since, till, (since at time zone 'UTC')::date,
+    (till at time zone 'UTC')::date, telltale.processes_where(filter)) into counted;
+  return jsonb_build_object('from_us', first * step * 1000000, 'step_s', step, 'values', (
+    select coalesce(jsonb_agg(coalesce((counted -> place::text)::bigint, 0) order by place), '[]')
+    from generate_series(0, points - 1) as place));
+end
+$function$;
+comment on function telltale.error_counts(text,jsonb) is 'How many errors of a group happened from `from` (a day before `to`, unless given) to `to` (now) of a filter, in its
+environment and service: {from_us, step_s, values: at most 49 numbers of a whole step each}, of the errors that are kept.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_group(fingerprint text, filter jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  group_row jsonb;
+  since timestamptz;
+  till timestamptz;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to']);
+  -- The row tells of all times; only what is counted is of the time asked for.
+  group_row := telltale.error_groups(jsonb_build_object('fingerprint', fingerprint), null, 1) -> 'rows' -> 0;
+  if group_row is null or fingerprint is null then
+    return null;
+  end if;
+  till := coalesce(telltale.instant_of(filter, 'to'), telltale.clock() + interval '2 days');
+  since := greatest(coalesce(telltale.instant_of(filter, 'from'), '-infinity'),
+    (telltale.today() - 30)::timestamp at time zone 'UTC');
+  return group_row || jsonb_build_object('counts', telltale.error_counts(fingerprint, filter),
+    'versions', telltale.error_versions(fingerprint, since, till), 'touched', telltale.error_touched(fingerprint, since, till));
+end
+$function$;
+grant execute on function telltale.error_group(text,jsonb) to authenticated;
+grant execute on function telltale.error_group(text,jsonb) to service_role;
+comment on function telltale.error_group(text,jsonb) is 'One error group, null when there is none: as a row of error_groups() with counts of the time asked for, and versions
+(error_versions) and touched (error_touched) of the errors that are kept of it. Filter: from, to (ISO 8601 or µs). Definer,
+see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.error_group_changes(since timestamp with time zone)
+ RETURNS TABLE(fingerprint text, service text, environment text, change text, at timestamp with time zone, error_type text, message text, trace_id text, happened_at timestamp with time zone, version text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  perform telltale.require_reader();
+  return query
+    select fresh.fingerprint, fresh.service, fresh.environment, 'new', fresh.noticed_at, fresh.sample ->> 'error_type',
+      fresh.sample ->> 'message', fresh.sample ->> 'trace_id', fresh.first_seen_at, fresh.first_version
+    from (
+      select distinct on (g.fingerprint, s.service, s.environment) g.*, s.service, s.environment
+      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where g.noticed_at > error_group_changes.since
+      order by g.fingerprint, s.service, s.environment, g.noticed_at, g.source_id
+    ) as fresh
+    where not exists (
+      select from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where g.fingerprint = fresh.fingerprint and s.service = fresh.service and s.environment = fresh.environment
+        and g.noticed_at <= error_group_changes.since)
+    union all
+    select t.fingerprint, coalesce(t.reopened_by ->> 'service', last.service),
+      coalesce(t.reopened_by ->> 'environment', last.environment), 'regressed', t.reopened_at,
+      coalesce(t.reopened_by, last.sample) ->> 'error_type', coalesce(t.reopened_by, last.sample) ->> 'message',
+      coalesce(t.reopened_by, last.sample) ->> 'trace_id',
+      coalesce(telltale.at_of((t.reopened_by -> 'at_us')::bigint), last.last_seen_at),
+      case when t.reopened_by is null then last.last_version else t.reopened_by ->> 'version' end
+    from telltale.error_group_states as t
+    left join lateral (
+      select g.*, s.service, s.environment
+      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where g.fingerprint = t.fingerprint order by g.last_seen_at desc, g.source_id limit 1
+    ) as last on true
+    where t.reopened_at > error_group_changes.since;
+end
+$function$;
+grant execute on function telltale.error_group_changes(timestamp with time zone) to authenticated;
+grant execute on function telltale.error_group_changes(timestamp with time zone) to service_role;
+comment on function telltale.error_group_changes(timestamp with time zone) is 'What errors did since an instant, in no order: change is `new` (the first error of its kind from a service and environment)
+or `regressed` (an error spoke against resolved or ignored). `at` is when it was stored, by this clock: a reader that goes
+on from the greatest `at` it saw misses nothing but what was still being committed then, so it looks back a minute and
+knows a change by (fingerprint, service, environment, change, at). happened_at is the reporter''s time of that error, which
+of an import may be weeks ago; version the service''s. Definer behind a first line that refuses non-members.';
+
 CREATE OR REPLACE FUNCTION telltale.error_groups(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1343,7 +1550,8 @@ begin
   perform telltale.require_reader();
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
-  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text']);
+  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text',
+    'state']);
   place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^v[0-9]+:"}');
   since := telltale.instant_of(filter, 'from');
   till := telltale.instant_of(filter, 'to');
@@ -1352,12 +1560,15 @@ begin
     'with grouped as (
       select g.fingerprint, min(g.first_seen_at) as first_seen_at, max(g.last_seen_at) as last_seen_at,
         sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc, g.sample::text collate "C" desc))[1] as sample,
-        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments
+        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments,
+        (array_agg(g.first_version order by g.first_seen_at, g.first_version collate "C"))[1] as first_version,
+        (array_agg(g.last_version order by g.last_seen_at desc, g.last_version collate "C" desc nulls last))[1] as last_version
       from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
       where true %s
       group by g.fingerprint
     ), page as (
-      select * from grouped
+      select grouped.*, said, telltale.state_of(said) as state
+      from grouped left join telltale.error_group_states as said using (fingerprint)
       where ($1 is null or last_seen_at >= $1) and ($2 is null or first_seen_at < $2)
         and ($3 is null or telltale.words_of(sample ->> ''error_type'', sample ->> ''message'', sample ->> ''culprit'') @@ $3)
         and ($4 is null or (last_seen_at, fingerprint) < (telltale.at_of(($4 ->> ''us'')::bigint), $4 ->> ''id'')) %s
@@ -1368,24 +1579,28 @@ begin
         ''fingerprint'', fingerprint, ''error_type'', sample -> ''error_type'', ''message'', sample -> ''message'',
         ''culprit'', sample -> ''culprit'', ''error_id'', sample -> ''error_id'', ''trace_id'', sample -> ''trace_id'',
         ''first_seen_at'', first_seen_at, ''last_seen_at'', last_seen_at, ''count'', count,
-        ''services'', services, ''environments'', environments) order by last_seen_at desc, fingerprint desc), ''[]''),
+        ''services'', services, ''environments'', environments, ''first_version'', first_version,
+        ''last_version'', last_version, ''state'', state, ''decision'', telltale.state_row(said),
+        ''counts'', telltale.error_counts(fingerprint, $6)) order by last_seen_at desc, fingerprint desc), ''[]''),
       ''next'', case when count(*) = $5 then telltale.cursor_of(jsonb_build_object(
         ''us'', telltale.us_of(min(last_seen_at)), ''id'',
         (array_agg(fingerprint order by last_seen_at, fingerprint))[1])) end)
     from page',
     telltale.matching(filter, 'environment', 's.environment') || telltale.matching(filter, 'service', 's.service')
       || telltale.matching(filter, 'fingerprint', 'g.fingerprint'),
-    telltale.matching(filter, 'error_type', 'sample ->> ''error_type'''))
-  using since, till, words, place, size into answer;
+    telltale.matching(filter, 'error_type', 'sample ->> ''error_type''')
+      || telltale.matching(filter, 'state', 'telltale.state_of(said)'))
+  using since, till, words, place, size, filter into answer;
   return answer;
 end
 $function$;
 grant execute on function telltale.error_groups(jsonb,text,integer) to authenticated;
 grant execute on function telltale.error_groups(jsonb,text,integer) to service_role;
 comment on function telltale.error_groups(jsonb,text,integer) is 'Errors by what they have in common, the last seen first: {rows: [{fingerprint, error_type, message, culprit, error_id,
-trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments}], next}. Filter: from, to (seen in
-between; ISO 8601 or µs), fingerprint, error_type, environment, service (each a string or an array), text. n is 1 to 1000.
-Definer, see the head of this file.';
+trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments, first_version, last_version, state
+(open, resolved or ignored), decision (what was said, see error_group_states; null where nothing was), counts (of the time
+asked for, see error_counts)}], next}. Filter: from, to (seen in between; ISO 8601 or µs), fingerprint, error_type,
+environment, service, state (each a string or an array), text. n is 1 to 1000. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.error_row(e telltale.errors)
  RETURNS jsonb
@@ -1401,6 +1616,94 @@ AS $function$
   left join telltale.sources as s on s.source_id = p.source_id
 $function$;
 comment on function telltale.error_row(telltale.errors) is 'An error as the readers answer it; at is ISO 8601 in UTC, at_us µs since the epoch. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_step(stretch interval)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  select min(s) from unnest(array[30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 864000]) as s
+  where s = 864000 or extract(epoch from stretch) <= 48 * s
+$function$;
+grant execute on function telltale.error_step(interval) to authenticated;
+grant execute on function telltale.error_step(interval) to service_role;
+comment on function telltale.error_step(interval) is 'The width of a count in s, so that 48 of them reach over the stretch.';
+
+CREATE OR REPLACE FUNCTION telltale.error_touched(fingerprint text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with latest as (
+      select e.trace_id, e.at from telltale.errors as e
+      where e.fingerprint = error_touched.fingerprint and e.at >= since and e.at < till
+        and e.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      order by e.at desc, e.error_id desc limit 1000
+    ), touched as (
+      select l.trace_id, l.at, t.tool, t.session_key
+      from latest as l
+      join telltale.trace_days as d on d.trace_id = l.trace_id
+      join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+    ), tools as (
+      select tool as name, count(distinct trace_id) as n, max(at) as last_at from touched where tool is not null group by 1
+    ), sessions as (
+      select session_key as name, count(distinct trace_id) as n, max(at) as last_at
+      from touched where session_key is not null group by 1
+    )
+    select jsonb_build_object('errors', (select count(*) from latest),
+      'requests', (select count(distinct trace_id) from latest),
+      'tools', jsonb_build_object('total', (select count(*) from tools), 'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('name', name, 'requests', n, 'last_us', telltale.us_of(last_at))
+          order by n desc, name collate "C"), '[]')
+        from (select * from tools order by n desc, name collate "C" limit 10) as most)),
+      'sessions', jsonb_build_object('total', (select count(*) from sessions), 'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('name', name, 'requests', n, 'last_us', telltale.us_of(last_at))
+          order by last_at desc, name collate "C"), '[]')
+        from (select * from sessions order by last_at desc, name collate "C" limit 10) as last)))
+  );
+end
+$function$;
+comment on function telltale.error_touched(text,timestamp with time zone,timestamp with time zone) is 'Whom the latest 1,000 errors of a group touched: {errors (how many were looked at), requests, tools: {total, rows: the ten
+with the most requests, {name, requests, last_us}}, sessions: the same, the ten seen last}. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_versions(fingerprint text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with made as (
+      select e.process_id, count(*) as n, min(e.at) as first_at, max(e.at) as last_at
+      from telltale.errors as e
+      where e.fingerprint = error_versions.fingerprint and e.at >= since and e.at < till
+        and e.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      group by 1
+    ), versions as (
+      select p.version, s.service, sum(made.n) as n, min(made.first_at) as first_at, max(made.last_at) as last_at
+      from made
+      join telltale.processes as p on p.process_id = made.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      group by 1, 2
+    )
+    select jsonb_build_object('total', count(*), 'rows', coalesce(jsonb_agg(jsonb_build_object('version', version,
+      'service', service, 'count', n, 'first_us', telltale.us_of(first_at), 'last_us', telltale.us_of(last_at))
+      order by last_at desc, version collate "C", service) filter (where place <= 10), '[]'))
+    from (
+      select *, row_number() over (order by last_at desc, version collate "C", service) as place from versions
+    ) as ranked
+  );
+end
+$function$;
+comment on function telltale.error_versions(text,timestamp with time zone,timestamp with time zone) is 'The services and versions that a group''s errors came from, the last seen first: {total, rows: ten of {version (null where
+none was told), service, count, first_us, last_us}}. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.errors(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb
@@ -2148,7 +2451,7 @@ begin
   end if;
   perform telltale.store_process(batch, v_source);
   perform telltale.store_traces(batch -> 'traces');
-  perform telltale.store_errors(batch -> 'errors', v_process, v_source);
+  perform telltale.store_errors(batch -> 'errors', v_process, v_source, v_from ->> 'version');
   perform telltale.store_samples(batch -> 'messages', batch -> 'gauges', v_process);
   insert into telltale.rollup_minutes (minute, day, source_id, batch_id, series)
   select telltale.at_of(p.minute * 1000000), telltale.day_of(p.minute * 1000000), v_source, v_batch,
@@ -2218,6 +2521,22 @@ CREATE OR REPLACE FUNCTION telltale.is_alive(p telltale.processes)
  SET search_path TO ''
 AS $function$ select p.renewed_at > telltale.clock() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond' $function$;
 comment on function telltale.is_alive(telltale.processes) is 'Whether what a process lists still runs, as far as anybody knows: it was renewed within 60 s or four flushes.';
+
+CREATE OR REPLACE FUNCTION telltale.is_older_version(version text, than text, older text[])
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select coalesce(case
+    when version is null or than is null or version = than then false
+    else coalesce(telltale.version_key(version) collate "C" < telltale.version_key(than) collate "C", version = any (older))
+  end, false)
+$function$;
+grant execute on function telltale.is_older_version(text,text,text[]) to authenticated;
+grant execute on function telltale.is_older_version(text,text,text[]) to service_role;
+comment on function telltale.is_older_version(text,text,text[]) is 'Whether a version is certainly older than another: by their numbers where both have them, else because it is among those
+that were known to be. A version that nobody told is not.';
 
 CREATE OR REPLACE FUNCTION telltale.is_reader()
  RETURNS boolean
@@ -3267,6 +3586,29 @@ grant execute on function telltale.number_in(jsonb,text) to authenticated;
 grant execute on function telltale.number_in(jsonb,text) to service_role;
 comment on function telltale.number_in(jsonb,text) is 'The number under a key of a filter, null when absent; raises 22023 for anything else, and beyond 1e15 either way.';
 
+CREATE OR REPLACE FUNCTION telltale.older_versions(fingerprint text, version text)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(known.version order by known.last_seen_at desc, known.version collate "C"), '{}')
+  from (
+    select p.version, max(p.last_seen_at) as last_seen_at
+    from telltale.processes as p
+    join telltale.sources as s on s.source_id = p.source_id
+    where p.version <> older_versions.version and s.service in (
+      select named.service from telltale.error_groups as g join telltale.sources as named on named.source_id = g.source_id
+      where g.fingerprint = older_versions.fingerprint)
+    group by p.version
+    having min(p.started_at) < coalesce((
+      select min(same.started_at) from telltale.processes as same where same.version = older_versions.version), 'infinity')
+    order by max(p.last_seen_at) desc, p.version collate "C" limit 100
+  ) as known
+$function$;
+comment on function telltale.older_versions(text,text) is 'The versions of the group''s services whose first process started before the first of this version did, which may be still
+to come: 100, the last seen first. Definer: part of set_error_group_state.';
+
 CREATE OR REPLACE FUNCTION telltale.overview(filter jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3531,6 +3873,70 @@ AS $function$
 $function$;
 grant execute on function telltale.renamed_series(jsonb,jsonb) to service_role;
 comment on function telltale.renamed_series(jsonb,jsonb) is 'A series with its keys renamed as {old: new} says; cells that meet under one key are added up.';
+
+CREATE OR REPLACE FUNCTION telltale.reopen_error_groups(errors jsonb, inserted jsonb, source uuid, version text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_version text := version;
+  v_held text[];
+begin
+  select array_agg(held.fingerprint) into v_held from (
+    select s.fingerprint from telltale.error_group_states as s
+    where s.fingerprint = any (array(select e.value ->> 'fingerprint' from jsonb_array_elements(errors) as e))
+    order by s.fingerprint for no key update
+  ) as held;
+  update telltale.error_group_states as s set
+    counted = found.counted,
+    reopened_by = found.first,
+    reopened_at = case when found.first is not null or found.counted = s.count_max
+      then coalesce(s.reopened_at, telltale.clock()) end
+  from (
+    select h.fingerprint,
+      least(coalesce(h.count_max, 0), h.counted + (
+        select count(*) from jsonb_to_recordset(inserted) as i(fingerprint text, at timestamptz)
+        where i.fingerprint = h.fingerprint and i.at > h.since)) as counted,
+      (
+        select speaking.error
+        from (
+          select h.reopened_by as error where h.reopened_by is not null
+          union all
+          select telltale.reopening_error(jsonb_populate_record(null::telltale.errors,
+            e.value || jsonb_build_object('at', telltale.at_of((e.value -> 'at_us')::bigint))),
+            v_version, o.service, o.environment)
+          from jsonb_array_elements(errors) as e
+          join telltale.sources as o on o.source_id = source
+          where e.value ->> 'fingerprint' = h.fingerprint and h.count_max is null
+            and telltale.at_of((e.value -> 'at_us')::bigint) > h.since
+            and not telltale.is_older_version(v_version, h.version, h.older_versions)
+        ) as speaking
+        order by (speaking.error -> 'at_us')::bigint, speaking.error::text collate "C" limit 1
+      ) as first
+    from telltale.error_group_states as h
+    where h.fingerprint = any (v_held)
+  ) as found
+  where s.fingerprint = found.fingerprint
+    and (s.counted, s.reopened_by) is distinct from (found.counted, found.first);
+end
+$function$;
+comment on function telltale.reopen_error_groups(jsonb,jsonb,uuid,text) is 'Reopens the groups of ErrorRows of which something was said that the errors speak against; `inserted` are those that were
+not stored before. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.reopening_error(e telltale.errors, version text, service text, environment text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('at_us', telltale.us_of(e.at), 'error_id', e.error_id, 'error_type', e.error_type,
+    'message', e.message, 'trace_id', e.trace_id, 'service', service, 'environment', environment, 'version', version)
+$function$;
+comment on function telltale.reopening_error(telltale.errors,text,text,text) is 'An error as error_group_states.reopened_by keeps it.';
 
 CREATE OR REPLACE FUNCTION telltale.reply_of(status text, ack jsonb)
  RETURNS jsonb
@@ -4225,6 +4631,78 @@ started_at_us, last_started_at_us, ended_at_us, total_ms, wait_ms, p50_ms, max_m
 tool_count}], next}. Filter: as traces; from is 15 minutes ago and to is now unless given. n is 1 to 1000. Definer, see the
 file''s head; the first line refuses non-members with 42501.';
 
+CREATE OR REPLACE FUNCTION telltale.set_error_group_state(fingerprint text, state text, options jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+#variable_conflict use_column
+declare
+  v_print text := fingerprint;
+  v_options jsonb := coalesce(options, '{}');
+  v_version text := v_options ->> 'version';
+  v_until timestamptz;
+  v_count bigint;
+  v_last timestamptz;
+  v_row telltale.error_group_states;
+begin
+  perform telltale.require_reader();
+  perform telltale.check_state(set_error_group_state.state, v_options);
+  v_until := telltale.instant_of(v_options, 'until');
+  v_count := telltale.whole_number_in(v_options, 'count');
+  -- Whoever stores an error of the group now either was first, and is seen here, or waits and sees what was said.
+  select max(held.last_seen_at) into v_last from (
+    select g.last_seen_at from telltale.error_groups as g where g.fingerprint = v_print
+    order by g.source_id for no key update
+  ) as held;
+  if v_last is null then
+    raise exception 'Cannot set state: there is no error group %', to_json(left(v_print, 100))
+      using errcode = '22023', hint = 'A fingerprint is as error_groups() answers it.';
+  end if;
+  insert into telltale.error_group_states as s (fingerprint, state, set_at, set_by, since, version, older_versions, until,
+    count_max)
+  select v_print, set_error_group_state.state, telltale.clock(), telltale.speaker(v_options),
+    case
+      when set_error_group_state.state = 'resolved'
+        then coalesce(telltale.instant_of(v_options, 'at'), greatest(telltale.clock(), v_last))
+      when v_until is not null then v_until
+      when v_count is not null then greatest(telltale.clock(), v_last)
+      else 'infinity' end,
+    v_version, case when v_version is null then '{}' else telltale.older_versions(v_print, v_version) end, v_until, v_count
+  on conflict (fingerprint) do update set
+    (state, set_at, set_by, revision, since, version, older_versions, until, count_max, counted, reopened_at, reopened_by)
+      = row (excluded.state, excluded.set_at, excluded.set_by, s.revision + 1, excluded.since, excluded.version,
+        excluded.older_versions, excluded.until, excluded.count_max, 0, null, null)
+  returning * into v_row;
+  -- A time that is past: what came since may speak against it already.
+  if v_row.since < v_last then
+    update telltale.error_group_states as s set reopened_by = first.error, reopened_at = telltale.clock()
+    from (
+      select telltale.reopening_error(e, p.version, o.service, o.environment) as error
+      from telltale.errors as e
+      left join telltale.processes as p on p.process_id = e.process_id
+      left join telltale.sources as o on o.source_id = p.source_id
+      where e.fingerprint = v_print and e.at > v_row.since and e.day >= (v_row.since at time zone 'UTC')::date
+        and not telltale.is_older_version(p.version, v_row.version, v_row.older_versions)
+      order by e.at, telltale.reopening_error(e, p.version, o.service, o.environment)::text collate "C" limit 1
+    ) as first
+    where s.fingerprint = v_print
+    returning s.* into v_row;
+  end if;
+  select s.* into v_row from telltale.error_group_states as s where s.fingerprint = v_print;
+  return jsonb_build_object('fingerprint', v_print, 'state', telltale.state_of(v_row), 'decision', telltale.state_row(v_row));
+end
+$function$;
+grant execute on function telltale.set_error_group_state(text,text,jsonb) to authenticated;
+grant execute on function telltale.set_error_group_state(text,text,jsonb) to service_role;
+comment on function telltale.set_error_group_state(text,text,jsonb) is 'Says that an error group is open, resolved or ignored, in place of what was said before; {fingerprint, state, decision} as
+error_groups() answers them. Options of resolved: version (errors of older ones do not reopen it), at (when it was; errors
+after it reopen it); of ignored: until (a time to come) or count (while fewer than so many more come); of all, where no
+member calls: by (who says it). Instants are ISO 8601 or µs. Raises 22023 for anything else, and where there is no such
+group. Definer behind a first line that refuses non-members: no role may write the table.';
+
 CREATE OR REPLACE FUNCTION telltale.shifts_of(spans jsonb)
  RETURNS TABLE(process_id uuid, shift_us bigint)
  LANGUAGE sql
@@ -4361,6 +4839,54 @@ grant execute on function telltale.span_paths(jsonb[],integer) to service_role;
 comment on function telltale.span_paths(jsonb[],integer) is 'Every ended span of these traces with its self time and its path from the top, each step [kind, layer, name] as JSON. What lies deeper than
 so many steps is folded: it has the path of the last of them.';
 
+CREATE OR REPLACE FUNCTION telltale.speaker(options jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_user uuid := telltale.caller_id();
+begin
+  if v_user is null then
+    return coalesce(nullif(telltale.cut_text(options ->> 'by', 320), ''), 'operator');
+  end if;
+  if options ->> 'by' is not null then
+    raise exception 'Cannot set state: `by` is given by a member'
+      using errcode = '22023', hint = 'Members speak for themselves; leave `by` out.';
+  end if;
+  return coalesce((select nullif(m.email, '') from telltale.members as m where m.user_id = v_user), v_user::text);
+end
+$function$;
+comment on function telltale.speaker(jsonb) is 'Who sets a state: the member who calls, else `by` of the options, else operator. Definer: part of set_error_group_state.';
+
+CREATE OR REPLACE FUNCTION telltale.state_of(s telltale.error_group_states)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select case when s.state is null or s.reopened_at is not null or s.until <= telltale.clock() then 'open' else s.state end
+$function$;
+grant execute on function telltale.state_of(telltale.error_group_states) to authenticated;
+grant execute on function telltale.state_of(telltale.error_group_states) to service_role;
+comment on function telltale.state_of(telltale.error_group_states) is 'open, resolved or ignored, as it is now; open where nothing was said.';
+
+CREATE OR REPLACE FUNCTION telltale.state_row(s telltale.error_group_states)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select case when s.state is not null then jsonb_build_object('said', s.state, 'set_at', s.set_at, 'set_by', s.set_by,
+    'revision', s.revision, 'since', nullif(s.since, 'infinity'), 'version', s.version, 'until', s.until,
+    'count_max', s.count_max, 'counted', s.counted, 'reopened_at', s.reopened_at, 'reopened_by', s.reopened_by) end
+$function$;
+grant execute on function telltale.state_row(telltale.error_group_states) to authenticated;
+grant execute on function telltale.state_row(telltale.error_group_states) to service_role;
+comment on function telltale.state_row(telltale.error_group_states) is 'What was said of a group as the readers answer it, null where nothing was.';
+
 CREATE OR REPLACE FUNCTION telltale.stats_between(filter jsonb, keys text[], sources uuid[], since timestamp with time zone, till timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4464,7 +4990,7 @@ grant execute on function telltale.step_of(jsonb,integer) to service_role;
 comment on function telltale.step_of(jsonb,integer) is 'How far apart the points of a series are, in s: step_s, or the least of 60, 300, 900, 3600, 14400, 86400 with at most 120
 points. Raises 22023 unless it is a multiple of a minute (of an hour where minutes are gone) and gives at most 1,500 points.';
 
-CREATE OR REPLACE FUNCTION telltale.store_errors(errors jsonb, process uuid, source uuid)
+CREATE OR REPLACE FUNCTION telltale.store_errors(errors jsonb, process uuid, source uuid, version text)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -4490,16 +5016,17 @@ begin
       script_name text, function_name text, data_size_bytes bigint, response_time_ms double precision, metadata jsonb)
     order by r.error_id, r.fingerprint collate "C", r.at_us, to_jsonb(r)::text collate "C" desc
     on conflict (error_id, fingerprint, day) do nothing
-    returning error_id, fingerprint, day
+    returning error_id, fingerprint, at
   )
   select coalesce(jsonb_agg(to_jsonb(fresh)), '[]') into v_inserted from fresh;
   if jsonb_array_length(v_inserted) < jsonb_array_length(errors) then
     perform telltale.merge_errors(errors, process);
   end if;
-  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample)
+  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample,
+    first_version, last_version)
   select r.fingerprint, source, telltale.at_of(min(r.at_us)), telltale.at_of(max(r.at_us)),
     (select count(*) from jsonb_array_elements(v_inserted) as i where i.value ->> 'fingerprint' = r.fingerprint),
-    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1]
+    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1], version, version
   from (
     select e.value ->> 'fingerprint' as fingerprint, (e.value -> 'at_us')::bigint as at_us,
       jsonb_build_object('error_id', e.value -> 'error_id', 'error_type', e.value -> 'error_type',
@@ -4514,10 +5041,28 @@ begin
     count = g.count + excluded.count,
     sample = case
       when (excluded.last_seen_at, excluded.sample::text collate "C") > (g.last_seen_at, g.sample::text collate "C")
-      then excluded.sample else g.sample end;
+      then excluded.sample else g.sample end,
+    first_version = case
+      when (excluded.first_seen_at, coalesce(excluded.first_version, '') collate "C")
+        < (g.first_seen_at, coalesce(g.first_version, '') collate "C")
+      then excluded.first_version else g.first_version end,
+    last_version = case
+      when (excluded.last_seen_at, coalesce(excluded.last_version, '') collate "C")
+        > (g.last_seen_at, coalesce(g.last_version, '') collate "C")
+      then excluded.last_version else g.last_version end;
+  -- Seldom: something was said of a group that does not cover what came.
+  if exists (
+    select from jsonb_array_elements(errors) as e
+    join telltale.error_group_states as s on s.fingerprint = e.value ->> 'fingerprint'
+    where s.since < telltale.at_of((e.value -> 'at_us')::bigint)
+      and (s.reopened_at is null or (s.reopened_by -> 'at_us')::bigint >= (e.value -> 'at_us')::bigint)
+  ) then
+    perform telltale.reopen_error_groups(errors, v_inserted, source, version);
+  end if;
 end
 $function$;
-comment on function telltale.store_errors(jsonb,uuid,uuid) is 'Inserts ErrorRows and counts into their groups those that were new. Definer: part of ingest_batch.';
+comment on function telltale.store_errors(jsonb,uuid,uuid,text) is 'Inserts ErrorRows and counts into their groups those that were new; reopens the groups that they show to be open. Definer:
+part of ingest_batch.';
 
 CREATE OR REPLACE FUNCTION telltale.store_process(batch jsonb, source uuid)
  RETURNS void
@@ -5193,6 +5738,10 @@ begin
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
+  delete from telltale.error_group_states as t
+  where not exists (select from telltale.error_groups as g where g.fingerprint = t.fingerprint);
+  get diagnostics n = row_count;
+  done := done + n;
   delete from telltale.viewers where seen_at < telltale.clock() - interval '10 minutes';
   get diagnostics n = row_count;
   done := done + n;
@@ -5210,7 +5759,7 @@ end
 $function$;
 grant execute on function telltale.tick_prune() to service_role;
 comment on function telltale.tick_prune() is 'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours and error groups after 400, silent processes after
-60, viewers after 10 minutes, and sources that nothing refers to any more. Definer, see the head of this file.';
+60, viewers after 10 minutes, what was said of groups that are gone, and sources that nothing refers to any more. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.tick_recompute_hours()
  RETURNS jsonb
@@ -5611,6 +6160,32 @@ AS $function$ select (extract(epoch from at) * 1000000)::bigint $function$;
 grant execute on function telltale.us_of(timestamp with time zone) to authenticated;
 grant execute on function telltale.us_of(timestamp with time zone) to service_role;
 comment on function telltale.us_of(timestamp with time zone) is 'µs since the epoch.';
+
+CREATE OR REPLACE FUNCTION telltale.version_key(version text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  -- Numbers filled up to ten digits compare as text; '~' after a release is greater than what comes before one.
+  select (
+    select string_agg(lpad(coalesce(split_part(part[1], '.', n), ''), 10, '0'), '.' order by n)
+    from generate_series(1, 6) as n
+  ) || case
+    when part[2] = '' then '~'
+    when part[2] ~* '^[.-]?(post|sp|patch)' then '~~'
+    else '' end || (
+    select coalesce(string_agg(case when token[1] ~ '^[0-9]' then lpad(token[1], 10, '0') else lower(token[1]) end, ' '
+      order by place), '')
+    from regexp_matches(part[2], '[0-9]{1,10}|[a-zA-Z]+', 'g') with ordinality as tokens(token, place))
+  -- Without a dot only a plain number is one: 3f2a9c1 is a commit.
+  from regexp_matches(version, '^[vV]?(?=[0-9]+(?:[.]|$))([0-9]{1,10}(?:[.][0-9]{1,10}){0,5})'
+    || '((?:[.-]?[a-zA-Z][0-9a-zA-Z.-]*|-[0-9a-zA-Z.-]+)?)(?:[+].*)?$') as parsed(part)
+$function$;
+grant execute on function telltale.version_key(text) to authenticated;
+grant execute on function telltale.version_key(text) to service_role;
+comment on function telltale.version_key(text) is 'A version of numbers with dots, such as v1.2.0-rc.1 or 1.2.0rc1, as text that sorts (by bytes) as versions do: a
+pre-release before its release, a post-release after. Null of any other, such as a commit.';
 
 CREATE OR REPLACE FUNCTION telltale.whole_number_in(filter jsonb, key text)
  RETURNS bigint

@@ -14,12 +14,15 @@ for (const { name, open, reason } of testDatabases) {
     const garbled: Caller = { role: 'authenticated', sub: `x' or true --` }
     const viewer: Caller = { role: 'authenticated', sub: member }
     const service: Caller = { role: 'service_role' }
+    const failed = rowsOf(aBatch([aSpan(), anError()]))
 
     const readers: [string, Record<string, unknown>][] = [
       ['traces', {}],
       ['trace', { trace_id: traceId(1) }],
       ['errors', {}],
       ['error_groups', {}],
+      ['error_group', { fingerprint: failed.errors[0]?.fingerprint }],
+      ['set_error_group_state', { fingerprint: failed.errors[0]?.fingerprint, state: 'open' }],
       ['tail', {}],
       ['gaps', {}],
       ['why_data', {}],
@@ -61,7 +64,7 @@ for (const { name, open, reason } of testDatabases) {
         days: [-3, -2, -1, 0].map((n) => new Date(nowUs / 1_000 + (n * dayUs) / 1_000)),
       })
       await database.query('insert into telltale.members (user_id, email) values ($1, $2)', [member, 'a@example.org'])
-      await database.rpc('ingest_batch', { batch: rowsOf(aBatch([aSpan(), anError()])) })
+      await database.rpc('ingest_batch', { batch: failed })
       await database.rpc('create_key', { key_id: 'abcdefghij01', key_hash: 'a'.repeat(64), name: 'test' })
     })
     afterAll(() => database.close())

@@ -3,14 +3,17 @@ import type { LiveSnapshot, Push } from '../src/core/live_snapshot.ts'
 import type { WhyAnswer } from '../src/core/why/why_answer.ts'
 import type {
   ErrorGroup,
+  ErrorGroupDetail,
   ErrorRow,
   GapRow,
+  GroupStateAnswer,
   Overview,
   Page,
   SeriesAnswer,
   TraceDetail,
   TraceRow,
 } from './view/answer.ts'
+import type { GroupStateRequest } from './view/group_state_view.ts'
 import type { Heatmap, Holders, SessionLens, SessionRow, SessionTimeline, TimeTree } from './view/lens_answer.ts'
 import type { SignInRefusal } from './view/sign_in_text.ts'
 
@@ -49,6 +52,10 @@ export type Api = {
   /** Null: there is no such trace. */
   trace(traceId: string): Promise<TraceDetail | null>
   errorGroups(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorGroup>>
+  /** Null: there is no such group. */
+  errorGroup(fingerprint: string, filter: ReadFilter): Promise<ErrorGroupDetail | null>
+  /** Says in the name of whoever is signed in what a group's state is. */
+  setGroupState(fingerprint: string, request: GroupStateRequest): Promise<GroupStateAnswer>
   errors(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorRow>>
   gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
   /** The verdict about what the filter of `why_data` means. */
@@ -106,6 +113,10 @@ export async function openApi(): Promise<Api> {
     trace: async (traceId) => (await rpc('trace', { trace_id: traceId })) as TraceDetail | null,
     errorGroups: async (filter, cursor = null, n = 100) =>
       (await list('error_groups', filter, cursor, n)) as Page<ErrorGroup>,
+    errorGroup: async (fingerprint, filter) =>
+      (await rpc('error_group', { fingerprint, filter })) as ErrorGroupDetail | null,
+    setGroupState: async (fingerprint, request) =>
+      asObject('error group', await rpc('set_error_group_state', { fingerprint, ...request })) as GroupStateAnswer,
     errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
     why: async (filter) => {

@@ -36,6 +36,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'serve what is stored to an agent, as an MCP server on stdio',
     register: async () => (await import('./serve_mcp.ts')).registerMcp,
   },
+  errors: {
+    description: 'list kinds of errors, and resolve or ignore them',
+    register: async () => (await import('./errors.ts')).registerErrors,
+  },
   import: {
     description: 'take in log files',
     register: async () => (await import('./import.ts')).registerImport,

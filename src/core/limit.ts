@@ -159,6 +159,12 @@ export const callNumbersMax = 50
 export const holdersListedMax = 200
 export const heatColumnsMax = 60
 export const heatNamesMax = 24
+// Error groups: what is told of one, and what may be said of it.
+export const errorCountsWanted = 48
+export const groupNamesMax = 10
+export const groupErrorsLookedAt = 1_000
+export const olderVersionsMax = 100
+export const ignoredErrorsMax = 1_000_000
 
 // The dashboard's lists and its waterfall: what is in the page at once.
 export const traceRowsListedMax = 1_000
@@ -361,6 +367,7 @@ assert(hostedPushMs <= watchedFlushMs, 'what a watched reporter sends is pushed 
 assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 'a push holds several batches whole')
 assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
 assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
+assert(groupNamesMax < groupErrorsLookedAt, 'the errors that are looked at could name as many as are named')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
 assert(seriesPointsWanted <= trendPointsMax && trendPointsMax <= seriesPointsMax, 'a trend of a chosen step is told')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
