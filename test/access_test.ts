@@ -27,6 +27,8 @@ for (const { name, open, reason } of testDatabases) {
       ['series', {}],
       ['live_data', {}],
       ['export_page', { kind: 'traces' }],
+      ['anomalies', {}],
+      ['incidents', {}],
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],
