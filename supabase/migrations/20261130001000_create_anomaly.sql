@@ -25,8 +25,7 @@ create table telltale.detector_series (
   series_key text not null,
   metric text not null,
   state jsonb not null,
-  low double precision,
-  high double precision,
+  look_above double precision,
   seen_at timestamptz not null,
   anomaly_id uuid,
   primary key (service, environment, series_key, metric),
@@ -44,9 +43,8 @@ comment on column telltale.detector_series.series_key is
   'all, layer:X, tool:X, provider:X, call:N, or gauge:<name>, with @<instance> where several instances have it.';
 comment on column telltale.detector_series.metric is 'p95_ms, error_rate, throughput or gauge.';
 comment on column telltale.detector_series.state is 'The detector''s own, see src/core/anomaly/detector.ts.';
-comment on column telltale.detector_series.low is
-  'The running minute is looked at when its value is below this, in the metric''s unit; null: never.';
-comment on column telltale.detector_series.high is 'Or above this.';
+comment on column telltale.detector_series.look_above is
+  'The running minute is worth a look when its value is above this, in the metric''s unit; null: never.';
 comment on column telltale.detector_series.seen_at is 'The last minute in which there was something of it.';
 comment on column telltale.detector_series.anomaly_id is 'Its anomaly that lasts, or the last one that ended.';
 
