@@ -18,6 +18,51 @@ comment on column telltale.admitted_names.source_id is 'Whose name it is.';
 comment on column telltale.admitted_names.series_key is 'The series key, such as tool:read_file.';
 comment on column telltale.admitted_names.admitted_at is 'When it was first seen.';
 
+create table telltale.anomalies (
+  anomaly_id uuid not null,
+  service text not null,
+  environment text not null,
+  series_key text not null,
+  metric text not null,
+  score double precision not null,
+  expected jsonb not null,
+  seen double precision not null,
+  started_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  incident_id uuid not null,
+  place integer not null default 1
+);
+alter table telltale.anomalies add constraint anomalies_end_after_they_start CHECK (((started_at <= last_at) AND (last_at <= ended_at)));
+alter table telltale.anomalies add constraint anomalies_expect_a_range CHECK ((expected ?& ARRAY['low'::text, 'mid'::text, 'high'::text]));
+alter table telltale.anomalies add constraint anomalies_have_a_place CHECK ((place >= 1));
+alter table telltale.anomalies add constraint anomalies_incident_id_fkey FOREIGN KEY (incident_id) REFERENCES telltale.incidents(incident_id) ON DELETE CASCADE;
+alter table telltale.anomalies add constraint anomalies_measure_something CHECK ((metric = ANY (ARRAY['p95_ms'::text, 'error_rate'::text, 'throughput'::text, 'gauge'::text])));
+alter table telltale.anomalies add constraint anomalies_pkey PRIMARY KEY (anomaly_id);
+alter table telltale.anomalies add constraint anomalies_score_from_0_to_1 CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)));
+CREATE INDEX anomalies_by_incident ON telltale.anomalies USING btree (incident_id, place);
+CREATE INDEX anomalies_by_series ON telltale.anomalies USING btree (service, environment, series_key, metric, started_at);
+CREATE INDEX anomalies_by_start ON telltale.anomalies USING btree (started_at DESC, anomaly_id DESC);
+CREATE UNIQUE INDEX anomalies_that_last ON telltale.anomalies USING btree (service, environment, series_key, metric) WHERE (ended_at IS NULL);
+alter table telltale.anomalies enable row level security;
+create policy anomalies_read on telltale.anomalies for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.anomalies to authenticated;
+grant select on telltale.anomalies to service_role;
+comment on table telltale.anomalies is 'Times in which a series was not as expected; kept 400 days. At most one of a series lasts.';
+comment on column telltale.anomalies.anomaly_id is 'Derived from the series and the start.';
+comment on column telltale.anomalies.service is 'Where it happens.';
+comment on column telltale.anomalies.environment is 'And where that runs.';
+comment on column telltale.anomalies.series_key is 'Which series: see telltale.detector_series.';
+comment on column telltale.anomalies.metric is 'p95_ms (ms), error_rate (0..1), throughput (requests a minute), gauge (the unit that its name says).';
+comment on column telltale.anomalies.score is 'How unlikely it was at its worst, 0..1. From 0.9 on it is worth an alert (anomalyAlertScore in src/core/limit.ts).';
+comment on column telltale.anomalies.expected is '{low, mid, high} in the metric''s unit, when it was at its worst.';
+comment on column telltale.anomalies.seen is 'What was seen then, in the metric''s unit.';
+comment on column telltale.anomalies.started_at is 'Start of the first minute that was abnormal.';
+comment on column telltale.anomalies.last_at is 'Until when it was seen to be abnormal: the end of a minute, or the last look.';
+comment on column telltale.anomalies.ended_at is 'When it was over; null while it lasts.';
+comment on column telltale.anomalies.incident_id is 'What it is part of.';
+comment on column telltale.anomalies.place is 'Its place in the incident: 1 is the likeliest root.';
+
 create table telltale.batches (
   batch_id uuid not null,
   process_id uuid not null,
@@ -70,6 +115,56 @@ comment on column telltale.clock_shifts.shift_us is 'What to add to its times, i
 comment on column telltale.clock_shifts.width_us is 'How far off the shift may be at most, in µs, each way.';
 comment on column telltale.clock_shifts.samples is 'How many pairs of spans were looked at.';
 comment on column telltale.clock_shifts.measured_at is 'When the pair that it rests on was looked at.';
+
+create table telltale.detector_series (
+  service text not null,
+  environment text not null,
+  series_key text not null,
+  metric text not null,
+  state jsonb not null,
+  look_above double precision,
+  seen_at timestamp with time zone not null,
+  anomaly_id uuid
+);
+alter table telltale.detector_series add constraint detector_series_have_short_keys CHECK ((octet_length(series_key) <= 1024));
+alter table telltale.detector_series add constraint detector_series_have_small_states CHECK ((octet_length((state)::text) <= 8192));
+alter table telltale.detector_series add constraint detector_series_measure_something CHECK ((metric = ANY (ARRAY['p95_ms'::text, 'error_rate'::text, 'throughput'::text, 'gauge'::text])));
+alter table telltale.detector_series add constraint detector_series_pkey PRIMARY KEY (service, environment, series_key, metric);
+alter table telltale.detector_series add constraint detector_series_service_environment_fkey FOREIGN KEY (service, environment) REFERENCES telltale.detectors(service, environment) ON DELETE CASCADE;
+CREATE INDEX detector_series_by_sight ON telltale.detector_series USING btree (seen_at);
+alter table telltale.detector_series enable row level security;
+create policy detector_series_read on telltale.detector_series for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.detector_series to authenticated;
+grant select on telltale.detector_series to service_role;
+comment on table telltale.detector_series is 'What the detector remembers of each series that it watches; at most 240 of a service and environment.';
+comment on column telltale.detector_series.service is 'Whose series it is.';
+comment on column telltale.detector_series.environment is 'And where that runs.';
+comment on column telltale.detector_series.series_key is 'all, layer:X, tool:X, provider:X, call:N, or gauge:<name>, with @<instance> where several instances have it.';
+comment on column telltale.detector_series.metric is 'p95_ms, error_rate, throughput or gauge.';
+comment on column telltale.detector_series.state is 'The detector''s own, see src/core/anomaly/detector.ts.';
+comment on column telltale.detector_series.look_above is 'The running minute is worth a look when its value is above this, in the metric''s unit; null: never.';
+comment on column telltale.detector_series.seen_at is 'The last minute in which there was something of it.';
+comment on column telltale.detector_series.anomaly_id is 'Its anomaly that lasts, or the last one that ended.';
+
+create table telltale.detectors (
+  service text not null,
+  environment text not null,
+  revision bigint not null default 0,
+  committed_to timestamp with time zone not null,
+  looked_at timestamp with time zone not null
+);
+alter table telltale.detectors add constraint detectors_commit_whole_minutes CHECK ((EXTRACT(second FROM committed_to) = (0)::numeric));
+alter table telltale.detectors add constraint detectors_pkey PRIMARY KEY (service, environment);
+alter table telltale.detectors enable row level security;
+create policy detectors_read on telltale.detectors for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.detectors to authenticated;
+grant select on telltale.detectors to service_role;
+comment on table telltale.detectors is 'How far the detector of a service in an environment has come.';
+comment on column telltale.detectors.service is 'Whose series it watches.';
+comment on column telltale.detectors.environment is 'And where that runs.';
+comment on column telltale.detectors.revision is 'Grows with each look that was stored: a look that read an older one is not stored.';
+comment on column telltale.detectors.committed_to is 'The states know every minute before this one, and will not learn of what comes for them later.';
+comment on column telltale.detectors.looked_at is 'When it last looked; the one that looked longest ago is next.';
 
 create table telltale.error_group_states (
   fingerprint text collate "C" not null,
@@ -246,6 +341,40 @@ comment on table telltale.hours_due is 'Hours with a minute that changed since t
 comment on column telltale.hours_due.hour is 'Start of the hour, UTC.';
 comment on column telltale.hours_due.source_id is 'Where it was counted.';
 comment on column telltale.hours_due.due_at is 'When a minute of it last changed.';
+
+create table telltale.incidents (
+  incident_id uuid not null,
+  service text not null,
+  environment text not null,
+  series_key text not null,
+  metric text not null,
+  score double precision not null,
+  anomalies integer not null,
+  started_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  ended_at timestamp with time zone
+);
+alter table telltale.incidents add constraint incidents_end_after_they_start CHECK (((started_at <= last_at) AND (last_at <= ended_at)));
+alter table telltale.incidents add constraint incidents_have_anomalies CHECK ((anomalies >= 1));
+alter table telltale.incidents add constraint incidents_pkey PRIMARY KEY (incident_id);
+alter table telltale.incidents add constraint incidents_score_from_0_to_1 CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)));
+CREATE INDEX incidents_by_start ON telltale.incidents USING btree (started_at DESC, incident_id DESC);
+CREATE INDEX incidents_that_last ON telltale.incidents USING btree (service, environment) WHERE (ended_at IS NULL);
+alter table telltale.incidents enable row level security;
+create policy incidents_read on telltale.incidents for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.incidents to authenticated;
+grant select on telltale.incidents to service_role;
+comment on table telltale.incidents is 'Anomalies of one service and environment that began close together or belong to one another; kept 400 days.';
+comment on column telltale.incidents.incident_id is 'Derived from its first anomaly.';
+comment on column telltale.incidents.service is 'Where it happens.';
+comment on column telltale.incidents.environment is 'And where that runs.';
+comment on column telltale.incidents.series_key is 'The likeliest root: the series of its anomaly at place 1.';
+comment on column telltale.incidents.metric is 'And what of it was abnormal.';
+comment on column telltale.incidents.score is 'The greatest of its anomalies'' scores, 0..1.';
+comment on column telltale.incidents.anomalies is 'How many there are.';
+comment on column telltale.incidents.started_at is 'When the first of them began.';
+comment on column telltale.incidents.last_at is 'Until when anything was seen to be abnormal.';
+comment on column telltale.incidents.ended_at is 'When the last of them ended; null while one lasts.';
 
 create table telltale.ingest_keys (
   key_id text collate "C" not null,
@@ -680,6 +809,48 @@ comment on column telltale.viewers.viewer_id is 'UUID that the page minted.';
 comment on column telltale.viewers.user_id is 'Whose page it is.';
 comment on column telltale.viewers.seen_at is 'When it last said so.';
 
+CREATE OR REPLACE FUNCTION telltale.abnormal_where(filter jsonb, place jsonb, id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  since timestamptz := telltale.instant_of(filter, 'from');
+  till timestamptz := telltale.instant_of(filter, 'to');
+  score_min numeric := telltale.number_in(filter, 'score_min');
+  condition text := 'true';
+begin
+  if since is not null then
+    condition := condition || format(' and coalesce(t.ended_at, ''infinity'') >= %L', since);
+  end if;
+  if till is not null then
+    condition := condition || format(' and t.started_at < %L', till);
+  end if;
+  if score_min is not null then
+    condition := condition || format(' and t.score >= %L::double precision', score_min);
+  end if;
+  if coalesce(jsonb_typeof(filter -> 'open'), 'null') not in ('null', 'boolean') then
+    raise exception 'Cannot read filter: open is %', filter -> 'open'
+      using errcode = '22023', hint = 'open is true or false.';
+  end if;
+  if filter ->> 'open' is not null then
+    condition := condition || case when (filter -> 'open')::boolean then ' and t.ended_at is null'
+      else ' and t.ended_at is not null' end;
+  end if;
+  if place is not null then
+    condition := condition || format(' and (t.started_at, t.%I) < (%L, %L::uuid)', id,
+      telltale.at_of((place ->> 'us')::bigint), place ->> 'id');
+  end if;
+  return condition || telltale.matching(filter, 'service', 't.service')
+    || telltale.matching(filter, 'environment', 't.environment')
+    || telltale.matching(filter, 'series_key', 't.series_key') || telltale.matching(filter, 'metric', 't.metric');
+end
+$function$;
+grant execute on function telltale.abnormal_where(jsonb,jsonb,text) to authenticated;
+grant execute on function telltale.abnormal_where(jsonb,jsonb,text) to service_role;
+comment on function telltale.abnormal_where(jsonb,jsonb,text) is 'The condition on anomalies or incidents t that a filter and a place in their list are; id is the name of their key.';
+
 CREATE OR REPLACE FUNCTION telltale.add_member(user_id uuid, email text)
  RETURNS boolean
  LANGUAGE sql
@@ -744,6 +915,59 @@ end
 $function$;
 comment on function telltale.admit_names(uuid,text[]) is 'Admits series keys of a source while their kind has room; {key: its kind:other} of those that had to stay out. Definer:
 part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.anomalies(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  condition text;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'service', 'environment', 'series_key', 'metric', 'incident_id',
+    'score_min', 'open']);
+  condition := telltale.abnormal_where(filter,
+    telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}'), 'anomaly_id')
+    || telltale.matching(filter, 'incident_id', 't.incident_id::text');
+  execute format(
+    'with page as (
+      select t as row, t.started_at, t.anomaly_id from telltale.anomalies as t
+      where %s order by t.started_at desc, t.anomaly_id desc limit %s
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(telltale.anomaly_row(page.row) order by started_at desc, anomaly_id desc), ''[]''),
+      ''next'', case when count(*) = %s then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(started_at)), ''id'', (array_agg(anomaly_id order by started_at, anomaly_id))[1])) end)
+    from page', condition, size, size) into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.anomalies(jsonb,text,integer) to authenticated;
+grant execute on function telltale.anomalies(jsonb,text,integer) to service_role;
+comment on function telltale.anomalies(jsonb,text,integer) is 'Anomalies, the last begun first: {rows, next}. Filter: from, to (those that lasted at some time between; ISO 8601 or µs),
+service, environment, series_key, metric, incident_id (each a string or an array), score_min (0..1), open (whether it
+lasts). n is 1 to 1000. Definer: as the readers of traces, the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.anomaly_row(a telltale.anomalies)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select to_jsonb(a) || jsonb_build_object('started_at_us', telltale.us_of(a.started_at),
+    'last_at_us', telltale.us_of(a.last_at), 'ended_at_us', telltale.us_of(a.ended_at))
+$function$;
+grant execute on function telltale.anomaly_row(telltale.anomalies) to authenticated;
+grant execute on function telltale.anomaly_row(telltale.anomalies) to service_role;
+comment on function telltale.anomaly_row(telltale.anomalies) is 'An anomaly as the readers answer it; *_at is ISO 8601 in UTC, *_at_us µs since the epoch.';
 
 CREATE OR REPLACE FUNCTION telltale.are_admitted(keys text[], sources uuid[])
  RETURNS boolean
@@ -2288,6 +2512,60 @@ comment on function telltale.holders(jsonb) is 'Who held what was waited for: {f
 longest_trace_id, tools: [{tool, n, total_ms}] the 5 that waited longest}] the 200 that took longest, rest: {n, total_ms} of the
 others}. At most 10,000 traces are read, and the waits of as many as have 50,000 spans. Filter: as traces; from is 15 minutes
 ago and to is now unless given. Definer, see the file''s head; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.incident_row(i telltale.incidents)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select to_jsonb(i) || jsonb_build_object('started_at_us', telltale.us_of(i.started_at),
+    'last_at_us', telltale.us_of(i.last_at), 'ended_at_us', telltale.us_of(i.ended_at),
+    'members', coalesce((select jsonb_agg(telltale.anomaly_row(a) order by a.place, a.anomaly_id)
+      from (select * from telltale.anomalies as m where m.incident_id = i.incident_id
+        order by m.place, m.anomaly_id limit 100) as a), '[]'))
+$function$;
+comment on function telltale.incident_row(telltale.incidents) is 'An incident as the readers answer it, with its first 100 anomalies as members, the likeliest root first. Definer: part of
+the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.incidents(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  condition text;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'service', 'environment', 'series_key', 'metric', 'score_min',
+    'open']);
+  condition := telltale.abnormal_where(filter,
+    telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}'), 'incident_id');
+  execute format(
+    'with page as (
+      select t as row, t.started_at, t.incident_id from telltale.incidents as t
+      where %s order by t.started_at desc, t.incident_id desc limit %s
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(telltale.incident_row(page.row) order by started_at desc, incident_id desc), ''[]''),
+      ''next'', case when count(*) = %s then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(started_at)), ''id'', (array_agg(incident_id order by started_at, incident_id))[1])) end)
+    from page', condition, size, size) into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.incidents(jsonb,text,integer) to authenticated;
+grant execute on function telltale.incidents(jsonb,text,integer) to service_role;
+comment on function telltale.incidents(jsonb,text,integer) is 'Incidents, the last begun first: {rows, next}, each with its anomalies as members, the likeliest root first. Filter: as
+anomalies() without incident_id; series_key and metric are the root''s. n is 1 to 1000. Definer: as the readers of traces,
+the first line refuses non-members with 42501.';
 
 CREATE OR REPLACE FUNCTION telltale.inferred_joins(since timestamp with time zone, n integer DEFAULT 1000)
  RETURNS TABLE(inner_trace_id text, outer_trace_id text, outer_span_id text, rule text, day date)
@@ -5742,6 +6020,21 @@ begin
   where not exists (select from telltale.error_groups as g where g.fingerprint = t.fingerprint);
   get diagnostics n = row_count;
   done := done + n;
+  delete from telltale.incidents where incident_id in (
+    select incident_id from telltale.incidents where last_at < telltale.clock() - interval '400 days'
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.detector_series where (service, environment, series_key, metric) in (
+    select service, environment, series_key, metric from telltale.detector_series
+    where seen_at < telltale.clock() - interval '7 days' limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.detectors where (service, environment) in (
+    select d.service, d.environment from telltale.detectors as d
+    where d.looked_at < telltale.clock() - interval '7 days' limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
   delete from telltale.viewers where seen_at < telltale.clock() - interval '10 minutes';
   get diagnostics n = row_count;
   done := done + n;
@@ -5758,8 +6051,9 @@ begin
 end
 $function$;
 grant execute on function telltale.tick_prune() to service_role;
-comment on function telltale.tick_prune() is 'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours and error groups after 400, silent processes after
-60, viewers after 10 minutes, what was said of groups that are gone, and sources that nothing refers to any more. Definer, see the head of this file.';
+comment on function telltale.tick_prune() is 'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours, error groups and incidents after 400, silent
+processes after 60, series that the detector sees no more after 7, viewers after 10 minutes, what was said of groups that are
+gone, and sources that nothing refers to any more. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.tick_recompute_hours()
  RETURNS jsonb

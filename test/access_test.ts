@@ -39,6 +39,8 @@ for (const { name, open, reason } of testDatabases) {
       ['time_tree', {}],
       ['heatmap', {}],
       ['holders', {}],
+      ['anomalies', {}],
+      ['incidents', {}],
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],

@@ -107,6 +107,23 @@ export const seriesPointsWanted = 120
 export const comparedKeysMax = 32
 export const trendPointsMax = 400
 export const noiseShare = 0.05 // Of answers in which nothing differs, as many name a difference.
+// The detector of anomalies.
+export const tailBinsMax = 32
+export const seasonBins = 48
+export const trainingPoints = 40
+export const trainingSecondsMax = 0.15 * daySeconds
+export const detectorStateBytesMax = 4 * KiB
+export const detectorSeriesMax = 240 // Of a service in an environment, the busiest first.
+export const detectorMinutesMax = 60 // Learned at once.
+export const detectorLateSeconds = 120 // What comes later for a minute changes nothing that was learned from it.
+export const detectorPaceSeconds = 300 // How often what happened is learned: states are large, so not every minute.
+export const detectorLookSecondsMin = 4
+export const detectorBackSeconds = 86_400
+export const anomalyScoreMin = 0.85
+export const anomalyAlertScore = 0.9
+export const anomalyQuietSeconds = 120
+export const anomalySilentSeconds = 300
+export const incidentGapSeconds = 180
 
 // The hot tier and the push.
 export const hotBatchBytesMax = 16 * KiB
@@ -370,6 +387,10 @@ assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach b
 assert(groupNamesMax < groupErrorsLookedAt, 'the errors that are looked at could name as many as are named')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
 assert(seriesPointsWanted <= trendPointsMax && trendPointsMax <= seriesPointsMax, 'a trend of a chosen step is told')
+assert(trainingPoints * 300 <= trainingSecondsMax, 'a series with a point every five minutes is learned in time')
+assert(anomalyScoreMin < anomalyAlertScore && anomalyAlertScore < 1, 'what is worth an alert is an anomaly')
+assert(detectorPaceSeconds <= detectorMinutesMax * 60, 'the detector learns faster than time passes')
+assert(detectorLateSeconds < anomalySilentSeconds, 'an anomaly outlasts the minutes that are not learned yet')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')
