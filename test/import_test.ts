@@ -140,6 +140,20 @@ test('import refuses what is too old with its reason, and takes it moved to now'
   expect(await imported('moved', path, '--shift')).toMatchObject({ stored: 0, repeated: 2 })
 })
 
+test('import --shift moves all files of one command by one time, so that they lie as they lay', async () => {
+  const old = 400 * 86_400
+  const calls = fileOf('calls.jsonl', [{ ...whole(1), start_ts: nowS - old, end_ts: nowS - old + 1 }])
+  const gauge = { event: 'file_count_delta', provider: 'kimi', delta: 2, t: nowS - old - 86_400 }
+  const gauges = fileOf('gauges.jsonl', [gauge])
+  const args = ['import', '--json', '--shift', '--service', 'together', gauges, calls]
+  const { printed } = await runTelltale(args, { TELLTALE_DATA_DIR: dataDir })
+  const [first, second] = printed
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect([first.stored, second.stored, first.shifted_ms]).toEqual([1, 1, second.shifted_ms])
+})
+
 test('import stops when its key is refused, and goes on where it stopped', async () => {
   const path = fileOf('stopped.jsonl', [whole(1), whole(2)])
   const wrong = {

@@ -39,7 +39,13 @@ export type ImportSummary = {
   readonly seconds: number
 }
 
-type Destination = { readonly ingestUrl: string; readonly ingestKey: string; readonly dataDir: string }
+type Destination = {
+  readonly ingestUrl: string
+  readonly ingestKey: string
+  readonly dataDir: string
+  /** Added to the times of files that are begun now, in µs. */
+  readonly shiftUs: number
+}
 
 /** `telltale import FILE...`: what log files tell, as if it had been recorded. */
 export function registerImport(program: Command): void {
@@ -52,7 +58,7 @@ export function registerImport(program: Command): void {
     .option('--service <name>', 'whose logs these are', 'imported')
     .option('--environment <name>', 'such as production or staging', 'default')
     .option('--instance <name>', 'which copy of it', hostname())
-    .option('--shift', 'move all times so that the newest is now: for logs that are too old to be taken')
+    .option('--shift', 'move all times alike so that the newest of these files is now: for logs too old to be taken')
     .option('--json', 'the summaries as JSON, one a line')
     .action(async (files: readonly string[], options: ImportOptions) => {
       const settings = await readSettings()
@@ -62,7 +68,8 @@ export function registerImport(program: Command): void {
           'Cannot import: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set, and no local.env is there',
         )
       }
-      const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env) }
+      const shiftUs = options.shift ? await shiftOf(files) : 0
+      const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env), shiftUs }
       for (const file of files) {
         try {
           const summary = await importFile(file, options, destination)
@@ -95,7 +102,7 @@ async function importLines(file: string, options: ImportOptions, destination: De
   const whole = file.endsWith('.gz')
   const placePath = placePathOf(destination.dataDir, file, scope)
   const place = readPlace(placePath, file)
-  const shiftUs = place ? place.shiftUs : options.shift ? Date.now() * 1_000 - (await newestUs(file)) : 0
+  const shiftUs = place ? place.shiftUs : destination.shiftUs
   const salt = saltOf(destination.ingestKey)
   const reader = new ImportReader({ scope, salt, nowUs: Date.now() * 1_000, shiftUs, state: place?.reader })
   const { service, environment, instance } = options
@@ -124,7 +131,8 @@ async function importLines(file: string, options: ImportOptions, destination: De
       // Of what is packed lines alone are counted.
       if (!whole) offset += chunk.bytes
       save()
-      bar?.update(Math.min(size, whole ? size : offset))
+      const rate = Math.round((lines - (place?.lines ?? 0)) / ((performance.now() - begunAt) / 1_000))
+      bar?.update(Math.min(size, whole ? size : offset), { rate })
     }
     if (lines > (place?.lines ?? 0)) await send(reader.rest())
     if (whole) offset = size
@@ -218,7 +226,20 @@ function isJson(text: string | null | undefined): boolean {
   }
 }
 
-/** The newest time that any line names. */
+/** By how much, in µs, the newest line of all the files is older than now: moved by one time, they stay as they lay. */
+async function shiftOf(files: readonly string[]): Promise<number> {
+  let newest = 0
+  for (const file of files) {
+    try {
+      newest = Math.max(newest, await newestUs(file))
+    } catch {
+      // Its own turn says why it cannot be read.
+    }
+  }
+  return newest > 0 ? Date.now() * 1_000 - newest : 0
+}
+
+/** The newest time that any line of a file names, 0 where none names one. */
 async function newestUs(file: string): Promise<number> {
   let newest = 0
   for await (const { lines } of chunksOf(file, 0, 0)) {
@@ -239,14 +260,14 @@ async function newestUs(file: string): Promise<number> {
       newest = Math.max(newest, ...times)
     }
   }
-  return newest > 0 ? newest : Date.now() * 1_000
+  return newest
 }
 
 function progressBar(name: string, size: number, quiet: boolean): cliProgress.SingleBar | null {
   if (quiet || !process.stderr.isTTY) return null
-  const format = `${name} {bar} {percentage} % | {duration_formatted}, {eta_formatted} left`
+  const format = `${name} {bar} {percentage} % | {rate} lines/s | {duration_formatted}, {eta_formatted} left`
   const bar = new cliProgress.SingleBar({ format, stream: process.stderr, hideCursor: true }, cliProgress.Presets.rect)
-  bar.start(Math.max(1, size), 0)
+  bar.start(Math.max(1, size), 0, { rate: 0 })
   return bar
 }
 
@@ -260,7 +281,7 @@ function textOf(summary: ImportSummary): string {
     `  made of them: ${counts.length > 0 ? counts.join(', ') : 'nothing'}`,
     `  stored ${stored}, already there ${repeated}`,
     ...(summary.shifted_ms !== 0
-      ? [`  moved by ${(summary.shifted_ms / 86_400_000).toFixed(1)} days, so that the newest is now`]
+      ? [`  moved by ${(summary.shifted_ms / 86_400_000).toFixed(1)} days, so that the newest of all is now`]
       : []),
     ...(open > 0 ? [`  ${open} calls began and have no end yet`] : []),
     ...Object.entries(refused).map(([reason, { count, lines: where }]) => {
