@@ -8,6 +8,7 @@ import { importFileBytesMax, importLinesAtOnce, recordAgeDaysMax } from '../core
 import { dataDirOf } from '../local/local_env.ts'
 import { saltOf } from '../reporter/mcp/argument_hash.ts'
 import { LineSplitter } from '../tap/line_splitter.ts'
+import type { LogEntry } from '../wire/log_entry.ts'
 import { parseLogLine } from '../wire/log_line.ts'
 import { placePathOf, readPlace, seamOf, writePlace } from './import_place.ts'
 import { type ImportedRecord, ImportReader, type Refusal } from './import_reader.ts'
@@ -44,7 +45,7 @@ type Destination = {
   readonly ingestKey: string
   readonly dataDir: string
   /** Added to the times of files that are begun now, in µs. */
-  readonly shiftUs: number
+  readonly shifts: ReadonlyMap<string, number>
 }
 
 /** `telltale import FILE...`: what log files tell, as if it had been recorded. */
@@ -58,7 +59,7 @@ export function registerImport(program: Command): void {
     .option('--service <name>', 'whose logs these are', 'imported')
     .option('--environment <name>', 'such as production or staging', 'default')
     .option('--instance <name>', 'which copy of it', hostname())
-    .option('--shift', 'move all times alike so that the newest of these files is now: for logs too old to be taken')
+    .option('--shift', 'move all times so that the newest is now: for logs that are too old to be taken')
     .option('--json', 'the summaries as JSON, one a line')
     .action(async (files: readonly string[], options: ImportOptions) => {
       const settings = await readSettings()
@@ -68,8 +69,8 @@ export function registerImport(program: Command): void {
           'Cannot import: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set, and no local.env is there',
         )
       }
-      const shiftUs = options.shift ? await shiftOf(files) : 0
-      const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env), shiftUs }
+      const shifts: Destination['shifts'] = options.shift ? await shiftsOf(files) : new Map()
+      const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env), shifts }
       for (const file of files) {
         try {
           const summary = await importFile(file, options, destination)
@@ -102,7 +103,7 @@ async function importLines(file: string, options: ImportOptions, destination: De
   const whole = file.endsWith('.gz')
   const placePath = placePathOf(destination.dataDir, file, scope)
   const place = readPlace(placePath, file)
-  const shiftUs = place ? place.shiftUs : destination.shiftUs
+  const shiftUs = place ? place.shiftUs : (destination.shifts.get(file) ?? 0)
   const salt = saltOf(destination.ingestKey)
   const reader = new ImportReader({ scope, salt, nowUs: Date.now() * 1_000, shiftUs, state: place?.reader })
   const { service, environment, instance } = options
@@ -226,41 +227,59 @@ function isJson(text: string | null | undefined): boolean {
   }
 }
 
-/** By how much, in µs, the newest line of all the files is older than now: moved by one time, they stay as they lay. */
-async function shiftOf(files: readonly string[]): Promise<number> {
-  let newest = 0
+type Times = { readonly oldestUs: number; readonly newestUs: number }
+
+/**
+ * By how much, in µs, each file is moved so that its newest line is now. As long as what is kept holds them all they are
+ * moved by one time, so that they lie to each other as they lay.
+ */
+async function shiftsOf(files: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const nowUs = Date.now() * 1_000
+  const times = new Map<string, Times>()
   for (const file of files) {
     try {
-      newest = Math.max(newest, await newestUs(file))
+      const found = await timesOf(file)
+      if (found) times.set(file, found)
     } catch {
       // Its own turn says why it cannot be read.
     }
   }
-  return newest > 0 ? Date.now() * 1_000 - newest : 0
+  const newestUs = Math.max(...[...times.values()].map((found) => found.newestUs))
+  const oldestUs = Math.min(...[...times.values()].map((found) => found.oldestUs))
+  const together = newestUs - oldestUs < recordAgeDaysMax * 86_400_000_000
+  return new Map([...times].map(([file, found]) => [file, nowUs - (together ? newestUs : found.newestUs)]))
 }
 
-/** The newest time that any line of a file names, 0 where none names one. */
-async function newestUs(file: string): Promise<number> {
-  let newest = 0
+/** The oldest and the newest time that any line of a file names, null where none names one. */
+async function timesOf(file: string): Promise<Times | null> {
+  let [oldestUs, newestUs] = [Number.POSITIVE_INFINITY, 0]
   for await (const { lines } of chunksOf(file, 0, 0)) {
     for (const line of lines) {
       const parsed = line === null ? null : parseLogLine(line)
-      if (!parsed?.ok) continue
-      const entry = parsed.value
-      const times =
-        entry.kind === 'call'
-          ? [entry.endUs]
-          : entry.kind === 'record'
-            ? entry.records.map((record) => record.at_us)
-            : entry.kind === 'exported'
-              ? [entry.record.type === 'span' ? (entry.record.end_us ?? entry.record.start_us) : entry.record.at_us]
-              : entry.kind === 'prose'
-                ? []
-                : [entry.atUs]
-      newest = Math.max(newest, ...times)
+      for (const atUs of parsed?.ok ? timesIn(parsed.value) : []) {
+        oldestUs = Math.min(oldestUs, atUs)
+        newestUs = Math.max(newestUs, atUs)
+      }
     }
   }
-  return newest
+  return newestUs > 0 ? { oldestUs, newestUs } : null
+}
+
+function timesIn(entry: LogEntry): readonly number[] {
+  switch (entry.kind) {
+    case 'prose':
+      return []
+    case 'call':
+      return [entry.startUs, entry.endUs]
+    case 'record':
+      return entry.records.map((record) => record.at_us)
+    case 'exported': {
+      const { record } = entry
+      return record.type === 'span' ? [record.start_us, record.end_us ?? record.start_us] : [record.at_us]
+    }
+    default:
+      return [entry.atUs]
+  }
 }
 
 function progressBar(name: string, size: number, quiet: boolean): cliProgress.SingleBar | null {
@@ -281,7 +300,7 @@ function textOf(summary: ImportSummary): string {
     `  made of them: ${counts.length > 0 ? counts.join(', ') : 'nothing'}`,
     `  stored ${stored}, already there ${repeated}`,
     ...(summary.shifted_ms !== 0
-      ? [`  moved by ${(summary.shifted_ms / 86_400_000).toFixed(1)} days, so that the newest of all is now`]
+      ? [`  moved by ${(summary.shifted_ms / 86_400_000).toFixed(1)} days, so that the newest is now`]
       : []),
     ...(open > 0 ? [`  ${open} calls began and have no end yet`] : []),
     ...Object.entries(refused).map(([reason, { count, lines: where }]) => {
