@@ -3908,6 +3908,13 @@ def _failed(error, span=None, **context):
     return True
 
 
+def _handled_as(text):
+    """The exception that is being handled now, where a text tells of it: it knows its traceback, the text does not."""
+    error = sys.exc_info()[1]
+    said = _safe_text(error).strip() if isinstance(error, Exception) else ""
+    return error if said and said in text else None
+
+
 def _ending(span, **fields):
     """Makes `span` active and answers what ends it; the fields are functions of the result."""
     span.__enter__()
@@ -4385,8 +4392,14 @@ def _begin_event(told):
         )
         if failure and _in_api.get() is not None:
             _in_api.get().append({**event, "timestamp": time.time()})
-        else:
-            record_event(**event)
+            return result
+        handled = _handled_as("%s %s" % (_safe_text(failure), _safe_text(event["error"]))) if failure else None
+        if handled is not None:
+            # The exception tells more than the monitor was told of it, and is told of once, wherever it goes from here.
+            _failed(handled, **{name: event[name] for name in ("connection_type", "script_name", "function_name")})
+            metadata = {**event["metadata"], "error_message": event["error"]}
+            event.update(error=None, error_type=None, error_traceback=None, metadata=metadata)
+        record_event(**event)
         return result
 
     return finish
@@ -4644,6 +4657,8 @@ def _tell_log(record):
     """A log record with an exception, at any level; one of an error without, with where it was logged, once a second."""
     facts = {"logger": record.name, "level": record.levelname}
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    if error is None and record.levelno >= LOGGED_LEVEL_MIN:
+        error = _handled_as(record.getMessage())
     if error is not None:
         _failed(error, logged=cut_text(_safe_text(record.getMessage()), NAME_BYTES_MAX), **facts)
         return
