@@ -229,7 +229,7 @@ hooked(
     const script = fileURLToPath(new URL('./hook_python/provider_script.py', import.meta.url))
     const { out, err } = await run([script], { PYTHONPATH: pythonFolder })
     expect([out, err]).toEqual(["four\n['one', 'two', 'caught', 'done']\n[1, 2]\n", ''])
-    const calls = far.spans().filter(({ layer }) => layer === 'api')
+    const calls = far.spans().filter(({ layer, kind }) => layer === 'api' && kind === 'work')
     expect(calls).toMatchObject([
       { name: 'chat kimi', provider: 'KIMI', model: 'kimi-2', tokens_in: 3, tokens_out: 1, bytes_in: 4, bytes_out: 4 },
       { model: 'kimi', outcome: 'ok', attributes: { 'telltale.chunk_count': 3 } },

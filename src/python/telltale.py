@@ -4224,6 +4224,7 @@ def _begin_api(told):
         chunks[0] += 1
         if chunks[1] is None:
             chunks[1] = round((time.perf_counter() - began) * 1_000)
+            wait("first chunk", parent=span, at=began).end()
 
     def ended(result, error):
         tokens_in, tokens_out = usage_counts(_first(_found_in(result, "usage"), _found_in(result, "token_usage")))
