@@ -1,4 +1,4 @@
-import type { WhyData } from '../src/core/why/why_data.ts'
+import type { WhyData, WhyTrace } from '../src/core/why/why_data.ts'
 import { noiseFieldsOf } from './incident_attribute.ts'
 import { type Dice, diceOf, median } from './incident_chance.ts'
 import { tracesOf } from './incident_data.ts'
@@ -103,7 +103,7 @@ function somethingOf(seed: number, name: Exclude<IncidentClass, 'null'>, dice: D
     (other) => other !== name && (makers[other].asks as readonly string[]).includes(ask.kind),
   )
   const alone = ['changed_at', 'fixed_timeout', 'attribute_pair', 'uniform_overhead'].includes(name)
-  if (!alone && second.length > 0 && dice.is(0.15)) recipes.push(makers[dice.one(second)].make(dice, ask))
+  if (!alone && second.length > 0 && dice.is(0.5)) recipes.push(makers[dice.one(second)].make(dice, ask))
   const wish: WorldWish = {}
   for (const { wish: wished } of recipes.toReversed()) {
     Object.assign(wish, wished, { needs: [...(wish.needs ?? []), ...(wished.needs ?? [])] })
@@ -121,6 +121,11 @@ function nothingOf(seed: number, dice: Dice): Incident | null {
   return judged(seed, 'null', world, ask, [], kind.kind)
 }
 
+/** A half of the calls, each of which stands for two. */
+function sampleOf(dice: Dice, traces: readonly WhyTrace[]): WhyTrace[] {
+  return traces.filter(() => dice.is(0.5)).map((trace) => ({ ...trace, weight: 2 }))
+}
+
 function judged(
   seed: number,
   name: IncidentClass,
@@ -133,7 +138,8 @@ function judged(
   const wanted = Math.round(dice.logBetween(5, 200))
   const fields = noiseFieldsOf(world, Math.min(wanted, Math.ceil(250_000 / world.callsWanted)), new Set())
   const played = play(world, fields, plants)
-  const traces = tracesOf(played)
+  const everything = tracesOf(played)
+  const traces = everything.length > 1_500 && dice.is(0.3) ? sampleOf(dice, everything) : everything
   const calls = new Map(played.map(({ traceId, call }) => [traceId, call]))
   const extrasOf = (index: number) => traces.map(({ trace_id }) => calls.get(trace_id)?.extras[index] ?? 0)
   const all = plants.map((_, index) => extrasOf(index))
@@ -142,7 +148,7 @@ function judged(
   )
   const question = questionOf(world, ask, traces, all[0] ?? [], unitMs)
   if (question === null) return null
-  const data: WhyData = { question, matched: traces.length, traces, processes: world.processes }
+  const data: WhyData = { question, matched: everything.length, traces, processes: world.processes }
   const layersOf = (index: number) => traces.map(({ trace_id }) => calls.get(trace_id)?.extraLayers[index] ?? new Map())
   const truths = plants.map((plant, index) =>
     truthOf({ world, data, plant, unitMs, extraMs: all[index] as number[], all, extraLayers: layersOf(index) }),

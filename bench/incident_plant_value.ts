@@ -25,6 +25,11 @@ function chanceOf(ask: Ask, share: number): (scene: Scene, call: Call) => number
   return () => share
 }
 
+/** Whether the calls that are asked about are sent elsewhere than the others. */
+function moves(ask: Ask): boolean {
+  return ask.kind === 'call_number' || atPartOf(ask) !== null
+}
+
 /** A free attribute of few values. */
 function freeMark(dice: Dice, ask: Ask, share: number): () => Mark {
   const chance = chanceOf(ask, share)
@@ -84,7 +89,7 @@ function providerMark(dice: Dice, ask: Ask, share: number): (world: World) => Ma
       value: slow,
       layers: ['api'],
       dress: (scene, call) => {
-        if (call.provider === null || (ask.kind !== 'after' && ask.kind !== 'call_number' && dice.is(0.5))) return
+        if (call.provider === null || (!moves(ask) && dice.is(0.5))) return
         call.provider = dice.is(chance(scene, call)) ? slow : dice.one(providers.filter((name) => name !== slow))
         const models = modelsOf(world.book, call.provider)
         if (!models.includes(call.model ?? '')) call.model = dice.one(models)
@@ -100,15 +105,14 @@ function modelMark(dice: Dice, ask: Ask, share: number): (world: World) => Mark 
     const provider = dice.one(world.tools.flatMap(({ provider }) => provider ?? []))
     const [slow, other] = dice.some(modelsOf(world.book, provider), 2)
     if (slow === undefined || other === undefined) return null
-    const moves = ask.kind === 'after' || ask.kind === 'call_number'
     return {
       attribute: 'model',
       value: slow,
       layers: ['api'],
       dress: (scene, call) => {
         if (call.provider === null) return
-        if (moves) call.provider = provider
-        if (call.provider === provider) call.model = dice.is(moves ? chance(scene, call) : 0.4) ? slow : other
+        if (moves(ask)) call.provider = provider
+        if (call.provider === provider) call.model = dice.is(moves(ask) ? chance(scene, call) : 0.4) ? slow : other
       },
       has: (call) => call.model === slow && call.provider === provider,
     }
