@@ -9,7 +9,7 @@ import { attributePair, attributeValue } from './incident_plant_value.ts'
 import { fixedTimeout, previousCall, retries, waiting } from './incident_plant_wait.ts'
 import { type Played, play } from './incident_play.ts'
 import { questionOf } from './incident_question.ts'
-import { isDrawn, type Truth, truthOf } from './incident_truth.ts'
+import { type Evidence, isDrawn, type Truth, truthOf, weightOf } from './incident_truth.ts'
 import { type Style, type World, type WorldWish, worldOf } from './incident_world.ts'
 
 export const incidentClasses = [
@@ -75,13 +75,16 @@ const makers: {
 // Causes that go beside another without hiding it.
 const company = ['layer_slow', 'waiting', 'attribute_value', 'retries', 'first_chunk', 'grows_with'] as const
 
-/** The incident of a seed: always the same. Every eighth or so is one in which nothing happened. */
-export function incidentOf(seed: number): Incident {
+/**
+ * The incident of a seed: always the same. In about one of seven nothing happened. `callsMax` makes another of the same
+ * seed, which has no more calls.
+ */
+export function incidentOf(seed: number, callsMax = 5_000): Incident {
   const first = diceOf(Math.imul(seed + 1, 0x9e3779b1))
   const name = first.weighted(incidentClasses, [2, 2.5, 2, 3, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.5, 3.2])
   for (let attempt = 0; attempt < 60; attempt++) {
     const dice = diceOf(Math.imul(seed + 1, 0x85ebca6b) + Math.imul(attempt, 0xc2b2ae35))
-    const incident = name === 'null' ? nothingOf(seed, dice) : somethingOf(seed, name, dice)
+    const incident = name === 'null' ? nothingOf(seed, dice, callsMax) : somethingOf(seed, name, dice, callsMax)
     if (incident) return incident
   }
   throw new Error(`Cannot make an incident of seed ${seed}: 60 attempts at ${name} were too weak`)
@@ -95,7 +98,12 @@ function askOf(dice: Dice, kind: QuestionKind | 'moment'): Ask {
   return kind === 'call_number' ? { kind, n: dice.weighted([1, 2, 3, 4, 5], [2, 2, 5, 1, 1]) } : { kind }
 }
 
-function somethingOf(seed: number, name: Exclude<IncidentClass, 'null'>, dice: Dice): Incident | null {
+function somethingOf(
+  seed: number,
+  name: Exclude<IncidentClass, 'null'>,
+  dice: Dice,
+  callsMax: number,
+): Incident | null {
   const { make, asks } = makers[name]
   const ask = askOf(dice, dice.one(asks))
   const recipes = [make(dice, ask)]
@@ -104,7 +112,7 @@ function somethingOf(seed: number, name: Exclude<IncidentClass, 'null'>, dice: D
   )
   const alone = ['changed_at', 'fixed_timeout', 'attribute_pair', 'uniform_overhead'].includes(name)
   if (!alone && second.length > 0 && dice.is(0.5)) recipes.push(makers[dice.one(second)].make(dice, ask))
-  const wish: WorldWish = {}
+  const wish: WorldWish = { callsMax }
   for (const { wish: wished } of recipes.toReversed()) {
     Object.assign(wish, wished, { needs: [...(wish.needs ?? []), ...(wished.needs ?? [])] })
   }
@@ -114,9 +122,9 @@ function somethingOf(seed: number, name: Exclude<IncidentClass, 'null'>, dice: D
   return judged(seed, name, world, ask, plants as Plant[])
 }
 
-function nothingOf(seed: number, dice: Dice): Incident | null {
+function nothingOf(seed: number, dice: Dice, callsMax: number): Incident | null {
   const kind = dice.one(nullKinds)
-  const world = nullWorldOf(dice, kind)
+  const world = nullWorldOf(dice, kind, callsMax)
   const ask = askOf(dice, kind.asks)
   return judged(seed, 'null', world, ask, [], kind.kind)
 }
@@ -150,15 +158,14 @@ function judged(
   if (question === null) return null
   const data: WhyData = { question, matched: everything.length, traces, processes: world.processes }
   const layersOf = (index: number) => traces.map(({ trace_id }) => calls.get(trace_id)?.extraLayers[index] ?? new Map())
-  const truths = plants.map((plant, index) =>
-    truthOf({ world, data, plant, unitMs, extraMs: all[index] as number[], all, extraLayers: layersOf(index) }),
-  )
-  const order = truths.map((_, index) => index).toSorted((a, b) => (truths[b]?.share ?? 0) - (truths[a]?.share ?? 0))
-  const [leading, other] = order.map((index) => truths[index] as Truth)
-  const extraMs = all[order[0] ?? 0] ?? traces.map(() => 0)
-  if (order.length > 1 && order[0] !== 0) return null
-  if (!isDrawn({ data, truth: leading ?? null, also: other ?? null, extraMs, unitMs, few: nullKind === 'too few' }))
-    return null
+  const evidence = plants.map((plant, index): Evidence => {
+    return { world, data, plant, unitMs, extraMs: all[index] as number[], all, extraLayers: layersOf(index) }
+  })
+  const [weight, otherWeight] = evidence.map(weightOf)
+  const extraMs = all[0] ?? traces.map(() => 0)
+  const few = nullKind === 'too few'
+  if (!isDrawn({ data, truth: weight ?? null, also: otherWeight ?? null, extraMs, unitMs, few })) return null
+  const [leading, other] = evidence.map(truthOf)
   const kind = plants.length > 0 ? plants.map((plant) => plant.kind).join(' + ') : nullKind
   return {
     ...{ seed, style: world.style, class: name, kind, asks: ask.kind, data },

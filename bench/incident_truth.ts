@@ -54,11 +54,9 @@ export type Evidence = {
 }
 
 export function truthOf(evidence: Evidence): Truth {
-  const { world, plant, extraMs, all, data } = evidence
-  const { cause, attribute, value, atPart, alsoCause = [], alsoCalled = [] } = plant
-  const excess = all.map((extras) => Math.max(0, excessOf(data, extras)))
+  const { cause, attribute, value, alsoCause = [], alsoCalled = [] } = evidence.plant
   const layers = layersOf(evidence)
-  const since_us = atPart === null ? null : momentUs(world, atPart)
+  const { share, since_us } = weightOf(evidence)
   const names = namesOf(evidence, since_us)
   const truth: Accepted = { cause, layers, names, needsSince: false }
   const others = alsoCause.map((other): Accepted => {
@@ -67,14 +65,18 @@ export function truthOf(evidence: Evidence): Truth {
   })
   return {
     ...{ cause, layer: layers[0] ?? null, attribute, value, since_us },
-    share:
-      Math.max(0, excessOf(data, extraMs)) /
-      Math.max(
-        1e-9,
-        excess.reduce((sum, one) => sum + one, 0),
-      ),
+    share,
     accepted: [truth, ...others],
   }
+}
+
+/** How much of what is extra it explains, and since when. */
+export type Weight = Pick<Truth, 'share' | 'since_us'>
+
+export function weightOf({ world, plant, extraMs, all, data }: Evidence): Weight {
+  const total = all.reduce((sum, extras) => sum + Math.max(0, excessOf(data, extras)), 0)
+  const share = Math.max(0, excessOf(data, extraMs)) / Math.max(1e-9, total)
+  return { share, since_us: plant.atPart === null ? null : momentUs(world, plant.atPart) }
 }
 
 /** How much more it added to the calls that are asked about than to the others, in the mean; to all where nothing is asked. */
@@ -188,8 +190,8 @@ function ranksOf(values: readonly number[]): number[] {
 
 export type Drawing = {
   readonly data: WhyData
-  readonly truth: Truth | null
-  readonly also: Truth | null
+  readonly truth: Weight | null
+  readonly also: Weight | null
   readonly extraMs: readonly number[]
   readonly unitMs: number
   /** A null case in which there are too few calls to say anything. */

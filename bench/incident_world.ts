@@ -121,6 +121,7 @@ export type World = {
 export type WorldWish = {
   readonly style?: Style
   readonly calls?: number
+  readonly callsMax?: number
   readonly tools?: readonly [number, number]
   /** Spread of the tools' natural speeds: the deviation of the logarithm. */
   readonly spread?: number
@@ -152,7 +153,7 @@ export function worldOf(dice: Dice, wish: WorldWish = {}): World {
   const style = wish.style ?? dice.weighted(styles, [5, 3, 4])
   const book = nameBooks[style]
   const [fewest, most] = dice.weighted(sizes, [3, 6, 1.5])
-  const calls = wish.calls ?? Math.round(dice.logBetween(fewest, most))
+  const calls = Math.min(wish.calls ?? Math.round(dice.logBetween(fewest, most)), wish.callsMax ?? most)
   const sessions =
     wish.needsSessions || style === 'exai' || dice.is(style === 'otlp' ? 0.4 : 0.85) ? dice.one(book.rules) : null
   const callsPerSession = wish.callsPerSession ?? dice.logBetween(2.5, 9)
