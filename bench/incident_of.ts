@@ -4,12 +4,14 @@ import { type Dice, diceOf, median } from './incident_chance.ts'
 import { tracesOf } from './incident_data.ts'
 import { nullKinds, nullWorldOf } from './incident_null.ts'
 import type { Ask, Plant, QuestionKind, Recipe } from './incident_plant.ts'
+import { attributePair } from './incident_plant_pair.ts'
 import { changedAt, firstChunk, growsWith, layerSlow, slowGeneration, uniformOverhead } from './incident_plant_slow.ts'
-import { attributePair, attributeValue } from './incident_plant_value.ts'
+import { attributeValue } from './incident_plant_value.ts'
 import { fixedTimeout, previousCall, retries, waiting } from './incident_plant_wait.ts'
 import { type Played, play } from './incident_play.ts'
 import { questionOf } from './incident_question.ts'
-import { type Evidence, isDrawn, type Truth, truthOf, weightOf } from './incident_truth.ts'
+import { columnsOf } from './incident_rival.ts'
+import { type Evidence, isContested, isDrawn, type Truth, truthOf, weightOf } from './incident_truth.ts'
 import { type Style, type World, type WorldWish, worldOf } from './incident_world.ts'
 
 export const incidentClasses = [
@@ -159,13 +161,17 @@ function judged(
   const data: WhyData = { question, matched: everything.length, traces, processes: world.processes }
   const layersOf = (index: number) => traces.map(({ trace_id }) => calls.get(trace_id)?.extraLayers[index] ?? new Map())
   const evidence = plants.map((plant, index): Evidence => {
-    return { world, data, plant, unitMs, extraMs: all[index] as number[], all, extraLayers: layersOf(index) }
+    const extraMs = all[index] as number[]
+    const hit = extraMs.map((ms) => ms > 0)
+    return { world, data, plant, unitMs, extraMs, all, extraLayers: layersOf(index), hit }
   })
   const [weight, otherWeight] = evidence.map(weightOf)
   const extraMs = all[0] ?? traces.map(() => 0)
   const few = nullKind === 'too few'
   if (!isDrawn({ data, truth: weight ?? null, also: otherWeight ?? null, extraMs, unitMs, few })) return null
-  const [leading, other] = evidence.map(truthOf)
+  const columns = columnsOf(data)
+  const [leading, other] = evidence.map((one) => truthOf(one, columns))
+  if (leading && isContested(evidence[0] as Evidence, leading, columns)) return null
   const kind = plants.length > 0 ? plants.map((plant) => plant.kind).join(' + ') : nullKind
   return {
     ...{ seed, style: world.style, class: name, kind, asks: ask.kind, data },
