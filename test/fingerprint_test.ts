@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { culpritOf, type Failure, fingerprintOf, messagePatternOf } from '../src/core/fingerprint.ts'
+import { culpritOf, type Failure, fingerprintOf } from '../src/core/fingerprint.ts'
 import { stackBytesMax } from '../src/core/limit.ts'
+import { messageCodesOf, messagePatternOf } from '../src/core/message_pattern.ts'
 import { cpuMsOf } from './cost_fixture.ts'
 
 function failureWith(fields: Partial<Failure>): Failure {

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { stackBytesMax, stackCausesMax } from '../src/core/limit.ts'
-import { parseStack, type StackFrame } from '../src/core/stack_frame.ts'
+import { parseStack } from '../src/core/stack_frame.ts'
+import type { StackFrame } from '../src/core/stack_part.ts'
 import { cpuMsOf } from './cost_fixture.ts'
 
 function frameOf(line: string): StackFrame | undefined {
