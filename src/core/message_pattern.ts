@@ -1,4 +1,4 @@
-import { fingerprintMessageCharactersMax } from './limit.ts'
+import { fingerprintCodesMax, fingerprintMessageCharactersMax } from './limit.ts'
 
 /**
  * A message without what differs from one occurrence to the next: numbers with their units, instants, ids, quoted values,
@@ -10,6 +10,7 @@ export function messagePatternOf(message: string): string {
     .replace(/"[^"]*"|`[^`]*`|(?<!\w)'[^'\n]*'(?!\w)/g, '<text>')
     .replace(instant, '<n>')
     .replace(internetAddress, '<n>')
+    .replace(host, '<n>')
     .replace(quantity, '<n>')
     .split(/\s+/)
     .map(wordPatternOf)
@@ -29,10 +30,9 @@ export function messageCodesOf(message: string): readonly string[] {
     return /^(?:true|false|null|none|object|string|error)$/i.test(code) || /\d{6}/.test(code) ? [] : [code]
   })
   const codes = found.map((code) => (/^5\d\d$/.test(code) ? '5xx' : code))
-  return [...new Set(codes)].sort().slice(0, codesMax)
+  return [...new Set(codes)].sort().slice(0, fingerprintCodesMax)
 }
 
-const codesMax = 4
 /** `ECONNREFUSED`, `ERR_INVALID_URL`, `SQLITE_BUSY`, `[Errno 13]`, `SQLSTATE[23505]`. */
 const systemError =
   /\bE[A-Z]{3,24}\d?\b|\b[A-Z]{2,24}(?:_[A-Z]{2,24}){1,6}\b|\[Errno (\d{1,5})\]|\bSQLSTATE\W{1,2}([\dA-Z]{5})\b/g
@@ -46,8 +46,15 @@ const instant = /\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z
 const internetAddress =
   /(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|\[?(?=[\da-f:]{0,40}\d)(?:[\da-f]{0,4}:){2,7}[\da-f]{0,4}\]?)(?::\d{1,5})?(?![\w.])/gi
 /** `-3`, `1.5 s`, `1m32s`, `350ms`, `12 KiB`. */
-const quantity =
-  /(?<![\w.#:/-])[-+]?\d{1,20}(?:[.,]\d{1,20}){0,4}(?: ?(?:ns|[µu]s|ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|[kmgt]?i?b|bytes)(?![\w/]) ?(?:\d{1,6}(?:\.\d{1,6})? ?(?:ms|s|m|h)(?![\w/]))?)?(?![\w:])/gi
+const unit = '(?:ns|[µu]s|ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|[kmgt]?i?b|bytes)'
+const number = '\\d{1,20}(?:[.,]\\d{1,20}){0,4}'
+const quantity = new RegExp(
+  `(?<![\\w.#:/-])[-+]?${number}(?: ?${unit}(?![a-z_/])(?: ?${number} ?${unit}(?![a-z_/])){0,3})?(?![\\w:-])`,
+  'gi',
+)
+/** `db.example.org`, with its port. */
+const host =
+  /(?<![\w.@/-])(?:[\w-]{1,63}\.){1,6}(?:com|net|org|io|co|ai|dev|app|cloud|cn|local|internal|lan)(?::\d{1,5})?(?![\w.-])/gi
 
 function wordPatternOf(word: string): string {
   if (word.includes('://')) return '<url>'
@@ -55,17 +62,18 @@ function wordPatternOf(word: string): string {
   if (/^[^@\s]{1,64}@[^@\s]{1,255}\.[a-z]{2,}/i.test(word)) return '<n>'
   return word
     .replace(/0x[\da-f]+/gi, '<n>')
-    .replace(/[\w-]+/g, (name) => (isId(name) ? '<n>' : name))
+    .replace(/[\w-]+(?:\.[\w-]+)*/g, (name) => (isId(name) ? '<n>' : name))
     .replace(/[-+]?\d+(?:\.\d+)*/g, '<n>')
+    .replace(/^(\W*)<n>\/(?!<n>).*$/, '$1<path>')
 }
 
 /**
  * Nothing but hex digits and hyphens, eight or more, with a decimal one and another; two decimal digits and a letter
- * among eight or more; or a name with a number behind a hyphen or underscore.
+ * among eight or more; or letters and a digit with a hyphen or underscore between: `glm-4.6`, `job_17`.
  */
 function isId(name: string): boolean {
-  if (/^[a-z]+[-_](?:\w*[-_])?\d+$/i.test(name)) return true
-  if (name.length < 8) return false
   const digits = name.match(/\d/g)?.length ?? 0
+  if (digits > 0 && /[-_]/.test(name) && /[a-z]/i.test(name)) return true
+  if (name.length < 8) return false
   return /^[\da-f-]+$/i.test(name) ? digits > 0 && /[a-f-]/i.test(name) : digits > 1 && /[a-z]/i.test(name)
 }
