@@ -140,6 +140,24 @@ test('import refuses what is too old with its reason, and takes it moved to now'
   expect(await imported('moved', path, '--shift')).toMatchObject({ stored: 0, repeated: 2 })
 })
 
+test.each([
+  ['by one time, so that they lie as they lay', 1, true],
+  ['each by itself where one time would make a part too old', 40, false],
+])('import --shift moves the files of one command %s', async (_, days, together) => {
+  const old = 400 * 86_400
+  const calls = fileOf(`calls_${days}.jsonl`, [{ ...whole(1), start_ts: nowS - old, end_ts: nowS - old + 1 }])
+  const gauge = { event: 'file_count_delta', provider: 'kimi', delta: 2, t: nowS - old - days * 86_400 }
+  const gauges = fileOf(`gauges_${days}.jsonl`, [gauge])
+  const args = ['import', '--json', '--shift', '--service', `shift_${days}`, gauges, calls]
+  const { printed } = await runTelltale(args, { TELLTALE_DATA_DIR: dataDir })
+  const [first, second] = printed
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect([first.stored, second.stored]).toEqual([1, 1])
+  expect(first.shifted_ms === second.shifted_ms).toBe(together)
+})
+
 test('import stops when its key is refused, and goes on where it stopped', async () => {
   const path = fileOf('stopped.jsonl', [whole(1), whole(2)])
   const wrong = {

@@ -78,7 +78,12 @@ async function receive(
   response: ServerResponse,
 ): Promise<void> {
   const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk)
+  try {
+    for await (const chunk of request) chunks.push(chunk)
+  } catch {
+    // Whoever sends was killed while he did: it is no batch, and he gets no answer.
+    return
+  }
   const raw = Buffer.concat(chunks)
   if (request.headers.authorization !== `Bearer ${fixture.key}`) return answer(response, 401, {})
   const text = request.headers['content-encoding'] === 'gzip' ? gunzipSync(raw).toString() : raw.toString()

@@ -1,13 +1,19 @@
 import { expect, test } from 'vitest'
 import {
   batchIdDaysKept,
+  cachesMax,
+  callNumbersMax,
   callNumbersNamed,
+  comparedKeysMax,
   connectionsMax,
   detailDaysKept,
   errorCountsWanted,
   flushesUnrenewedMax,
   groupErrorsLookedAt,
   groupNamesMax,
+  heatColumnsMax,
+  heatNamesMax,
+  holdersListedMax,
   hostedFlushMs,
   hotEndedMax,
   hotErrorsMax,
@@ -17,11 +23,14 @@ import {
   ignoredErrorsMax,
   interruptedSecondsMin,
   layersMax,
+  lensSpansMax,
+  lensTracesMax,
   liveMinutesMax,
   liveProcessesMax,
   minuteDaysKept,
   modelsMax,
   nameBytesMax,
+  noiseShare,
   olderVersionsMax,
   pageRowsMax,
   partitionDaysAhead,
@@ -32,6 +41,11 @@ import {
   seriesPointsWanted,
   toolsMax,
   traceSpansMax,
+  treeDepthMax,
+  treeNodesMax,
+  treeSpansMax,
+  treeTracesMax,
+  trendPointsMax,
   turnMsMax,
 } from '../src/core/limit.ts'
 import { withPglite } from './postgres_fixture.ts'
@@ -67,10 +81,36 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   ],
   series_keys_of: [`call not between 1 and ${callNumbersNamed}`],
   is_alive: [`greatest(${interruptedSecondsMin * 1_000}, ${flushesUnrenewedMax} * p.pace_ms)`],
+  compare: [`keys_max constant integer := ${comparedKeysMax}`, `noise constant double precision := ${noiseShare}`],
+  trend: [`> ${trendPointsMax} then`, `noise constant double precision := ${noiseShare}`],
   live_minutes: [`not between 0 and ${liveMinutesMax}`],
   live_running: [`limit ${liveProcessesMax}`, `'$[0 to ${hotRunningMax - 1}]'`],
   live_ended: [`limit ${hotEndedMax}`],
   live_errors: [`limit ${hotErrorsMax}`, `traceback, ${hotTracebackCharactersMax})`],
+  session_lens: [
+    `asked.till, ${lensTracesMax})`,
+    `wait_ms > 0), ${lensSpansMax})`,
+    `not between 1 and ${callNumbersMax}`,
+    `coalesce(calls, ${callNumbersNamed})`,
+  ],
+  holders: [
+    `asked.till, ${lensTracesMax})`,
+    `wait_ms > 0), ${lensSpansMax})`,
+    `place <= ${holdersListedMax})`,
+    `place > ${holdersListedMax})`,
+  ],
+  time_tree: [
+    `asked.till, ${treeTracesMax}, ${treeSpansMax})`,
+    `limit ${treeNodesMax}`,
+    `not between 1 and ${treeDepthMax}`,
+  ],
+  heatmap: [`asked.till, ${lensTracesMax})`],
+  heat_columns: [
+    `<= ${heatColumnsMax} * s`,
+    `least(p.place, ${heatNamesMax + 1})`,
+    `p.place <= ${heatNamesMax} then n.name`,
+    `least(t.call, ${callNumbersNamed + 1})`,
+  ],
   error_step: [`<= ${errorCountsWanted} * s`],
   error_counts: [`today() - ${detailDaysKept}`],
   error_group: [`today() - ${detailDaysKept}`],
@@ -80,7 +120,14 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   check_state: [`not between 1 and ${nameBytesMax}`, `not between 1 and ${ignoredErrorsMax}`],
   ingest_batch: [`SET lock_timeout TO '${turnMsMax / 1_000}s'`],
 }
-const names = { tool: toolsMax, provider: providersMax, model: modelsMax, layer: layersMax, connection: connectionsMax }
+const names = {
+  tool: toolsMax,
+  provider: providersMax,
+  model: modelsMax,
+  layer: layersMax,
+  connection: connectionsMax,
+  cache: cachesMax,
+}
 
 test('the bounds that SQL repeats are those of src/core/limit.ts', () =>
   withPglite(async (database) => {

@@ -1,5 +1,6 @@
 import { type AuthError, createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js'
 import type { LiveSnapshot, Push } from '../src/core/live_snapshot.ts'
+import type { WhyAnswer } from '../src/core/why/why_answer.ts'
 import type {
   ErrorGroup,
   ErrorGroupDetail,
@@ -13,6 +14,7 @@ import type {
   TraceRow,
 } from './view/answer.ts'
 import type { GroupStateRequest } from './view/group_state_view.ts'
+import type { Heatmap, Holders, SessionLens, SessionRow, SessionTimeline, TimeTree } from './view/lens_answer.ts'
 import type { SignInRefusal } from './view/sign_in_text.ts'
 
 // The only file that touches the network, and the only one that knows whose services answer.
@@ -56,6 +58,15 @@ export type Api = {
   setGroupState(fingerprint: string, request: GroupStateRequest): Promise<GroupStateAnswer>
   errors(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorRow>>
   gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
+  /** The verdict about what the filter of `why_data` means. */
+  why(filter: ReadFilter): Promise<WhyAnswer>
+  sessionLens(filter: ReadFilter): Promise<SessionLens>
+  sessions(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<SessionRow>>
+  sessionTimeline(session: string, cursor?: string | null, n?: number): Promise<SessionTimeline>
+  timeTree(filter: ReadFilter): Promise<TimeTree>
+  /** `x`: time, call_number, tool, provider or model; `y`: layer or latency. */
+  heatmap(filter: ReadFilter, x: string, y: string): Promise<Heatmap>
+  holders(filter: ReadFilter): Promise<Holders>
   /** The hot snapshot with so many of the last minutes; asking for it is also what says that somebody watches. */
   live(minutes: number): Promise<LiveSnapshot>
   /** Joins the private channel with the session's present token. The answer ends the subscription. */
@@ -108,9 +119,23 @@ export async function openApi(): Promise<Api> {
       asObject('error group', await rpc('set_error_group_state', { fingerprint, ...request })) as GroupStateAnswer,
     errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
+    why: async (filter) => {
+      const body = JSON.stringify(filter)
+      const answer = await callFunction('/functions/v1/why', await headersOf(client, config), { method: 'POST', body })
+      return asObject('why', answer) as WhyAnswer
+    },
+    sessionLens: async (filter) => asObject('session_lens', await rpc('session_lens', { filter })) as SessionLens,
+    sessions: async (filter, cursor = null, n = 100) => (await list('sessions', filter, cursor, n)) as Page<SessionRow>,
+    sessionTimeline: async (session, cursor = null, n = 100) => {
+      const answer = asObject('session_timeline', await rpc('session_timeline', { session, cursor, n }))
+      return { ...answer, ...asPage('session_timeline', answer) } as SessionTimeline
+    },
+    timeTree: async (filter) => asObject('time_tree', await rpc('time_tree', { filter })) as TimeTree,
+    heatmap: async (filter, x, y) => asObject('heatmap', await rpc('heatmap', { filter, x, y })) as Heatmap,
+    holders: async (filter) => asObject('holders', await rpc('holders', { filter })) as Holders,
     live: async (minutes) => {
-      const token = await tokenOf(client)
-      return readLive(`/functions/v1/live?viewer=${viewer}&minutes=${minutes}`, config.publishableKey, token)
+      const path = `/functions/v1/live?viewer=${viewer}&minutes=${minutes}`
+      return asObject('live', await callFunction(path, await headersOf(client, config))) as LiveSnapshot
     },
     subscribe: subscriberOf(client),
     hasSession: async () => (await tokenOf(client)) !== null,
@@ -142,10 +167,18 @@ async function readConfig(): Promise<Config> {
   return { projectUrl: supabase_url ?? location.origin, publishableKey: publishable_key }
 }
 
-async function readLive(url: string, key: string, token: string | null): Promise<LiveSnapshot> {
-  if (token === null) throw new ApiError('Cannot read the live snapshot: nobody is signed in', 401)
-  const headers = { apikey: key, Authorization: `Bearer ${token}` }
-  return asObject('live', await fetchJson(url, { headers, cache: 'no-store' })) as LiveSnapshot
+type Headers = { readonly [name: string]: string }
+
+/** The viewer's own key and token. Throws an ApiError when nobody is signed in. */
+async function headersOf(client: SupabaseClient, { publishableKey }: Config): Promise<Headers> {
+  const token = await tokenOf(client)
+  if (token === null) throw new ApiError('Cannot ask: nobody is signed in', 401)
+  return { apikey: publishableKey, Authorization: `Bearer ${token}` }
+}
+
+function callFunction(path: string, headers: Headers, init: RequestInit = {}): Promise<unknown> {
+  const type = init.body === undefined ? {} : { 'Content-Type': 'application/json' }
+  return fetchJson(path, { ...init, headers: { ...headers, ...type }, cache: 'no-store' })
 }
 
 async function fetchJson(url: string, init: RequestInit): Promise<unknown> {
@@ -156,12 +189,19 @@ async function fetchJson(url: string, init: RequestInit): Promise<unknown> {
   } catch {
     throw new ApiError(`Cannot read ${path}: no answer`, 0)
   }
-  if (!response.ok) throw new ApiError(`Cannot read ${path}: the answer is ${response.status}`, response.status)
+  if (!response.ok) throw new ApiError(await problemIn(response, path), response.status)
   try {
     return await response.json()
   } catch {
     throw new ApiError(`Cannot read ${path}: the answer is not JSON`, 502)
   }
+}
+
+/** What a problem document (RFC 9457) says of the question; of a service that fails, that it does. */
+async function problemIn(response: Response, path: string): Promise<string> {
+  const document: unknown = response.status < 500 ? await response.json().catch(() => null) : null
+  const detail = (document as { readonly detail?: unknown } | null)?.detail
+  return typeof detail === 'string' ? detail : `Cannot read ${path}: the answer is ${response.status}`
 }
 
 /** The session's token, renewed when it is about to expire; null when nobody is signed in. */

@@ -4,6 +4,7 @@ import {
   type FilterKey,
   filterKeysOf,
   fromOf,
+  isNumberKey,
   type Place,
   pathOf,
   type Range,
@@ -245,7 +246,7 @@ export class RangeBar extends LitElement {
       this.#close(event)
       this.#go(withFilter(place, key, value))
     }
-    const isNumber = key === 'call_number' || key === 'min_duration_ms'
+    const isNumber = isNumberKey(key)
     return html`
       <details @keydown=${closeOnEscape}>
         <summary class="button">Add filter</summary>

@@ -42,6 +42,8 @@ export type Overview = {
   readonly models: readonly KeyStats[]
   readonly calls: readonly KeyStats[]
   readonly connections: readonly KeyStats[]
+  /** What caches answered: hit, miss, shared, after the cache's name where it has one. */
+  readonly caches: readonly KeyStats[]
   readonly health: { readonly status: HealthStatus; readonly reasons: readonly string[] }
   readonly last_received_at_us: number | null
   readonly environments: readonly string[]

@@ -14,6 +14,7 @@ export const filterNames: { readonly [key in FilterKey]: string } = {
   environment: 'Environment',
   service: 'Service',
   min_duration_ms: 'Slower than (ms)',
+  max_duration_ms: 'Faster than (ms)',
   text: 'Text',
   state: 'State',
 }
