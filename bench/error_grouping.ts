@@ -2,13 +2,13 @@
 // labelled errors from a seed. Usage: node bench/error_grouping.ts [seed] [errors of each cause]
 import { fingerprintOf } from '../src/core/fingerprint.ts'
 import { parseStack } from '../src/core/stack_frame.ts'
+import { causes } from './error_cause.ts'
 import { groupingOf } from './error_measure.ts'
+import { heldOutCauses } from './held_out_cause.ts'
 import { type Labelled, labelledErrors } from './labelled_errors.ts'
 
 const seed = Number(process.argv[2] ?? 1)
 const each = Number(process.argv[3] ?? 40)
-const errors = labelledErrors(seed, each)
-
 const ways: { readonly [name: string]: (error: Labelled['failure']) => string } = {
   fingerprint: fingerprintOf,
   'type and message': ({ error_type, message }) => `${error_type}: ${message}`,
@@ -18,26 +18,31 @@ const ways: { readonly [name: string]: (error: Labelled['failure']) => string } 
   },
 }
 
-const started = performance.now()
-for (const { failure } of errors) fingerprintOf(failure)
-const us = ((performance.now() - started) * 1_000) / errors.length
-const causes = new Set(errors.map(({ label }) => label)).size
-console.log(`${errors.length} errors of ${causes} causes, seed ${seed}; a fingerprint takes ${us.toFixed(0)} µs`)
-console.log('                    groups  precision  recall   F1     homogeneity  completeness  V')
 const percent = (share: number) => `${(100 * share).toFixed(1).padStart(5)} %`
-for (const [name, keyOf] of Object.entries(ways)) {
-  const { groups, precision, recall, f1, homogeneity, completeness, v } = groupingOf(errors, keyOf)
-  const cells = [precision, recall, f1, homogeneity, completeness, v].map(percent)
-  console.log(`${name.padEnd(19)} ${String(groups).padStart(6)}   ${cells.join('   ')}`)
+
+function compare(title: string, errors: readonly Labelled[]): void {
+  const causes = new Set(errors.map(({ label }) => label)).size
+  console.log(`\n${title}: ${errors.length} errors of ${causes} causes, seed ${seed}`)
+  console.log('                    groups  precision  recall   F1     homogeneity  completeness  V')
+  for (const [name, keyOf] of Object.entries(ways)) {
+    const { groups, precision, recall, f1, homogeneity, completeness, v } = groupingOf(errors, keyOf)
+    const cells = [precision, recall, f1, homogeneity, completeness, v].map(percent)
+    console.log(`${name.padEnd(19)} ${String(groups).padStart(6)}   ${cells.join('   ')}`)
+  }
+  const { split, shared } = groupingOf(errors, fingerprintOf)
+  for (const family of new Set(errors.map((error) => error.family))) {
+    const labels = new Set(errors.filter((error) => error.family === family).map(({ label }) => label))
+    const count = (of: ReadonlyMap<string, number>) => [...labels].filter((label) => of.has(label)).length
+    const worst = Math.max(1, ...[...labels].map((label) => split.get(label) ?? 1))
+    const told = `${count(split)} split (into ${worst} at most), ${count(shared)} share a group`
+    console.log(`  ${family.padEnd(30)} ${String(labels.size).padStart(2)} causes, ${told}`)
+  }
 }
 
-console.log('\nBy what the causes try: causes whose errors are split, and causes that share a group with another')
-const { split, shared } = groupingOf(errors, fingerprintOf)
-for (const family of new Set(errors.map((error) => error.family))) {
-  const labels = new Set(errors.filter((error) => error.family === family).map(({ label }) => label))
-  const count = (of: ReadonlyMap<string, number>) => [...labels].filter((label) => of.has(label)).length
-  const worst = Math.max(1, ...[...labels].map((label) => split.get(label) ?? 1))
-  console.log(
-    `  ${family.padEnd(30)} ${labels.size} causes, ${count(split)} split (into ${worst} at most), ${count(shared)} shared`,
-  )
-}
+const known = labelledErrors(causes, seed, each)
+compare('Causes that the rules were made after', known)
+compare('Causes that they were not', labelledErrors(heldOutCauses, seed, each))
+// The code is warm by now.
+const started = performance.now()
+for (const { failure } of known) fingerprintOf(failure)
+console.log(`\nA fingerprint takes ${(((performance.now() - started) * 1_000) / known.length).toFixed(0)} µs`)

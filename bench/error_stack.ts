@@ -1,5 +1,5 @@
 // Stack traces as runtimes print them: Python 3.11 and 3.13, Node, a browser's bundle, Firefox, Go, Java and Rust.
-import type { Call } from './error_cause.ts'
+import type { Call } from './labelled_cause.ts'
 import type { Draw } from './seeded_draw.ts'
 
 export type Language = 'python' | 'node' | 'bundle' | 'firefox' | 'go' | 'java' | 'rust'
@@ -37,7 +37,7 @@ export const places: readonly Place[] = [
   venv('/usr/local/lib/python3.11', '/usr/local/lib/python3.11/site-packages', '/app', false),
   venv('/usr/lib/python3.13', '/opt/venv/lib/python3.13/site-packages', '/opt/exai', true),
   venv(
-    '/root/.pyenv/versions/3.11.7/lib/python3.11',
+    '/home/me/.pyenv/versions/3.11.7/lib/python3.11',
     '/home/me/work/exai-ws/.venv/lib/python3.11/site-packages',
     '/home/me/work/exai-ws',
     false,
@@ -220,7 +220,7 @@ function printRust(raised: readonly Raised[], printing: Printing): string {
   const frames = [
     ...std.map(([fn, file, line]) => [fn, `/rustc/${hash}/library/${file}:${line}:5`] as const),
     ...part.calls.map((call) => {
-      const home = place.windows ? 'C:\\Users\\me' : '/root'
+      const home = place.windows ? 'C:\\Users\\me' : '/home/me'
       const file =
         call.file[0] === '#'
           ? `/rustc/${hash}/library/${call.file.slice(1)}`

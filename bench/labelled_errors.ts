@@ -2,14 +2,14 @@
 // cause was decided by who would fix it: one statement that fails is one cause whatever its data, depth, caller further
 // out, machine and release; two statements, two codes of a provider, or two wrapped causes are two.
 import type { Failure } from '../src/core/fingerprint.ts'
-import { type Call, type Cause, causes } from './error_cause.ts'
 import { type Occasion, places, printStack } from './error_stack.ts'
+import type { Call, Cause } from './labelled_cause.ts'
 import { drawFrom } from './seeded_draw.ts'
 
 export type Labelled = { readonly label: string; readonly family: string; readonly failure: Failure }
 
 /** So many errors of each cause. */
-export function labelledErrors(seed: number, each: number): readonly Labelled[] {
+export function labelledErrors(causes: readonly Cause[], seed: number, each: number): readonly Labelled[] {
   const draw = drawFrom(seed)
   return causes.flatMap((cause, label) =>
     Array.from({ length: each }, () => {

@@ -46,6 +46,7 @@ export const integerMax = Number.MAX_SAFE_INTEGER
 export const stackLineCharactersMax = 2_048
 export const stackCausesMax = 16
 export const fingerprintFramesMax = 64
+export const fingerprintCodesMax = 4
 export const fingerprintMessageCharactersMax = 1_024
 
 // Names admitted into windows, per source; what comes after is `other`.
