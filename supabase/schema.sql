@@ -1089,6 +1089,23 @@ $function$;
 comment on function telltale.due_sums(integer) is 'The outermost traces of up to n joins of which a side has changed since they were summed up, with all that is joined into them.
 Definer: part of tick_join_traces.';
 
+CREATE OR REPLACE FUNCTION telltale.ended_spans(trace_ids text[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+  select coalesce(jsonb_object_agg(t.trace_id, (
+    select coalesce(jsonb_agg(s.key), '[]') from jsonb_each(t.spans) as s where s.value ->> 'end_us' is not null)), '{}')
+  from unnest(trace_ids) as wanted(trace_id)
+  join telltale.trace_days as d on d.trace_id = wanted.trace_id
+  join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+$function$;
+grant execute on function telltale.ended_spans(text[]) to service_role;
+comment on function telltale.ended_spans(text[]) is 'Of those of the traces that are stored, the ids of their spans that have ended: {trace_id: [span_id]}. Definer: tables have
+no read grants for it; the edge, which asks, is service_role.';
+
 CREATE OR REPLACE FUNCTION telltale.error_groups(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb
  LANGUAGE plpgsql
