@@ -1099,8 +1099,10 @@ AS $function$
   select coalesce(jsonb_object_agg(t.trace_id, (
     select coalesce(jsonb_agg(s.key), '[]') from jsonb_each(t.spans) as s where s.value ->> 'end_us' is not null)), '{}')
   from unnest(trace_ids) as wanted(trace_id)
-  join telltale.trace_days as d on d.trace_id = wanted.trace_id
-  join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+  -- offset 0: each is looked up by its key, where a join would read all that are there.
+  cross join lateral (select d.day from telltale.trace_days as d where d.trace_id = wanted.trace_id offset 0) as d
+  cross join lateral (
+    select t.trace_id, t.spans from telltale.traces as t where t.trace_id = wanted.trace_id and t.day = d.day offset 0) as t
 $function$;
 grant execute on function telltale.ended_spans(text[]) to service_role;
 comment on function telltale.ended_spans(text[]) is 'Of those of the traces that are stored, the ids of their spans that have ended: {trace_id: [span_id]}. Definer: tables have
