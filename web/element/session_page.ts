@@ -7,6 +7,7 @@ import type { LiveView } from '../view/live_view.ts'
 import { pluralText } from '../view/number_text.ts'
 import { type Place, pathOf, withFilter, withPlace } from '../view/place.ts'
 import { type SessionLine, sessionLinesOf } from '../view/session_timeline_view.ts'
+import { layersInOrder } from '../view/trace_layer_view.ts'
 import { sessionRuleText } from '../view/trace_page_view.ts'
 import { PagedRead } from './paged_read.ts'
 import { sharedStyle } from './shared_style.ts'
@@ -81,10 +82,9 @@ export class SessionPage extends LitElement {
         stroke: var(--tt-accent);
         stroke-dasharray: 4 3;
       }
-      .idle {
-        display: block;
-        color: var(--tt-text-muted);
-        font-size: 11.5px;
+      .legend {
+        padding-block-start: 8px;
+        font-size: 12.5px;
       }
       .foot {
         padding-block-start: 10px;
@@ -166,7 +166,7 @@ export class SessionPage extends LitElement {
                 <th scope="col" class="n number">Call</th>
                 <th scope="col" class="started">Started</th>
                 <th scope="col" class="tool">Tool</th>
-                <th scope="col" title="Time by layer; idle time between calls is drawn shorter than it was">Timeline</th>
+                <th scope="col" title="Time by layer">Timeline</th>
                 <th scope="col" class="took number">Took</th>
                 <th scope="col" class="took number">Waited</th>
                 <th scope="col" class="gap">After the call before</th>
@@ -182,6 +182,10 @@ export class SessionPage extends LitElement {
             </tbody>
           </table>
         </div>
+        <p class="row legend">
+          ${layersIn(calls).map((layer) => html`<span class="layer" data-layer=${layer}><bdi>${layer}</bdi></span>`)}
+          <span class="muted">${lines.some(({ cut }) => cut) ? 'Idle time between calls is drawn shorter than it was.' : ''}</span>
+        </p>
         ${
           next === null
             ? nothing
@@ -206,7 +210,7 @@ export class SessionPage extends LitElement {
       </td>
       <td class="number">${line.duration}</td>
       <td class="number">${line.waited}</td>
-      <td class=${line.overlaps ? 'warn' : ''}>${line.gap}${line.idle === '' ? nothing : html`<span class="idle">${line.idle}</span>`}</td>
+      <td class=${line.overlaps ? 'warn' : ''}>${line.gap}</td>
       <td><tt-trace-outcome .outcome=${line.outcome} ?running=${line.running}></tt-trace-outcome></td>
     </tr>`
   }
@@ -218,6 +222,10 @@ export class SessionPage extends LitElement {
       this.live?.ended.filter(({ session_key }) => session_key === key).map(({ trace_id }) => trace_id) ?? []
     return [...running, '', ...ended].join(' ')
   }
+}
+
+function layersIn(calls: readonly SessionCall[]): readonly string[] {
+  return layersInOrder([...new Set(calls.flatMap(({ layers }) => Object.keys(layers)))])
 }
 
 customElements.define('tt-session-page', SessionPage)
