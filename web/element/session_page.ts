@@ -32,7 +32,8 @@ export class SessionPage extends LitElement {
       .path {
         font-size: 13px;
       }
-      .path a {
+      .path a,
+      p.muted a {
         text-decoration: underline;
       }
       h1 {
@@ -88,6 +89,48 @@ export class SessionPage extends LitElement {
       }
       .foot {
         padding-block-start: 10px;
+      }
+      @media (max-width: 760px) {
+        thead {
+          position: absolute;
+          width: 1px;
+          height: 1px;
+          overflow: hidden;
+          clip-path: inset(50%);
+        }
+        table {
+          display: block;
+          min-width: 0;
+        }
+        tbody {
+          display: block;
+        }
+        tbody tr {
+          display: grid;
+          grid-template-columns: 22px minmax(0, 1fr) auto;
+          gap: 3px 10px;
+          padding-block: 8px;
+          border-bottom: 1px solid var(--tt-border);
+        }
+        td {
+          padding: 0;
+          border: 0;
+        }
+        td.started,
+        td.waited {
+          display: none;
+        }
+        td.line {
+          order: 1;
+          grid-column: 1 / -1;
+        }
+        td.gap {
+          order: 2;
+          grid-column: 1 / 3;
+        }
+        td.outcome {
+          order: 3;
+        }
       }
     `,
   ]
@@ -160,20 +203,20 @@ export class SessionPage extends LitElement {
       </section>
       <section class="card" aria-label="Timeline">
         <div class="scroll">
-          <table aria-label="Calls of the session in order">
-            <thead>
-              <tr>
-                <th scope="col" class="n number">Call</th>
-                <th scope="col" class="started">Started</th>
-                <th scope="col" class="tool">Tool</th>
-                <th scope="col" title="Time by layer">Timeline</th>
-                <th scope="col" class="took number">Took</th>
-                <th scope="col" class="took number">Waited</th>
-                <th scope="col" class="gap">After the call before</th>
-                <th scope="col" class="outcome">Outcome</th>
+          <table role="table" aria-label="Calls of the session in order">
+            <thead role="rowgroup">
+              <tr role="row">
+                <th role="columnheader" scope="col" class="n number">Call</th>
+                <th role="columnheader" scope="col" class="started">Started</th>
+                <th role="columnheader" scope="col" class="tool">Tool</th>
+                <th role="columnheader" scope="col" title="Time by layer">Timeline</th>
+                <th role="columnheader" scope="col" class="took number">Took</th>
+                <th role="columnheader" scope="col" class="took number">Waited</th>
+                <th role="columnheader" scope="col" class="gap">After the call before</th>
+                <th role="columnheader" scope="col" class="outcome">Outcome</th>
               </tr>
             </thead>
-            <tbody>
+            <tbody role="rowgroup">
               ${repeat(
                 calls,
                 ({ trace_id }) => trace_id,
@@ -196,22 +239,21 @@ export class SessionPage extends LitElement {
   }
 
   #row(place: Place, call: SessionCall, line: SessionLine) {
-    return html`<tr>
-      <td class="number">${call.call_number}</td>
-      <td>${line.started}</td>
-      <td class="cut"><a href=${pathOf(withPlace(place, { page: 'trace', id: line.traceId }))} title=${line.name}><bdi>${line.name}</bdi></a></td>
-      <td>
-        <svg aria-hidden="true">
+    return html`<tr role="row">
+      <td role="cell" class="number n">${call.call_number}</td>
+      <td role="cell" class="started">${line.started}</td>
+      <td role="cell" class="cut tool"><a href=${pathOf(withPlace(place, { page: 'trace', id: line.traceId }))} title=${line.name}><bdi>${line.name}</bdi></a></td>
+      <td role="cell" class="line"><svg aria-hidden="true">
           <rect class="bar" x="${line.bar.x}%" width="${line.bar.width}%" y="1" height="16" rx="1.5"></rect>
           ${line.parts.map(({ layer, x, width }) => svg`<rect data-layer=${layer} x="${x}%" width="${width}%" y="1" height="16"></rect>`)}
           ${line.beside === null ? nothing : svg`<rect class="beside" x="${line.beside.x}%" width="${line.beside.width}%" y="1" height="16"></rect>`}
           ${line.running ? svg`<rect class="running" x="${line.bar.x}%" width="${line.bar.width}%" y="1" height="16"></rect>` : nothing}
         </svg>
       </td>
-      <td class="number">${line.duration}</td>
-      <td class="number">${line.waited}</td>
-      <td class=${line.overlaps ? 'warn' : ''}>${line.gap}</td>
-      <td><tt-trace-outcome .outcome=${line.outcome} ?running=${line.running}></tt-trace-outcome></td>
+      <td role="cell" class="number took">${line.duration}</td>
+      <td role="cell" class="number waited">${line.waited}</td>
+      <td role="cell" class="gap ${line.overlaps ? 'warn' : ''}">${line.gap}</td>
+      <td role="cell" class="outcome"><tt-trace-outcome .outcome=${line.outcome} ?running=${line.running}></tt-trace-outcome></td>
     </tr>`
   }
 

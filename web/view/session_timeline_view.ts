@@ -55,7 +55,8 @@ export function sessionLinesOf(calls: readonly SessionCall[], nowUs: number): re
       gap: previousGapText(call),
       overlaps: call.previous?.running ?? false,
       bar,
-      parts: layerSharesOf(call.layers).map(({ layer, x, width }) => ({
+      // Of what still runs nobody knows yet where it will have been.
+      parts: (call.duration_ms === null ? [] : layerSharesOf(call.layers)).map(({ layer, x, width }) => ({
         layer,
         x: round(bar.x + (x / 100) * bar.width),
         width: round((width / 100) * bar.width),
