@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createClient, type SupabaseClient } from '@supabase/supabase-js'
+import { detectAnomalies } from '../functions/action/detect_anomalies.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { liveApp } from '../functions/route/live.ts'
 import { tickApp } from '../functions/route/tick.ts'
@@ -113,7 +114,13 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
   const log = () => {}
   const apps = {
     ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs, log }),
-    tick: tickApp({ store, actions: {}, clock, secret: secretKey, log }),
+    tick: tickApp({
+      store,
+      actions: { detect_anomalies: () => detectAnomalies(store) },
+      clock,
+      secret: secretKey,
+      log,
+    }),
     live: liveApp({ hot: null, readData: (caller) => readLiveData({ url }, caller), clock, log }),
   }
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, (request) =>
