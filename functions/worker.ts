@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
+import { measureResources } from './action/measure_resources.ts'
 import { ingestApp } from './route/ingest.ts'
 import { liveApp } from './route/live.ts'
 import { readOtlpRules } from './route/otlp_setting.ts'
@@ -56,10 +57,12 @@ function buildApps(bindings: Bindings): Apps {
   const clock = () => Date.now() * 1_000
   const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
 
-  const ticks = tickApp({ store, actions: {}, secret: env.secretKey, clock })
+  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
+  const meters = { store, instance: new URL(env.url).host, redis: hot }
+  const actions = { measure_resources: () => measureResources(meters) }
+  const ticks = tickApp({ store, actions, secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
-  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
   const ingests = ingestApp({
     store,
     clock,

@@ -611,9 +611,11 @@ comment on column telltale.traces.spans is 'Its spans by span id, as StoredSpan 
 create table telltale.viewers (
   viewer_id uuid not null,
   user_id uuid not null,
-  seen_at timestamp with time zone not null default telltale.clock()
+  seen_at timestamp with time zone not null default telltale.clock(),
+  present integer not null default 0
 );
 alter table telltale.viewers add constraint viewers_pkey PRIMARY KEY (viewer_id);
+alter table telltale.viewers add constraint viewers_see_no_fewer_than_none CHECK ((present >= 0));
 CREATE INDEX viewers_by_last_seen ON telltale.viewers USING btree (seen_at);
 alter table telltale.viewers enable row level security;
 create policy viewers_read on telltale.viewers for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
@@ -623,6 +625,7 @@ comment on table telltale.viewers is 'Visible pages that looked in the last minu
 comment on column telltale.viewers.viewer_id is 'UUID that the page minted.';
 comment on column telltale.viewers.user_id is 'Whose page it is.';
 comment on column telltale.viewers.seen_at is 'When it last said so.';
+comment on column telltale.viewers.present is 'How many pages it sees on the live channel, itself included; 0 while it has none.';
 
 CREATE OR REPLACE FUNCTION telltale.add_member(user_id uuid, email text)
  RETURNS boolean
@@ -1590,6 +1593,42 @@ comment on function telltale.gaps(jsonb,text,integer) is 'Processes that lost, d
 recorded, stored, rejected, dropped, missing (batches), gaps: [[first seq, last seq]], the first 100}], next}. Filter:
 environment, service, process. n is 1 to 1000. Definer, see the head of create_trace_reader.';
 
+CREATE OR REPLACE FUNCTION telltale.gauges_between(names text[], since timestamp with time zone, till timestamp with time zone, sources uuid[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_object_agg(name, instances), '{}')
+    from (
+      select name, jsonb_agg(jsonb_build_object('service', service, 'environment', environment, 'instance', instance,
+        'labels', labels, 'samples', samples, 'mean', mean, 'max', top, 'last', last, 'last_at_us', telltale.us_of(last_at))
+        order by service, environment, instance, labels) as instances
+      from (
+        select g.name, s.service, s.environment, s.instance, g.labels, count(*) as samples,
+          round(avg(g.value)::numeric, 3) as mean, max(g.value) as top,
+          (array_agg(g.value order by g.at desc, g.process_id))[1] as last, max(g.at) as last_at,
+          row_number() over (partition by g.name order by max(g.at) desc, s.service, s.environment, s.instance, g.labels) as place
+        from telltale.gauges as g
+        join telltale.processes as p on p.process_id = g.process_id
+        join telltale.sources as s on s.source_id = p.source_id
+        where g.name = any (names) and g.at >= since and g.at < till
+          and g.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+          and (sources is null or s.source_id = any (sources))
+        group by g.name, s.service, s.environment, s.instance, g.labels
+      ) as sampled
+      where place <= 50
+      group by name
+    ) as listed
+  );
+end
+$function$;
+comment on function telltale.gauges_between(text[],timestamp with time zone,timestamp with time zone,uuid[]) is '{name: [{service, environment, instance, labels, samples, mean, max, last, last_at_us}]} of these gauges, for each the 50
+instances that were sampled last. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.head_key(spans jsonb)
  RETURNS text
  LANGUAGE sql
@@ -2096,7 +2135,7 @@ AS $function$
 $function$;
 comment on function telltale.live_batches() is '[RecentBatch], newest first: the last 50; records are those accepted. Definer: part of live_data.';
 
-CREATE OR REPLACE FUNCTION telltale.live_data(viewer_id uuid DEFAULT NULL::uuid, minutes integer DEFAULT 60)
+CREATE OR REPLACE FUNCTION telltale.live_data(viewer_id uuid DEFAULT NULL::uuid, minutes integer DEFAULT 60, present integer DEFAULT 0)
  RETURNS jsonb
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -2106,20 +2145,21 @@ AS $function$
 begin
   perform telltale.require_reader();
   if viewer_id is not null and telltale.caller_id() is not null then
-    perform telltale.see(viewer_id);
+    perform telltale.see(viewer_id, present);
   end if;
   return jsonb_build_object('at_us', telltale.us_of(telltale.clock()), 'minutes', telltale.live_minutes(minutes),
     'running', telltale.live_running(), 'sessions', telltale.live_sessions(), 'gauges', telltale.live_gauges(),
     'ended', telltale.live_ended(), 'errors', telltale.live_errors(), 'batches', telltale.live_batches(),
     'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, telltale.clock() - interval '1 day', 'infinity'),
-    'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p),
+    'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p
+      where p.source_id <> telltale.own_source()),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
-      where s.environment <> 'demo'));
+      where s.environment <> 'demo' and s.source_id <> telltale.own_source()));
 end
 $function$;
-grant execute on function telltale.live_data(uuid,integer) to authenticated;
-grant execute on function telltale.live_data(uuid,integer) to service_role;
-comment on function telltale.live_data(uuid,integer) is 'LiveData (src/core/live_snapshot.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
+grant execute on function telltale.live_data(uuid,integer,integer) to authenticated;
+grant execute on function telltale.live_data(uuid,integer,integer) to service_role;
+comment on function telltale.live_data(uuid,integer,integer) is 'LiveData (src/core/live_snapshot.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
 processes heard of in the last day), last_received_at_us, real. `minutes` says how far back the minutes go: a page that has
 them asks for fewer. Notes that the page viewer_id looks, as see() does, where one
 is given and the token names a user. Definer, see the head of this file; the first line refuses non-members with 42501.';
@@ -2663,6 +2703,23 @@ grant execute on function telltale.merged_spans(jsonb[],jsonb[],integer) to serv
 comment on function telltale.merged_spans(jsonb[],jsonb[],integer) is 'Objects of spans keyed by span id, stored and sent ones of the same traces, as one: of each span the stronger version.
 Past spans_max spans of a trace further new ids are left out; `dropped` counts them.';
 
+CREATE OR REPLACE FUNCTION telltale.merged_stats(stats jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('count', sum(count), 'error_rate', round(sum(errors) / nullif(sum(count), 0), 6),
+    'mean_ms', round(sum(mean_ms * count) / nullif(sum(count) filter (where mean_ms is not null), 0), 3))
+  from (
+    select (value ->> 'count')::numeric as count, (value ->> 'errors')::numeric as errors, (value ->> 'mean_ms')::numeric as mean_ms
+    from jsonb_array_elements(stats)
+  ) as one
+$function$;
+grant execute on function telltale.merged_stats(jsonb) to authenticated;
+grant execute on function telltale.merged_stats(jsonb) to service_role;
+comment on function telltale.merged_stats(jsonb) is 'Of [Stats] {count, error_rate, mean_ms} of all together: a provider may be written in more than one way.';
+
 CREATE OR REPLACE FUNCTION telltale.missing_batches(seqs int8multirange, forgotten bigint)
  RETURNS bigint
  LANGUAGE sql
@@ -2770,7 +2827,7 @@ begin
   total := coalesce(by_key -> 'all', telltale.stats_between(filter, keys, sources, asked.since, asked.till));
   before := telltale.stats_between(filter, keys, sources, asked.since - (asked.till - asked.since), asked.since);
   select max(p.last_seen_at) into received from telltale.processes as p
-  where sources is null or p.source_id = any (sources);
+  where (sources is null or p.source_id = any (sources)) and p.source_id <> telltale.own_source();
   if received is not null then
     recent := telltale.stats_between(filter, keys, sources,
       greatest(asked.since, date_trunc('minute', least(asked.till, telltale.clock())) - interval '5 minutes'), asked.till);
@@ -2785,9 +2842,11 @@ begin
     'caches', telltale.most_counted(by_key, 'cache'),
     'health', health, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
+      select distinct s.environment as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
     'services', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.service as name from telltale.sources as s order by 1 limit 100) as listed), '[]'));
+      select distinct s.service as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'));
 end
 $function$;
 grant execute on function telltale.overview(jsonb) to authenticated;
@@ -2797,6 +2856,16 @@ layers, tools, providers, models, calls, connections, caches: [{key: the name, .
 first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
+
+CREATE OR REPLACE FUNCTION telltale.own_source()
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$ select telltale.source_id_of('telltale', 'telltale', 'telltale') $function$;
+grant execute on function telltale.own_source() to authenticated;
+grant execute on function telltale.own_source() to service_role;
+comment on function telltale.own_source() is 'The source of Telltale''s own resources: its gauges are shown, but it sends no batches and is no sign of life of a daemon.';
 
 CREATE OR REPLACE FUNCTION telltale.p_of_shares(a numeric, a_of numeric, b numeric, b_of numeric)
  RETURNS double precision
@@ -2857,6 +2926,62 @@ AS $function$ select trim_scale(round(share * 100, 1))::text || ' %' $function$;
 grant execute on function telltale.percent_of(numeric) to authenticated;
 grant execute on function telltale.percent_of(numeric) to service_role;
 comment on function telltale.percent_of(numeric) is 'A share of 1 as people read it, such as 2.5 %.';
+
+CREATE OR REPLACE FUNCTION telltale.performance_metrics("from" text DEFAULT NULL::text, "to" text DEFAULT NULL::text, filter jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  resources constant text[] := array['redis_memory_mb', 'redis_key_count', 'supabase_pool_active', 'supabase_pool_idle',
+    'websocket_connections'];
+  view jsonb;
+  total jsonb;
+  gauges jsonb;
+  providers jsonb;
+  minutes numeric;
+begin
+  perform telltale.require_reader();
+  perform telltale.check_filter(coalesce(filter, '{}'), array['environment', 'service']);
+  filter := coalesce(filter, '{}') || jsonb_strip_nulls(jsonb_build_object('from', "from", 'to', "to"));
+  view := telltale.overview(filter);
+  total := view -> 'total';
+  minutes := telltale.seconds_of(telltale.at_of((view -> 'from_us')::bigint), telltale.at_of((view -> 'to_us')::bigint))::numeric / 60;
+  gauges := telltale.gauges_between(resources || array['realtime_connections', 'database_mb'],
+    telltale.at_of((view -> 'from_us')::bigint), telltale.at_of((view -> 'to_us')::bigint), telltale.sources_of(filter));
+  -- Known by name however a daemon writes it; those that an operator asks for are there with or without calls.
+  select jsonb_object_agg(name, stats) into providers from (
+    select name, jsonb_build_object('count', coalesce((p ->> 'count')::numeric, 0),
+      'average_latency_ms', p -> 'mean_ms', 'error_rate', p -> 'error_rate') as stats
+    from (select distinct lower(value ->> 'key') as name from jsonb_array_elements(view -> 'providers')
+      union values ('glm'), ('kimi')) as named
+    left join lateral (
+      select telltale.merged_stats(jsonb_agg(value)) as p from jsonb_array_elements(view -> 'providers')
+      where lower(value ->> 'key') = name) as found on true
+  ) as each;
+  return jsonb_build_object('from_us', view -> 'from_us', 'to_us', view -> 'to_us',
+    'latency_p50_ms', total -> 'p50_ms', 'latency_p95_ms', total -> 'p95_ms', 'latency_p99_ms', total -> 'p99_ms',
+    'requests_per_second', total -> 'per_second',
+    'bytes_per_second', round(((total ->> 'bytes_in')::numeric + (total ->> 'bytes_out')::numeric) / greatest(minutes * 60, 1), 3),
+    'error_rate', total -> 'error_rate', 'errors_per_minute', round((total ->> 'errors')::numeric / greatest(minutes, 1 / 60.0), 6),
+    'glm_latency_avg_ms', providers -> 'glm' -> 'average_latency_ms', 'glm_error_rate', providers -> 'glm' -> 'error_rate',
+    'kimi_latency_avg_ms', providers -> 'kimi' -> 'average_latency_ms', 'kimi_error_rate', providers -> 'kimi' -> 'error_rate',
+    'providers', providers, 'database_mb', coalesce(gauges -> 'database_mb', '[]'),
+    'realtime_connections', coalesce(gauges -> 'realtime_connections', '[]'))
+    || (select jsonb_object_agg(name, coalesce(gauges -> name, '[]')) from unnest(resources) as name);
+end
+$function$;
+grant execute on function telltale.performance_metrics(text,text,jsonb) to authenticated;
+grant execute on function telltale.performance_metrics(text,text,jsonb) to service_role;
+comment on function telltale.performance_metrics(text,text,jsonb) is 'The operator''s sixteen metrics from..to (ISO 8601 or µs; the last 15 minutes unless given): latency_p50_ms, latency_p95_ms,
+latency_p99_ms, requests_per_second, bytes_per_second, error_rate, errors_per_minute; redis_memory_mb, redis_key_count,
+supabase_pool_active, supabase_pool_idle, websocket_connections: each [{service, environment, instance, labels, samples, mean,
+max, last, last_at_us}], those of service telltale being Telltale''s own; glm_latency_avg_ms, glm_error_rate, kimi_latency_avg_ms,
+kimi_error_rate, and of every provider providers {name in lower case: {count, average_latency_ms, error_rate}}. Beside them
+realtime_connections (pages) and database_mb. Filter: environment, service. Null: nothing was counted. Definer, see the
+head of create_series_reader; the first line refuses non-members with 42501.';
 
 CREATE OR REPLACE FUNCTION telltale.place_of(cursor text, shape jsonb)
  RETURNS jsonb
@@ -3203,7 +3328,7 @@ grant execute on function telltale.seconds_of(timestamp with time zone,timestamp
 grant execute on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) to service_role;
 comment on function telltale.seconds_of(timestamp with time zone,timestamp with time zone) is 'How long a stretch of time is in s, as far as it has passed; at least 1.';
 
-CREATE OR REPLACE FUNCTION telltale.see(viewer_id uuid)
+CREATE OR REPLACE FUNCTION telltale.see(viewer_id uuid, present integer DEFAULT 0)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -3222,13 +3347,15 @@ begin
     where o.user_id = v_user and o.viewer_id <> see.viewer_id
     order by o.seen_at desc offset 31
   );
-  insert into telltale.viewers as v (viewer_id, user_id) values (see.viewer_id, v_user)
-  on conflict on constraint viewers_pkey do update set seen_at = telltale.clock() where v.user_id = v_user;
+  insert into telltale.viewers as v (viewer_id, user_id, present)
+  values (see.viewer_id, v_user, least(greatest(see.present, 0), 100000))
+  on conflict on constraint viewers_pkey do update set seen_at = telltale.clock(), present = excluded.present
+  where v.user_id = v_user;
 end
 $function$;
-grant execute on function telltale.see(uuid) to authenticated;
-grant execute on function telltale.see(uuid) to service_role;
-comment on function telltale.see(uuid) is 'The heartbeat of a visible page, to be called every 20 s. Definer: members may not write the table otherwise.';
+grant execute on function telltale.see(uuid,integer) to authenticated;
+grant execute on function telltale.see(uuid,integer) to service_role;
+comment on function telltale.see(uuid,integer) is 'The heartbeat of a visible page, to be called every 20 s; `present`: how many pages it sees on the live channel. Definer: members may not write the table otherwise.';
 
 CREATE OR REPLACE FUNCTION telltale.self_times(spans jsonb)
  RETURNS TABLE(span_id text, self_us bigint)
@@ -3778,6 +3905,32 @@ $function$;
 comment on function telltale.store_process(jsonb,uuid) is 'The part of ingest_batch that keeps the process: its counters, its sequence numbers, what it runs now, its clock. Definer:
 part of ingest_batch.';
 
+CREATE OR REPLACE FUNCTION telltale.store_resources(gauges jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  v_gauges jsonb;
+begin
+  lock table telltale.gauges in row exclusive mode;
+  if jsonb_array_length(gauges) > 16 then
+    raise exception 'Cannot store resources: there are more than 16' using errcode = '22023';
+  end if;
+  select coalesce(jsonb_agg(jsonb_build_object('name', g.value ->> 'name', 'at_us', telltale.us_of(telltale.clock()),
+    'value', (g.value ->> 'value')::double precision, 'labels', coalesce(g.value -> 'labels', '{}'))), '[]')
+  into v_gauges
+  from jsonb_array_elements(gauges) as g
+  where exists (select from telltale.partition_days as d where d.day = telltale.today());
+  perform telltale.store_samples('[]', v_gauges, '7e117a1e-0000-8000-8000-000000000001');
+  return jsonb_build_object('done', jsonb_array_length(v_gauges));
+end
+$function$;
+grant execute on function telltale.store_resources(jsonb) to service_role;
+comment on function telltale.store_resources(jsonb) is 'Stores at most 16 gauges [{name, value, labels}] of now as Telltale''s own; {done}. Definer: no role may write the tables.';
+
 CREATE OR REPLACE FUNCTION telltale.store_samples(messages jsonb, gauges jsonb, process uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -3837,10 +3990,11 @@ begin
   end if;
   return jsonb_build_object(
     'traces', counted,
-    'environments', coalesce((select jsonb_agg(distinct environment) from telltale.sources), '[]'),
+    'environments', coalesce((select jsonb_agg(distinct environment) from telltale.sources
+      where source_id <> telltale.own_source()), '[]'),
     'last_received_at', (select max(received_at) from telltale.batches),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
-      where s.environment <> 'demo'));
+      where s.environment <> 'demo' and s.source_id <> telltale.own_source()));
 end
 $function$;
 grant execute on function telltale.store_status() to authenticated;
@@ -4162,6 +4316,7 @@ declare
 begin
   -- Nothing to look for where one process alone is heard.
   if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
+      and source_id <> telltale.own_source()
       limit 2) as heard) = 2 then
     insert into telltale.trace_joins as j (inner_trace_id, outer_trace_id, outer_span_id, rule, day)
     select * from telltale.inferred_joins(telltale.clock() - interval '1 minute')
@@ -4290,6 +4445,7 @@ declare
   v_done int := 0;
 begin
   if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
+      and source_id <> telltale.own_source()
       limit 2) as heard) < 2 then
     return jsonb_build_object('done', 0, 'more', false);
   end if;
@@ -4337,6 +4493,51 @@ $function$;
 grant execute on function telltale.tick_measure_clocks() to service_role;
 comment on function telltale.tick_measure_clocks() is 'Measures how far the clocks of processes are apart, by the newest traces that several of them recorded: a span called from
 another lies inside it. 0 where the times as they are allow that, else the middle of what does. Definer, as every step.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_measure_resources(instance text DEFAULT 'database'::text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '2s'
+AS $function$
+declare
+  own_process constant uuid := '7e117a1e-0000-8000-8000-000000000001';
+  v_gauges jsonb;
+begin
+  lock table telltale.gauges in row exclusive mode;
+  insert into telltale.sources (source_id, service, environment, instance)
+  values (telltale.own_source(), 'telltale', 'telltale', 'telltale') on conflict do nothing;
+  insert into telltale.processes (process_id, source_id, started_at, sdk, last_seen_at)
+  values (own_process, telltale.own_source(), telltale.clock(), 'telltale-tick', 'epoch') on conflict do nothing;
+  -- Whoever moves it on has the turn; so too after the clock went back.
+  update telltale.processes as p set last_seen_at = telltale.clock()
+  where p.process_id = own_process
+    and p.last_seen_at not between telltale.clock() - interval '60 seconds' and telltale.clock() + interval '60 seconds'
+    and exists (select from telltale.partition_days as d where d.day = telltale.today());
+  if not found then
+    return jsonb_build_object('due', false, 'done', 0, 'more', false);
+  end if;
+  select jsonb_agg(jsonb_build_object('name', name, 'at_us', telltale.us_of(telltale.clock()), 'value', value,
+    'labels', jsonb_build_object('instance', instance)))
+  into v_gauges
+  from (
+    select count(*) filter (where state = 'active') as active, count(*) filter (where state like 'idle%') as idle
+    from pg_catalog.pg_stat_activity where datname = current_database() and coalesce(backend_type, 'client backend') = 'client backend'
+  ) as pool
+  cross join lateral (values ('supabase_pool_active', active::double precision), ('supabase_pool_idle', idle),
+    ('database_mb', round(pg_database_size(current_database()) / 1048576.0, 3)),
+    -- The pages that have the channel open know each other; the most that one of them sees.
+    ('realtime_connections', (select coalesce(max(v.present), 0) from telltale.viewers as v
+      where v.seen_at > telltale.clock() - interval '60 seconds'))) as measured(name, value);
+  perform telltale.store_samples('[]', v_gauges, own_process);
+  return jsonb_build_object('due', true, 'done', jsonb_array_length(v_gauges), 'more', false);
+end
+$function$;
+grant execute on function telltale.tick_measure_resources(text) to service_role;
+comment on function telltale.tick_measure_resources(text) is '{done, more, due}: due where 60 s have passed since the last time; then done counts the gauges of the database that were stored:
+its connections, its size in MB, and how many pages have the live channel open. `instance` is where it is. The rest of the step is
+functions/action/measure_resources.ts. Definer: no role may write the tables.';
 
 CREATE OR REPLACE FUNCTION telltale.tick_prune()
  RETURNS jsonb

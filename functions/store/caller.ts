@@ -23,7 +23,8 @@ export async function readLiveData({ url, fetch }: CallerAccess, caller: LiveCal
     retry: false,
     ...(fetch === undefined ? {} : { fetch }),
   })
-  const { data, error, status } = await client.rpc('live_data', { viewer_id: caller.viewer, minutes: caller.minutes })
+  const { viewer, minutes, present } = caller
+  const { data, error, status } = await client.rpc('live_data', { viewer_id: viewer, minutes, present })
   if (error !== null) throw callerErrorOf(status)
   if (!isLiveData(data)) throw new CallerError('unavailable', 'Cannot read live data: its answer is not understood')
   return data

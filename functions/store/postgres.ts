@@ -6,6 +6,9 @@ import {
   type BatchStore,
   type IngestReply,
   type KeyRow,
+  type OwnGauge,
+  type ResourceStore,
+  type StepAnswer,
   StoreError,
   type TickStep,
   type TickStore,
@@ -28,7 +31,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore {
+export class PostgresStore implements BatchStore, TickStore, ResourceStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -68,6 +71,20 @@ export class PostgresStore implements BatchStore, TickStore {
       throw misread(`tick_${step}`)
     }
     return { done: reply.done, more: reply.more }
+  }
+
+  async beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }> {
+    const reply = await this.#call(this.#patient, 'tick_measure_resources', { instance })
+    if (!isObject(reply) || typeof reply.done !== 'number' || typeof reply.due !== 'boolean') {
+      throw misread('tick_measure_resources')
+    }
+    return { done: reply.done, more: false, due: reply.due }
+  }
+
+  async storeResources(gauges: readonly OwnGauge[]): Promise<number> {
+    const reply = await this.#call(this.#quick, 'store_resources', { gauges })
+    if (!isObject(reply) || typeof reply.done !== 'number') throw misread('store_resources')
+    return reply.done
   }
 
   async releaseTick(holder: string): Promise<void> {

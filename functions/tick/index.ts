@@ -1,6 +1,8 @@
+import { measureResources } from '../action/measure_resources.ts'
 import { tickApp } from '../route/tick.ts'
 import { readEdgeEnv } from '../store/edge_env.ts'
 import { PostgresStore } from '../store/postgres.ts'
+import { UpstashHotStore } from '../store/redis.ts'
 
 declare const Deno: {
   readonly env: { get(name: string): string | undefined }
@@ -8,9 +10,15 @@ declare const Deno: {
 }
 
 const env = readEdgeEnv((name) => Deno.env.get(name))
+const store = new PostgresStore(env)
+const meters = {
+  store,
+  instance: new URL(env.url).host,
+  redis: env.redis === null ? null : new UpstashHotStore(env.redis),
+}
 const app = tickApp({
-  store: new PostgresStore(env),
-  actions: {},
+  store,
+  actions: { measure_resources: () => measureResources(meters) },
   secret: env.secretKey,
   clock: () => Date.now() * 1_000,
 })

@@ -281,6 +281,7 @@ export const broadcastBytesMax = 256_000
 export const realtimeFrameBytesMax = 512 * KiB
 export const broadcastBodyBytesMax = 4 * MiB
 export const broadcastBatchMax = 100
+export const presenceBytesMax = 4 * KiB // What one client says of itself: everybody who joins is sent what all say.
 export const realtimeConnectionsMax = 1_000
 export const connectionChannelsMax = 100
 export const broadcastsPerSecondMax = 100 // Of one connection; past it the channel is closed.
@@ -372,6 +373,7 @@ assert(liveQuietMs < liveFreshMsMax, 'a page that hears nothing asks before it s
 assert(liveBeatMs < sleepMsMin, 'a page that was asleep is one that missed a beat')
 assert(liveSecondsKept >= 60 + liveFreshMsMax / 1_000, 'the seconds reach back over the last minute')
 assert(broadcastBytesMax < realtimeFrameBytesMax, 'the largest broadcast fits into a frame with its names')
+assert(presenceBytesMax * realtimeConnectionsMax <= unsentBytesMax, 'who is there can be told to whoever joins')
 assert(broadcastBytesMax < broadcastBodyBytesMax, 'the largest broadcast fits into a request')
 assert(realtimeFrameBytesMax < unsentBytesMax, 'one frame alone makes no consumer slow')
 assert(realtimeConnectionsMax < rightsWaitingMax, 'every page may join again at once')

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
+import { measureResources } from '../../functions/action/measure_resources.ts'
 import { createBackground } from '../../functions/route/background.ts'
 import { ingestApp } from '../../functions/route/ingest.ts'
 import { liveApp } from '../../functions/route/live.ts'
@@ -81,7 +82,9 @@ export function openServices(options: ServiceOptions): Services {
     background: background.run,
     otlpRules,
   })
-  const tick = tickApp({ store, actions: {}, clock, secret: keys.secretKey })
+  const meters = { store, instance: new URL(url).host, redis: hot }
+  const actions = { measure_resources: () => measureResources(meters) }
+  const tick = tickApp({ store, actions, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
   const redisRest = embedded === null ? null : redisApp(embedded, redis.token)
   const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })

@@ -527,7 +527,7 @@ begin
   total := coalesce(by_key -> 'all', telltale.stats_between(filter, keys, sources, asked.since, asked.till));
   before := telltale.stats_between(filter, keys, sources, asked.since - (asked.till - asked.since), asked.since);
   select max(p.last_seen_at) into received from telltale.processes as p
-  where sources is null or p.source_id = any (sources);
+  where (sources is null or p.source_id = any (sources)) and p.source_id <> telltale.own_source();
   if received is not null then
     recent := telltale.stats_between(filter, keys, sources,
       greatest(asked.since, date_trunc('minute', least(asked.till, telltale.clock())) - interval '5 minutes'), asked.till);
@@ -542,9 +542,11 @@ begin
     'caches', telltale.most_counted(by_key, 'cache'),
     'health', health, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
+      select distinct s.environment as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
     'services', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.service as name from telltale.sources as s order by 1 limit 100) as listed), '[]'));
+      select distinct s.service as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'));
 end
 $$;
 comment on function telltale.overview(jsonb) is

@@ -305,6 +305,7 @@ declare
 begin
   -- Nothing to look for where one process alone is heard.
   if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
+      and source_id <> telltale.own_source()
       limit 2) as heard) = 2 then
     insert into telltale.trace_joins as j (inner_trace_id, outer_trace_id, outer_span_id, rule, day)
     select * from telltale.inferred_joins(telltale.clock() - interval '1 minute')
@@ -363,6 +364,7 @@ declare
   v_done int := 0;
 begin
   if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
+      and source_id <> telltale.own_source()
       limit 2) as heard) < 2 then
     return jsonb_build_object('done', 0, 'more', false);
   end if;
