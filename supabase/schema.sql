@@ -299,6 +299,22 @@ comment on table telltale.partition_days is 'The UTC days whose partitions exist
 comment on column telltale.partition_days.day is 'UTC day.';
 comment on column telltale.partition_days.made_at is 'When its partitions were made.';
 
+create table telltale.pinned_traces (
+  trace_id text collate "C" not null,
+  pinned_at timestamp with time zone not null default telltale.clock(),
+  pinned_by uuid
+);
+alter table telltale.pinned_traces add constraint pinned_traces_pkey PRIMARY KEY (trace_id);
+alter table telltale.pinned_traces add constraint pinned_traces_trace_id_fkey FOREIGN KEY (trace_id) REFERENCES telltale.trace_days(trace_id) ON DELETE CASCADE;
+alter table telltale.pinned_traces enable row level security;
+create policy pinned_traces_read on telltale.pinned_traces for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.pinned_traces to authenticated;
+grant select on telltale.pinned_traces to service_role;
+comment on table telltale.pinned_traces is 'Traces that keep their spans for as long as they are kept themselves.';
+comment on column telltale.pinned_traces.trace_id is '32 hex digits.';
+comment on column telltale.pinned_traces.pinned_at is 'When it was pinned.';
+comment on column telltale.pinned_traces.pinned_by is 'The member who did.';
+
 create table telltale.processes (
   process_id uuid not null,
   source_id uuid not null,
@@ -404,6 +420,55 @@ comment on column telltale.rollup_minutes.day is 'Its partition: the UTC day of 
 comment on column telltale.rollup_minutes.source_id is 'Where it was counted.';
 comment on column telltale.rollup_minutes.batch_id is 'The batch that brought this part; null for a sum that the tick made.';
 comment on column telltale.rollup_minutes.series is '{key: {count, errors, bytes_in, bytes_out, tokens_in, tokens_out, latency: histogram in µs}}; keys as in src/core/window.ts.';
+
+create table telltale.sampling (
+  sole boolean not null default true,
+  baseline_share double precision not null default 1,
+  keep_errors boolean not null default true,
+  keep_slow boolean not null default true,
+  keep_anomalous boolean not null default true,
+  changed_at timestamp with time zone not null default telltale.clock(),
+  decided_to timestamp with time zone not null default telltale.clock(),
+  decided_id text collate "C" not null default ''::text,
+  limits_at timestamp with time zone not null default '1970-01-01 00:00:00+00'::timestamp with time zone,
+  kept bigint not null default 0,
+  emptied bigint not null default 0
+);
+alter table telltale.sampling add constraint sampling_has_one_row CHECK (sole);
+alter table telltale.sampling add constraint sampling_keeps_a_share CHECK (((baseline_share >= (0)::double precision) AND (baseline_share <= (1)::double precision)));
+alter table telltale.sampling add constraint sampling_pkey PRIMARY KEY (sole);
+alter table telltale.sampling enable row level security;
+create policy sampling_read on telltale.sampling for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.sampling to authenticated;
+grant select on telltale.sampling to service_role;
+comment on table telltale.sampling is 'Whose spans are kept: one row, set by set_sampling. Pinned traces keep theirs always.';
+comment on column telltale.sampling.sole is 'There is one row.';
+comment on column telltale.sampling.baseline_share is 'Share of all traces that keep their spans, by chance, 0..1; 1: all do.';
+comment on column telltale.sampling.keep_errors is 'Whether those keep them that failed or have an error recorded.';
+comment on column telltale.sampling.keep_slow is 'Whether those do that took longer than 99 of 100 of their tool in the last six hours.';
+comment on column telltale.sampling.keep_anomalous is 'Whether those do that lie in an anomaly of a series that counts them.';
+comment on column telltale.sampling.changed_at is 'When the operator last set it.';
+comment on column telltale.sampling.decided_to is 'Of traces that changed before this, by (changed_at, trace_id), it is decided.';
+comment on column telltale.sampling.decided_id is 'The trace id that goes with decided_to.';
+comment on column telltale.sampling.limits_at is 'When sampling_limits were last computed.';
+comment on column telltale.sampling.kept is 'How many times it was decided that a trace keeps its spans.';
+comment on column telltale.sampling.emptied is 'How many traces were emptied.';
+
+create table telltale.sampling_limits (
+  source_id uuid not null,
+  series_key text not null,
+  p99_ms double precision not null
+);
+alter table telltale.sampling_limits add constraint sampling_limits_pkey PRIMARY KEY (source_id, series_key);
+alter table telltale.sampling_limits add constraint sampling_limits_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+alter table telltale.sampling_limits enable row level security;
+create policy sampling_limits_read on telltale.sampling_limits for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.sampling_limits to authenticated;
+grant select on telltale.sampling_limits to service_role;
+comment on table telltale.sampling_limits is 'From when on a request is slow: p99 of its series over the last six hours.';
+comment on column telltale.sampling_limits.source_id is 'Where it is counted.';
+comment on column telltale.sampling_limits.series_key is 'all, or tool:X.';
+comment on column telltale.sampling_limits.p99_ms is 'In ms. There is none of a series with fewer than 100 requests: those all count as slow.';
 
 create table telltale.sources (
   source_id uuid not null,
@@ -560,7 +625,8 @@ create table telltale.traces (
   provider text /* storage m */,
   model text /* storage m */,
   layers jsonb not null /* storage m */,
-  spans jsonb not null /* storage m */
+  spans jsonb not null /* storage m */,
+  sampled jsonb /* storage m */
 ) partition by LIST (day);
 alter table telltale.traces add constraint traces_break_down_by_layer CHECK ((jsonb_typeof(layers) = 'object'::text));
 alter table telltale.traces add constraint traces_end_as_outcomes_are_named CHECK ((outcome = ANY (ARRAY['ok'::text, 'tool_error'::text, 'empty'::text, 'truncated'::text, 'caller_fault'::text, 'server_fault'::text, 'timeout'::text, 'cancelled'::text, 'interrupted'::text])));
@@ -607,6 +673,7 @@ comment on column telltale.traces.provider is 'The provider that served it.';
 comment on column telltale.traces.model is 'The model that answered.';
 comment on column telltale.traces.layers is 'Self time in ms by layer, and `unexplained`: what no root span covers. Layers of 0 are absent.';
 comment on column telltale.traces.spans is 'Its spans by span id, as StoredSpan in src/core/trace.ts; the view telltale.spans unfolds them.';
+comment on column telltale.traces.sampled is 'Null: its spans are there. Else they were let go, and this is its head span, for an end that comes late: all else stays.';
 
 create table telltale.viewers (
   viewer_id uuid not null,
@@ -1069,6 +1136,28 @@ null where there is too little to tell. p is how likely chance alone does as muc
 answer. Tests: shares of errors, and of requests above each quantile of both together: two proportions; mean: by the spread of
 the histogram; latency: ranks (Mann-Whitney, with ties); rates and tokens: by how they differ between at least 5 steps of time.
 A filter is as for overview. Definer, see the file''s head; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.compute_sampling_limits()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  stats jsonb;
+begin
+  select telltale.cell_stats(array_agg(h.source_id || ' ' || c.key), array_agg(c.value), 1) into stats
+  from telltale.rollup_hours as h cross join lateral jsonb_each(h.series) as c
+  where h.hour > telltale.clock() - interval '6 hours' and h.hour <= telltale.clock()
+    and (c.key = 'all' or starts_with(c.key, 'tool:'));
+  delete from telltale.sampling_limits;
+  insert into telltale.sampling_limits (source_id, series_key, p99_ms)
+  select split_part(key, ' ', 1)::uuid, substr(key, 38), (value ->> 'p99_ms')::double precision
+  from jsonb_each(coalesce(stats, '{}')) where (value ->> 'count')::numeric >= 100 and value ->> 'p99_ms' is not null;
+end
+$function$;
+comment on function telltale.compute_sampling_limits() is 'Computes sampling_limits anew, from the hours. Definer: part of tick_decide_sampling.';
 
 CREATE OR REPLACE FUNCTION telltale.concluded_rows(calls jsonb, process uuid)
  RETURNS jsonb
@@ -1750,6 +1839,34 @@ grant execute on function telltale.histogram_quantile(jsonb,double precision) to
 grant execute on function telltale.histogram_quantile(jsonb,double precision) to service_role;
 comment on function telltale.histogram_quantile(jsonb,double precision) is 'The q-quantile in µs, null when empty: nearest rank as percentile_disc, read as the middle of its bucket, 2^((i+0.5)/32);
 relative error at most 1.1 %.';
+
+CREATE OR REPLACE FUNCTION telltale.in_anomaly(trace_ids text[], days date[])
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER ROWS 10
+ SET search_path TO ''
+AS $function$
+begin
+  if to_regclass('telltale.anomalies') is null then
+    return;
+  end if;
+  return query
+    select t.trace_id
+    from unnest(trace_ids, days) as asked(id, day)
+    join telltale.traces as t on t.trace_id = asked.id and t.day = asked.day
+    join telltale.processes as p on p.process_id = t.process_id
+    join telltale.sources as s on s.source_id = p.source_id
+    where exists (select from telltale.anomalies as a
+      where a.service = s.service and a.environment = s.environment
+        -- Whole minutes, and by the end: both a minute wider than they are.
+        and a.started_at <= coalesce(t.ended_at, t.started_at) + interval '1 minute'
+        and coalesce(a.ended_at, a.last_at) >= t.started_at - interval '1 minute'
+        and (a.series_key in ('all', 'tool:' || t.tool, 'provider:' || t.provider, 'model:' || t.model,
+            'call:' || coalesce(case when t.call_number > 5 then '6+' else t.call_number::text end, 'unknown'))
+          or (starts_with(a.series_key, 'layer:') and t.layers ? substr(a.series_key, 7))));
+end
+$function$;
+comment on function telltale.in_anomaly(text[],date[]) is 'Those of these traces that lie in an anomaly of a series that counts them. Definer: part of tick_decide_sampling.';
 
 CREATE OR REPLACE FUNCTION telltale.inferred_joins(since timestamp with time zone, n integer DEFAULT 1000)
  RETURNS TABLE(inner_trace_id text, outer_trace_id text, outer_span_id text, rule text, day date)
@@ -2590,6 +2707,7 @@ declare
   v_stored jsonb[];
   v_sent jsonb[];
   v_merged jsonb[];
+  v_sampled jsonb[];
   v_all text[] := '{}';
 begin
   -- A first and a last day, since of all the partitions only those between are then opened.
@@ -2609,7 +2727,11 @@ begin
         order by value ->> 'trace_id' collate "C"
       ) as r
       cross join lateral (
-        select t.trace_id, t.day, t.spans_dropped, t.revision, t.span_count, t.spans from telltale.traces as t
+        select t.trace_id, t.day, t.spans_dropped, t.revision, t.span_count, t.sampled,
+          -- Of one whose spans were let go the head is known.
+          case when t.sampled is null then t.spans
+            else jsonb_build_object(t.sampled ->> 'span_id', t.sampled - 'span_id') end as spans
+        from telltale.traces as t
         where t.trace_id = r.trace_id and t.day = r.day and t.day between v_first and v_last
         for no key update
       ) as t
@@ -2617,14 +2739,14 @@ begin
       select *, sum(span_count) over (order by trace_id) - span_count as before from held
     )
     select (select count(*) from held), array_agg(trace_id), array_agg(day), array_agg(spans_dropped),
-      array_agg(revision), array_agg(spans), array_agg(sent)
-    into v_held, v_ids, v_days, v_dropped, v_revisions, v_stored, v_sent
+      array_agg(revision), array_agg(spans), array_agg(sent), array_agg(sampled)
+    into v_held, v_ids, v_days, v_dropped, v_revisions, v_stored, v_sent, v_sampled
     from weighed where before < 20000;
     exit when v_held = 0;
     select array_agg(m.spans order by m.place), array_agg(m.dropped + v_dropped[m.place] order by m.place)
     into v_merged, v_dropped from telltale.merged_spans(v_stored, v_sent) as m;
     -- Every row is there and locked. An update would open all partitions, an insert opens those that it writes.
-    insert into telltale.traces (trace_id, day, started_at, ended_at, duration_ms, wait_ms, process_id,
+    insert into telltale.traces as t (trace_id, day, started_at, ended_at, duration_ms, wait_ms, process_id,
       bytes_in, bytes_out, tokens_in, tokens_out, call_number, span_count, spans_dropped, revision, name, outcome,
       request_id, session_key, session_rule, tool, provider, model, layers, spans)
     select m.trace_id, m.day, telltale.at_of(s.started_at_us), telltale.at_of(s.ended_at_us), s.duration_ms, s.wait_ms,
@@ -2642,7 +2764,11 @@ begin
       excluded.bytes_in, excluded.bytes_out, excluded.tokens_in, excluded.tokens_out, excluded.call_number,
       excluded.span_count, excluded.spans_dropped, excluded.revision, excluded.name, excluded.outcome,
       excluded.request_id, excluded.session_key, excluded.session_rule, excluded.tool, excluded.provider,
-      excluded.model, excluded.layers, excluded.spans, excluded.changed_at, excluded.changed_xid);
+      excluded.model, excluded.layers, excluded.spans, excluded.changed_at, excluded.changed_xid)
+      where t.sampled is null;
+    if cardinality(array_remove(v_sampled, null)) > 0 then
+      perform telltale.retime_sampled(v_ids, v_days, v_merged, v_sampled);
+    end if;
     v_all := v_all || v_ids;
     exit when v_held = cardinality(v_ids);
     v_after := v_ids[cardinality(v_ids)];
@@ -2983,6 +3109,33 @@ kimi_error_rate, and of every provider providers {name in lower case: {count, av
 realtime_connections (pages) and database_mb. Filter: environment, service. Null: nothing was counted. Definer, see the
 head of create_series_reader; the first line refuses non-members with 42501.';
 
+CREATE OR REPLACE FUNCTION telltale.pin_trace(trace_id text, pinned boolean DEFAULT true)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_variable
+begin
+  perform telltale.require_reader();
+  if not pinned then
+    delete from telltale.pinned_traces as p where p.trace_id = lower(pin_trace.trace_id);
+    return found;
+  end if;
+  if (select count(*) from telltale.pinned_traces) >= 10000 then
+    raise exception 'Cannot pin trace: 10000 are pinned already' using errcode = '22023', hint = 'Unpin some of them.';
+  end if;
+  insert into telltale.pinned_traces (trace_id, pinned_by)
+  select d.trace_id, telltale.caller_id() from telltale.trace_days as d where d.trace_id = lower(pin_trace.trace_id)
+  on conflict do nothing;
+  return exists (select from telltale.pinned_traces as p where p.trace_id = lower(pin_trace.trace_id));
+end
+$function$;
+grant execute on function telltale.pin_trace(text,boolean) to authenticated;
+grant execute on function telltale.pin_trace(text,boolean) to service_role;
+comment on function telltale.pin_trace(text,boolean) is 'Lets a trace keep its spans, or no longer; whether it is pinned now, or was. A trace whose spans are gone does not get them back.
+Definer: members may not write the table otherwise; the first line refuses non-members with 42501.';
+
 CREATE OR REPLACE FUNCTION telltale.place_of(cursor text, shape jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3158,6 +3311,32 @@ grant execute on function telltale.require_reader() to authenticated;
 grant execute on function telltale.require_reader() to service_role;
 comment on function telltale.require_reader() is 'The first line of every function that reads: raises 42501 for non-members.';
 
+CREATE OR REPLACE FUNCTION telltale.retime_sampled(ids text[], days date[], merged jsonb[], heads jsonb[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+begin
+  -- The breakdown and what was summed up stay as they were when all spans were there.
+  update telltale.traces as t set
+    started_at = least(t.started_at, telltale.at_of(s.started_at_us)),
+    ended_at = greatest(t.ended_at, telltale.at_of(s.ended_at_us)),
+    duration_ms = coalesce(s.duration_ms, t.duration_ms),
+    outcome = case when s.duration_ms is null then t.outcome else s.outcome end,
+    sampled = (m.spans -> h.head) - 'attributes' || jsonb_build_object('span_id', h.head),
+    revision = t.revision + 1, changed_at = telltale.clock(), changed_xid = pg_current_xact_id()
+  from telltale.summaries_of(merged) as s
+  join unnest(ids, days, merged, heads) with ordinality as m(id, day, spans, head, place) on m.place = s.place
+  cross join lateral (select telltale.head_key(m.spans) as head) as h
+  where m.head is not null and t.trace_id = m.id and t.day = m.day and t.day = any (days);
+end
+$function$;
+comment on function telltale.retime_sampled(text[],date[],jsonb[],jsonb[]) is 'What came late for traces whose spans were let go: their times and outcome follow, nothing else does. `merged` is the head that
+is known and what came. Definer: part of ingest_batch.';
+
 CREATE OR REPLACE FUNCTION telltale.revoke_key(key_id text)
  RETURNS boolean
  LANGUAGE sql
@@ -3297,7 +3476,9 @@ begin
       select t.started_at as at, t.tool, t.call_number, t.outcome, t.bytes_in, t.bytes_out, t.tokens_in, t.tokens_out,
         t.duration_ms * 1000 as us, t.spans
       from telltale.traces as t
-      where t.duration_ms is not null and %s and not (t.outcome = ''interrupted'' and exists (
+      where t.duration_ms is not null and %s
+        and not (t.outcome = ''interrupted'' and coalesce(t.sampled ? ''concluded'', false))
+        and not (t.outcome = ''interrupted'' and exists (
         select from jsonb_each(t.spans) as s
         where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
           and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))
@@ -3315,8 +3496,29 @@ end
 $function$;
 comment on function telltale.samples_of(jsonb,timestamp with time zone,timestamp with time zone,text[]) is 'A query in SQL for what the traces of a filter add to the series keys of these kinds (all, tool, call, layer, provider,
 model): (at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us), as src/core/window.ts counts spans, but under the
-start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere.
+start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere. The
+spans of a trace that were let go are gone here too: layers, providers and models count those that kept them.
 Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.sampling_rules()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform telltale.require_reader();
+  return (
+    select jsonb_build_object('baseline_share', baseline_share, 'keep_errors', keep_errors, 'keep_slow', keep_slow,
+      'keep_anomalous', keep_anomalous, 'changed_at_us', telltale.us_of(changed_at), 'kept', kept, 'emptied', emptied,
+      'pinned', (select count(*) from telltale.pinned_traces))
+    from telltale.sampling);
+end
+$function$;
+grant execute on function telltale.sampling_rules() to authenticated;
+grant execute on function telltale.sampling_rules() to service_role;
+comment on function telltale.sampling_rules() is '{baseline_share, keep_errors, keep_slow, keep_anomalous, changed_at_us, kept, emptied, pinned}: see telltale.sampling. Definer: as
+the readers; the first line refuses non-members with 42501.';
 
 CREATE OR REPLACE FUNCTION telltale.seconds_of(since timestamp with time zone, till timestamp with time zone)
  RETURNS double precision
@@ -3573,6 +3775,39 @@ $function$;
 grant execute on function telltale.series_of_parts(jsonb[]) to authenticated;
 grant execute on function telltale.series_of_parts(jsonb[]) to service_role;
 comment on function telltale.series_of_parts(jsonb[]) is 'The final step of series_merge: the cells of all parts, key by key.';
+
+CREATE OR REPLACE FUNCTION telltale.set_sampling(rules jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  wrong text;
+begin
+  select min(key) into wrong from jsonb_each(rules)
+  where not case key when 'baseline_share' then jsonb_typeof(value) = 'number' and (value #>> '{}')::numeric between 0 and 1
+    when 'keep_errors' then jsonb_typeof(value) = 'boolean' when 'keep_slow' then jsonb_typeof(value) = 'boolean'
+    when 'keep_anomalous' then jsonb_typeof(value) = 'boolean' else false end;
+  if wrong is not null or jsonb_typeof(rules) is distinct from 'object' then
+    raise exception 'Cannot set sampling: % is %', coalesce(to_json(left(wrong, 100))::text, 'it'), coalesce(left((rules -> wrong)::text, 100), 'none')
+      using errcode = '22023', hint = 'baseline_share is from 0 to 1; keep_errors, keep_slow, keep_anomalous are true or false.';
+  end if;
+  -- What is over is not decided anew by other rules.
+  update telltale.sampling set
+    decided_to = case when baseline_share = 1 then telltale.clock() - interval '5 minutes' else decided_to end,
+    decided_id = case when baseline_share = 1 then '' else decided_id end,
+    baseline_share = coalesce((rules ->> 'baseline_share')::double precision, baseline_share),
+    keep_errors = coalesce((rules ->> 'keep_errors')::boolean, keep_errors),
+    keep_slow = coalesce((rules ->> 'keep_slow')::boolean, keep_slow),
+    keep_anomalous = coalesce((rules ->> 'keep_anomalous')::boolean, keep_anomalous),
+    changed_at = telltale.clock();
+  return telltale.sampling_rules();
+end
+$function$;
+grant execute on function telltale.set_sampling(jsonb) to service_role;
+comment on function telltale.set_sampling(jsonb) is 'Sets some of baseline_share, keep_errors, keep_slow and keep_anomalous, for traces from now on; answers what sampling_rules() does.
+Raises 22023 for anything else. Definer: no role may write the table.';
 
 CREATE OR REPLACE FUNCTION telltale.shifts_of(spans jsonb)
  RETURNS TABLE(process_id uuid, shift_us bigint)
@@ -4262,6 +4497,100 @@ grant execute on function telltale.tick_compact_minutes() to service_role;
 comment on function telltale.tick_compact_minutes() is 'Replaces the parts of up to 200 minutes that ended at least a minute ago by their sums, in one statement. Definer, see the
 head of this file.';
 
+CREATE OR REPLACE FUNCTION telltale.tick_decide_sampling()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET lock_timeout TO '2s'
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  portion constant integer := 500;
+  v_rules telltale.sampling;
+  v_ids text[];
+  v_days date[];
+  v_last timestamptz;
+  v_kept text[];
+  v_emptied bigint;
+begin
+  lock table telltale.traces, telltale.errors, telltale.messages, telltale.gauges, telltale.rollup_minutes
+    in row exclusive mode;
+  select * into v_rules from telltale.sampling for no key update skip locked;
+  if not found or v_rules.baseline_share = 1 then
+    return jsonb_build_object('done', 0, 'more', false);
+  end if;
+  if v_rules.keep_slow and v_rules.limits_at not between telltale.clock() - interval '10 minutes' and telltale.clock() then
+    perform telltale.compute_sampling_limits();
+    update telltale.sampling set limits_at = telltale.clock();
+  end if;
+  -- After the clock went back: what it has come to once is looked at again, and decided as before.
+  if v_rules.decided_to > telltale.clock() - interval '5 minutes' then
+    v_rules.decided_to := telltale.clock() - interval '5 minutes';
+    v_rules.decided_id := '';
+  end if;
+  select array_agg(trace_id order by changed_at, trace_id), array_agg(day order by changed_at, trace_id), max(changed_at)
+  into v_ids, v_days, v_last
+  from (
+    select t.trace_id, t.day, t.changed_at from telltale.traces as t
+    where t.duration_ms is not null and (t.changed_at, t.trace_id) > (v_rules.decided_to, v_rules.decided_id)
+      and t.changed_at < telltale.clock() - interval '5 minutes'
+    order by t.changed_at, t.trace_id limit portion
+  ) as next;
+  if v_ids is null then
+    update telltale.sampling set (decided_to, decided_id) = row (v_rules.decided_to, v_rules.decided_id)
+    where (decided_to, decided_id) <> (v_rules.decided_to, v_rules.decided_id);
+    return jsonb_build_object('done', 0, 'more', false);
+  end if;
+  -- What is one request is kept whole: with one of joined traces all of them are.
+  with recursive linked(id, other, depth) as (
+    select id, id collate "C", 0 from unnest(v_ids) as i(id)
+    union
+    select l.id, j.other, l.depth + 1
+    from linked as l
+    cross join lateral (
+      select outer_trace_id as other from telltale.trace_joins where inner_trace_id = l.other
+      union all
+      select inner_trace_id from telltale.trace_joins where outer_trace_id = l.other) as j
+    where l.depth < 4
+  ), member as materialized (
+    select distinct l.id, l.other, d.day from linked as l join telltale.trace_days as d on d.trace_id = l.other
+  ), whole as (
+    select id, min(other) as least from member group by id
+  ), kept as (
+    select distinct id from member where other in (
+      select w from telltale.worth_keeping(v_rules, array(select other from member), array(select day from member)) as w)
+    union
+    -- Chance is the id's own, so that asking again answers the same.
+    select id from whole where (hashtextextended(least, 0) & 1048575) < v_rules.baseline_share * 1048576
+  )
+  select coalesce(array_agg(id), '{}') into v_kept from kept;
+  with due as materialized (
+    select t.trace_id, t.day, telltale.head_key(t.spans) as head, t.spans
+    from unnest(v_ids, v_days) as i(id, day)
+    join telltale.traces as t on t.trace_id = i.id and t.day = i.day and t.day = any (v_days)
+    where i.id <> all (v_kept) and t.sampled is null
+      -- Touched meanwhile: it is decided later.
+      and t.changed_at <= v_last
+    for no key update of t skip locked
+  ), emptied as (
+    update telltale.traces as t set spans = '{}',
+      sampled = due.spans -> due.head || jsonb_build_object('span_id', due.head) - 'attributes'
+    from due where t.trace_id = due.trace_id and t.day = due.day and t.day = any (v_days)
+    returning 1
+  )
+  select count(*) into v_emptied from emptied;
+  update telltale.sampling set decided_to = v_last, decided_id = v_ids[cardinality(v_ids)], emptied = emptied + v_emptied,
+    kept = kept + cardinality(v_ids) - v_emptied;
+  return jsonb_build_object('done', v_emptied, 'more', cardinality(v_ids) = portion);
+end
+$function$;
+grant execute on function telltale.tick_decide_sampling() to service_role;
+comment on function telltale.tick_decide_sampling() is 'Decides of up to 500 ended traces, in the order in which they were last touched, five minutes after that, whether they keep
+their spans; done counts those that do not. One at a time: whoever comes second finds nothing to do. Definer, see the head of
+create_tick.';
+
 CREATE OR REPLACE FUNCTION telltale.tick_drop_partitions()
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4350,7 +4679,9 @@ begin
       coalesce(t.session_key, excluded.session_key), coalesce(t.session_rule, excluded.session_rule),
       coalesce(t.call_number, excluded.call_number), coalesce(t.request_id, excluded.request_id),
       excluded.provider, excluded.model, excluded.tokens_in, excluded.tokens_out, excluded.span_count, excluded.layers,
-      excluded.wait_ms, t.revision + 1, telltale.clock(), pg_current_xact_id());
+      excluded.wait_ms, t.revision + 1, telltale.clock(), pg_current_xact_id())
+    -- A breakdown outlives its spans.
+    where t.sampled is null;
     -- Those between the root and the member too: what changed is told by the clock, which has moved on.
     update telltale.trace_joins as j set summed_at = telltale.clock() where j.inner_trace_id = any (v_members);
     v_summed := cardinality(v_members) - cardinality(v_roots);
@@ -4669,20 +5000,20 @@ begin
     'trace', telltale.trace_row(row_found) || jsonb_build_object('joined', (
       select coalesce(jsonb_agg(jsonb_build_object('trace_id', m.trace_id, 'rule', m.rule)), '[]')
       from telltale.joined_members(root_id) as m where m.rule is not null))
-    || case when cardinality(members) > 1 then (
+    || case when cardinality(members) > 1 and row_found.sampled is null then (
       select jsonb_build_object('layers', s.layers, 'wait_ms', s.wait_ms, 'span_count', s.span_count, 'provider', s.provider,
         'model', s.model, 'tokens_in', s.tokens_in, 'tokens_out', s.tokens_out)
       from telltale.summaries_of(array[all_spans]) as s) else '{}' end
     || jsonb_build_object('spans', (
-      select jsonb_agg(
+      select coalesce(jsonb_agg(
         jsonb_build_object('kind', 'work', 'end_us', null, 'parent_span_id', null)
         || s.value || jsonb_build_object('span_id', s.key, 'self_ms', trim_scale(self.self_us / 1000.0),
           'service', source.service, 'instance', source.instance, 'clock_offset_us', p.clock_offset_us,
           'shift_us', coalesce(shift.shift_us, 0))
-        order by (s.value -> 'start_us')::bigint, s.key collate "C")
-      from jsonb_each(all_spans) as s
-      left join telltale.self_times(all_spans) as self on self.span_id = s.key
-      left join telltale.shifts_of(all_spans) as shift on shift.process_id = (s.value ->> 'process')::uuid
+        order by (s.value -> 'start_us')::bigint, s.key collate "C"), '[]')
+      from jsonb_each(coalesce(all_spans, '{}')) as s
+      left join telltale.self_times(coalesce(all_spans, '{}')) as self on self.span_id = s.key
+      left join telltale.shifts_of(coalesce(all_spans, '{}')) as shift on shift.process_id = (s.value ->> 'process')::uuid
       left join telltale.processes as p on p.process_id = (s.value ->> 'process')::uuid
       left join telltale.sources as source on source.source_id = p.source_id)),
     'errors', coalesce((
@@ -4700,7 +5031,7 @@ grant execute on function telltale.trace(text) to service_role;
 comment on function telltale.trace(text) is 'One trace, null when there is none: {trace: {..., joined: [{trace_id, rule}], spans: [{span_id, ..., self_ms, process,
 service, instance, clock_offset_us, shift_us, inferred}] by start}, errors, messages: the first 1,000 each}. A trace that is
 joined into another answers as that one. *_us are µs since the epoch as the reporters'' clocks had them; shift_us is what to
-add so that they are by the head''s clock; inferred, of a span that hangs on its parent by inference, is the rule. Definer,
+add so that they are by the head''s clock; spans is empty where `sampled`: they were let go; inferred, of a span that hangs on its parent by inference, is the rule. Definer,
 see the head of create_trace_reader; the first line refuses non-members.';
 
 CREATE OR REPLACE FUNCTION telltale.trace_row(t telltale.traces)
@@ -4719,13 +5050,13 @@ AS $function$
       case when t.session_key is not null then telltale.call_rank(t.session_key, t.started_at, t.trace_id) end),
     'tool', t.tool, 'provider', t.provider, 'model', t.model, 'bytes_in', t.bytes_in, 'bytes_out', t.bytes_out,
     'tokens_in', t.tokens_in, 'tokens_out', t.tokens_out, 'span_count', t.span_count,
-    'spans_dropped', t.spans_dropped, 'layers', t.layers, 'process', t.process_id, 'service', s.service,
+    'spans_dropped', t.spans_dropped, 'sampled', t.sampled is not null, 'layers', t.layers, 'process', t.process_id, 'service', s.service,
     'environment', s.environment, 'instance', s.instance, 'revision', t.revision)
   from (select) as one
   left join telltale.processes as p on p.process_id = t.process_id
   left join telltale.sources as s on s.source_id = p.source_id
 $function$;
-comment on function telltale.trace_row(telltale.traces) is 'A trace without its spans, as the readers answer it. Instants are ISO 8601 in UTC, *_us µs since the epoch, *_ms ms.
+comment on function telltale.trace_row(telltale.traces) is 'A trace without its spans, as the readers answer it; sampled: they were let go. Instants are ISO 8601 in UTC, *_us µs since the epoch, *_ms ms.
 Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.traces(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
@@ -4932,3 +5263,27 @@ AS $function$ select to_tsvector('pg_catalog.simple', array_to_string(texts, ' '
 grant execute on function telltale.words_of(text[]) to authenticated;
 grant execute on function telltale.words_of(text[]) to service_role;
 comment on function telltale.words_of(text[]) is 'What text search finds in these texts: their words as they are, in lower case.';
+
+CREATE OR REPLACE FUNCTION telltale.worth_keeping(rules telltale.sampling, trace_ids text[], days date[])
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER ROWS 100
+ SET search_path TO ''
+AS $function$
+begin
+  return query
+    select t.trace_id
+    from unnest(trace_ids, days) as asked(id, day)
+    join telltale.traces as t on t.trace_id = asked.id and t.day = asked.day
+    left join telltale.processes as p on p.process_id = t.process_id
+    where t.duration_ms is null
+      or exists (select from telltale.pinned_traces as pin where pin.trace_id = t.trace_id)
+      or (rules.keep_errors and (t.outcome in ('tool_error', 'server_fault', 'timeout', 'interrupted')
+        or exists (select from telltale.errors as e where e.trace_id = t.trace_id and e.day between t.day - 1 and t.day + 2)))
+      or (rules.keep_slow and t.duration_ms > coalesce((select l.p99_ms from telltale.sampling_limits as l
+        where l.source_id = p.source_id and l.series_key = coalesce('tool:' || t.tool, 'all')), 0))
+    union all
+    select a.id from telltale.in_anomaly(case when rules.keep_anomalous then trace_ids else '{}' end, days) as a(id);
+end
+$function$;
+comment on function telltale.worth_keeping(telltale.sampling,text[],date[]) is 'Those of these traces that keep their spans by a rule. Definer: part of tick_decide_sampling.';

@@ -120,6 +120,7 @@ export const tickSteps = [
   'compact_minutes',
   'recompute_hours',
   'measure_resources',
+  'decide_sampling',
   'drop_partitions',
   'prune',
 ] as const

@@ -103,6 +103,11 @@ export const knownCallerMs = 60_000
 export const seriesPointsMax = 1_500
 export const seriesPointsWanted = 120
 
+// Sampling: how long after a trace was last touched it is decided whether it keeps its spans.
+export const sampledAfterSeconds = 300
+export const sampledAtOnceMax = 500
+export const pinnedTracesMax = 10_000
+
 // Comparing two stretches of time, and trends.
 export const comparedKeysMax = 32
 export const trendPointsMax = 400
@@ -339,6 +344,7 @@ assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMa
 assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
 assert(seriesPointsWanted <= trendPointsMax && trendPointsMax <= seriesPointsMax, 'a trend of a chosen step is told')
+assert(interruptedSecondsMin < sampledAfterSeconds, 'a call is concluded before its spans are let go')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')

@@ -286,7 +286,9 @@ begin
       select t.started_at as at, t.tool, t.call_number, t.outcome, t.bytes_in, t.bytes_out, t.tokens_in, t.tokens_out,
         t.duration_ms * 1000 as us, t.spans
       from telltale.traces as t
-      where t.duration_ms is not null and %s and not (t.outcome = ''interrupted'' and exists (
+      where t.duration_ms is not null and %s
+        and not (t.outcome = ''interrupted'' and coalesce(t.sampled ? ''concluded'', false))
+        and not (t.outcome = ''interrupted'' and exists (
         select from jsonb_each(t.spans) as s
         where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
           and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))
@@ -305,7 +307,8 @@ $$;
 comment on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[]) is
   'A query in SQL for what the traces of a filter add to the series keys of these kinds (all, tool, call, layer, provider,
 model): (at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us), as src/core/window.ts counts spans, but under the
-start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere.
+start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere. The
+spans of a trace that were let go are gone here too: layers, providers and models count those that kept them.
 Definer: part of the readers.';
 revoke all on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[])
   from public, anon, authenticated, service_role;
