@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
+import { evaluateAlerts } from './action/evaluate_alerts.ts'
+import { sendNotifications } from './action/send_notifications.ts'
 import { ingestApp } from './route/ingest.ts'
 import { liveApp } from './route/live.ts'
 import { readOtlpRules } from './route/otlp_setting.ts'
@@ -8,7 +10,11 @@ import { cacheControlOf, pageHeaders } from './route/page_headers.ts'
 import { problem } from './route/problem.ts'
 import { tickApp } from './route/tick.ts'
 import { readLiveData } from './store/caller.ts'
-import { readEdgeEnv } from './store/edge_env.ts'
+import { destinationPolicyOf } from './store/destination_check.ts'
+import { fetchDial } from './store/destination_dial.ts'
+import { type EdgeEnv, readEdgeEnv } from './store/edge_env.ts'
+import { HttpNotifier } from './store/http_notifier.ts'
+import type { TickActions } from './store/port.ts'
 import { PostgresStore } from './store/postgres.ts'
 import { RealtimeChannel } from './store/realtime.ts'
 import { UpstashHotStore } from './store/redis.ts'
@@ -56,7 +62,8 @@ function buildApps(bindings: Bindings): Apps {
   const clock = () => Date.now() * 1_000
   const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
 
-  const ticks = tickApp({ store, actions: {}, secret: env.secretKey, clock })
+  const channel = new RealtimeChannel(env)
+  const ticks = tickApp({ store, actions: actionsOf(store, channel, env), secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
   const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
@@ -65,7 +72,7 @@ function buildApps(bindings: Bindings): Apps {
     clock,
     flushMs: env.flushMs,
     nudge: () => background(tick()),
-    ...(hot === null ? {} : { hot, channel: new RealtimeChannel(env) }),
+    ...(hot === null ? {} : { hot, channel }),
     pushMs: env.pushMs,
     background,
     otlpRules: readOtlpRules(setting('TELLTALE_OTLP_RULES')),
@@ -83,6 +90,20 @@ function buildApps(bindings: Bindings): Apps {
   app.route('/', pageApp(bindings.ASSETS, page))
   app.notFound((context) => problem(context, 404, `Cannot find ${context.req.path}: nothing is served there`))
   return { tick, fetch: (request) => app.fetch(request) }
+}
+
+function actionsOf(store: PostgresStore, channel: RealtimeChannel, env: EdgeEnv): TickActions {
+  const notifier = new HttpNotifier({
+    // A Worker resolves no names; its requests leave from a network in which there are no private ones.
+    dial: fetchDial(null),
+    policy: destinationPolicyOf(env.allowsPrivateDestinations),
+    pageUrl: env.pageUrl,
+    clock: () => Date.now() * 1_000,
+  })
+  return {
+    evaluate_alerts: () => evaluateAlerts(store, channel),
+    send_notifications: () => sendNotifications(store, notifier, Math.random),
+  }
 }
 
 /** The dashboard's files; its own paths, which are no files, are answered with the page. */

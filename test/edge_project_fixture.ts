@@ -1,13 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { createClient, type SupabaseClient } from '@supabase/supabase-js'
+import { evaluateAlerts } from '../functions/action/evaluate_alerts.ts'
+import { sendNotifications } from '../functions/action/send_notifications.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { liveApp } from '../functions/route/live.ts'
 import { tickApp } from '../functions/route/tick.ts'
 import { readLiveData } from '../functions/store/caller.ts'
+import { destinationPolicyOf } from '../functions/store/destination_check.ts'
+import { HttpNotifier } from '../functions/store/http_notifier.ts'
 import { PostgresStore } from '../functions/store/postgres.ts'
 import { embeddedFlushMs, pushMsMin } from '../src/core/limit.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
 import { createIngestKey } from '../src/local/ingest_key.ts'
+import { nodeDial } from '../src/local/node_dial.ts'
 import { startStack } from '../src/local/stack.ts'
 import {
   buildWorker,
@@ -111,9 +116,14 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
   const store = new PostgresStore({ url, secretKey })
   const clock = () => Date.now() * 1_000
   const log = () => {}
+  const notifier = new HttpNotifier({ dial: nodeDial(), policy: destinationPolicyOf(false), pageUrl: url, clock })
+  const actions = {
+    evaluate_alerts: () => evaluateAlerts(store, null),
+    send_notifications: () => sendNotifications(store, notifier, Math.random),
+  }
   const apps = {
     ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs, log }),
-    tick: tickApp({ store, actions: {}, clock, secret: secretKey, log }),
+    tick: tickApp({ store, actions, clock, secret: secretKey, log }),
     live: liveApp({ hot: null, readData: (caller) => readLiveData({ url }, caller), clock, log }),
   }
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, (request) =>

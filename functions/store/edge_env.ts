@@ -13,12 +13,17 @@ export type EdgeEnv = {
   readonly redis: { readonly url: string; readonly token: string } | null
   /** The least time between two pushes, in ms. */
   readonly pushMs: number
+  /** Where the dashboard is, for the links in messages; null where nobody says. */
+  readonly pageUrl: string | null
+  /** Whether alerts may be sent to addresses of a private network. */
+  readonly allowsPrivateDestinations: boolean
 }
 
 /**
  * Reads the environment that Supabase gives its functions, and the embedded stack its own. Names, first one wins:
  * SUPABASE_SECRET_KEYS (JSON, the key named `default` or else the first), SUPABASE_SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY.
- * UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN name the hot tier, TELLTALE_FLUSH_MS and TELLTALE_PUSH_MS the pace.
+ * UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN name the hot tier, TELLTALE_FLUSH_MS and TELLTALE_PUSH_MS the pace,
+ * TELLTALE_URL the dashboard, and TELLTALE_ALLOW_PRIVATE_DESTINATIONS=1 lets alerts go to private addresses.
  * Throws when the address or the key is missing, for nothing can be served without them, or of Redis only one is there.
  */
 export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv {
@@ -33,7 +38,13 @@ export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv
     flushMs: paceOf(read('TELLTALE_FLUSH_MS'), embeddedFlushMs, hostedFlushMs),
     redis: redisOf(read('UPSTASH_REDIS_REST_URL') ?? '', read('UPSTASH_REDIS_REST_TOKEN') ?? ''),
     pushMs: paceOf(read('TELLTALE_PUSH_MS'), pushMsMin, hostedPushMs),
+    pageUrl: pageUrlOf(read('TELLTALE_URL') ?? ''),
+    allowsPrivateDestinations: read('TELLTALE_ALLOW_PRIVATE_DESTINATIONS') === '1',
   }
+}
+
+function pageUrlOf(url: string): string | null {
+  return /^https?:\/\/[^\s#?]+$/.test(url) ? url.replace(/\/+$/, '') : null
 }
 
 function redisOf(url: string, token: string): EdgeEnv['redis'] {

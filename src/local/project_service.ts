@@ -1,10 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
+import { evaluateAlerts } from '../../functions/action/evaluate_alerts.ts'
+import { sendNotifications } from '../../functions/action/send_notifications.ts'
 import { createBackground } from '../../functions/route/background.ts'
 import { ingestApp } from '../../functions/route/ingest.ts'
 import { liveApp } from '../../functions/route/live.ts'
 import { tickApp } from '../../functions/route/tick.ts'
 import { readLiveData } from '../../functions/store/caller.ts'
+import { destinationPolicyOf } from '../../functions/store/destination_check.ts'
+import { HttpNotifier } from '../../functions/store/http_notifier.ts'
 import { PostgresStore } from '../../functions/store/postgres.ts'
 import { RealtimeChannel } from '../../functions/store/realtime.ts'
 import { UpstashHotStore } from '../../functions/store/redis.ts'
@@ -18,6 +22,7 @@ import { createRealtime } from './embedded_realtime.ts'
 import { createRedis } from './embedded_redis.ts'
 import { gatewayApp } from './gateway.ts'
 import { refuseUpgrade, type Upgrade } from './http_server.ts'
+import { nodeDial } from './node_dial.ts'
 import type { ProjectKeys } from './project_key.ts'
 import { redisApp } from './redis_rest.ts'
 import type { GuardOptions } from './request_guard.ts'
@@ -39,6 +44,8 @@ export type ServiceOptions = {
   /** Starts a tick in the background. */
   readonly nudge: () => void
   readonly otlpRules: OtlpRules
+  /** Whether alerts may be sent to addresses of a private network. */
+  readonly allowsPrivateDestinations: boolean
 }
 
 export type Services = {
@@ -81,7 +88,17 @@ export function openServices(options: ServiceOptions): Services {
     background: background.run,
     otlpRules,
   })
-  const tick = tickApp({ store, actions: {}, clock, secret: keys.secretKey })
+  const notifier = new HttpNotifier({
+    dial: nodeDial(),
+    policy: destinationPolicyOf(options.allowsPrivateDestinations),
+    pageUrl: url,
+    clock,
+  })
+  const actions = {
+    evaluate_alerts: () => evaluateAlerts(store, channel),
+    send_notifications: () => sendNotifications(store, notifier, Math.random),
+  }
+  const tick = tickApp({ store, actions, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
   const redisRest = embedded === null ? null : redisApp(embedded, redis.token)
   const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })
