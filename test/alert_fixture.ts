@@ -61,9 +61,25 @@ export async function openAlerts(database: TestDatabase, startUs = simulationUs)
       )
     },
     async ingest(records: readonly TelltaleRecord[], changes: Partial<Batch> = {}): Promise<void> {
-      world.batches += 1
+      if (changes.seq === undefined) world.batches += 1
       const batch = aBatch(records, { seq: world.batches, made_at_us: world.nowUs, ...changes })
       await database.rpc('ingest_batch', { batch: rowsOf(batch) })
+    },
+    async later(seconds: number): Promise<void> {
+      await this.moveTo(world.nowUs + seconds * secondUs)
+    },
+    /** As it was at first, but for the rules. */
+    async reset(): Promise<void> {
+      await database.query(`truncate telltale.alerts, telltale.alert_notifications, telltale.alert_destinations,
+        telltale.alert_silences, telltale.alert_marks, telltale.alert_stretches, telltale.traces, telltale.trace_days,
+        telltale.errors, telltale.error_groups, telltale.rollup_minutes, telltale.processes, telltale.batches cascade`)
+      await this.moveTo(startUs)
+      world.pushes.length = 0
+      world.batches = 0
+    },
+    /** `rule state` of all alerts, sorted. */
+    async states(): Promise<string[]> {
+      return (await this.open()).map(({ rule_id, state }) => `${rule_id} ${state}`).sort()
     },
     evaluate: () => evaluateAlerts(store, channel),
     async open(): Promise<readonly AlertDocument[]> {

@@ -254,7 +254,7 @@ describe('an objective', () => {
     ['nothing burns', {}, []],
     ['a blip that the hour hardly feels', { 300: 5 }, []],
     ['fast, for an hour and still', { 300: 50, 1800: 50, 3600: 50 }, ['firing']],
-    ['a spell that is over', { 3_600: 4 }, []],
+    ['a spell that is over', { 3600: 4 }, []],
     ['for six hours and still', { 300: 8, 1800: 8, 3600: 8, 21600: 8 }, ['firing']],
     ['slowly, for three days', { 300: 2, 1800: 2, 3600: 2, 21600: 2, 259200: 2 }, ['firing']],
     ['within what is allowed', { 300: 1, 1800: 1, 3600: 1, 21600: 1, 259200: 1 }, []],

@@ -11,6 +11,8 @@ export type NotifierOptions = {
   readonly pageUrl: string | null
   /** µs since the epoch. */
   readonly clock: () => number
+  /** How long an attempt may take. */
+  readonly msMax?: number
 }
 
 /** Answers that will not change however often it is asked: the destination is gone for good. */
@@ -20,9 +22,11 @@ const movedStatuses: ReadonlySet<number> = new Set([301, 302, 307, 308])
 /** Tells destinations over HTTP. What it says of a failure names neither an address nor a secret. */
 export class HttpNotifier implements Notifier {
   readonly #options: NotifierOptions
+  readonly #msMax: number
 
   constructor(options: NotifierOptions) {
     this.#options = options
+    this.#msMax = options.msMax ?? notificationMsMax
   }
 
   async send(notification: Notification): Promise<Attempt> {
@@ -38,14 +42,14 @@ export class HttpNotifier implements Notifier {
     } catch (error) {
       if (error instanceof ForbiddenAddress) return refused(error.message)
       const isLate = error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError')
-      return failed(null, isLate ? `It did not answer within ${notificationMsMax / 1_000} s` : 'It was not reached')
+      return failed(null, isLate ? `It did not answer within ${this.#msMax / 1_000} s` : 'It was not reached')
     }
   }
 
   /** Redirects are followed by hand, so that each place is checked before anything is said to it. */
   async #post(first: URL, { headers, body, mayMove }: Message): Promise<Attempt> {
     const { dial, policy } = this.#options
-    const signal = AbortSignal.timeout(notificationMsMax)
+    const signal = AbortSignal.timeout(this.#msMax)
     let url = first
     for (let hops = 0; ; hops += 1) {
       const refusal = refusalOfUrl(url, policy)
