@@ -1,12 +1,15 @@
 import { type AuthError, createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js'
+import type { AlertDocument, AlertPush } from '../src/core/alert/alert_document.ts'
 import type { LiveSnapshot, Push } from '../src/core/live_snapshot.ts'
 import type {
+  DeliveryRow,
   ErrorGroup,
   ErrorRow,
   GapRow,
   Overview,
   Page,
   SeriesAnswer,
+  SilenceRow,
   TraceDetail,
   TraceRow,
 } from './view/answer.ts'
@@ -35,6 +38,7 @@ export class ApiError extends Error {
 export type ChannelListener = {
   readonly onUp: () => void
   readonly onPush: (push: Push) => void
+  readonly onAlerts: (push: AlertPush) => void
   readonly onDown: (reason: string) => void
 }
 
@@ -49,6 +53,15 @@ export type Api = {
   errorGroups(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorGroup>>
   errors(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorRow>>
   gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
+  /** What fires now, as it is also pushed. */
+  openAlerts(): Promise<AlertPush>
+  alerts(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<AlertDocument>>
+  acknowledgeAlert(alertId: string): Promise<void>
+  silences(): Promise<readonly SilenceRow[]>
+  /** `rule_id`, `service`, `environment`: of all where absent. */
+  silence(wanted: SilenceWish): Promise<void>
+  endSilence(silenceId: string): Promise<void>
+  deliveries(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<DeliveryRow>>
   /** The hot snapshot with so many of the last minutes; asking for it is also what says that somebody watches. */
   live(minutes: number): Promise<LiveSnapshot>
   /** Joins the private channel with the session's present token. The answer ends the subscription. */
@@ -60,6 +73,14 @@ export type Api = {
   signOut(): Promise<void>
   /** Calls back when the session ends, by signing out here or in another tab, or because it was revoked. */
   onSignedOut(listener: () => void): void
+}
+
+export type SilenceWish = {
+  readonly rule_id?: string
+  readonly service?: string
+  readonly environment?: string
+  readonly seconds: number
+  readonly reason?: string
 }
 
 type Config = {
@@ -97,6 +118,7 @@ export async function openApi(): Promise<Api> {
       (await list('error_groups', filter, cursor, n)) as Page<ErrorGroup>,
     errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
+    ...alertsOf(rpc, list),
     live: async (minutes) => {
       const token = await tokenOf(client)
       return readLive(`/functions/v1/live?viewer=${viewer}&minutes=${minutes}`, config.publishableKey, token)
@@ -117,6 +139,26 @@ export async function openApi(): Promise<Api> {
         if (event === 'SIGNED_OUT') listener()
       })
     },
+  }
+}
+
+type Rpc = (name: string, args: Record<string, unknown>) => Promise<unknown>
+type List = (name: string, filter: ReadFilter, cursor: string | null, n: number) => Promise<unknown>
+type AlertApi = Pick<
+  Api,
+  'openAlerts' | 'alerts' | 'acknowledgeAlert' | 'silences' | 'silence' | 'endSilence' | 'deliveries'
+>
+
+function alertsOf(rpc: Rpc, list: List): AlertApi {
+  return {
+    openAlerts: async () => asObject('open_alerts', await rpc('open_alerts', {})) as AlertPush,
+    alerts: async (filter, cursor = null, n = 100) => (await list('alerts', filter, cursor, n)) as Page<AlertDocument>,
+    acknowledgeAlert: async (alertId) => void (await rpc('acknowledge_alert', { alert_id: alertId })),
+    silences: async () => (await rpc('silences', {})) as readonly SilenceRow[],
+    silence: async (wanted) => void (await rpc('silence', { wanted })),
+    endSilence: async (silenceId) => void (await rpc('end_silence', { silence_id: silenceId })),
+    deliveries: async (filter, cursor = null, n = 100) =>
+      (await list('deliveries', filter, cursor, n)) as Page<DeliveryRow>,
   }
 }
 
@@ -174,7 +216,7 @@ function refusalOf(error: AuthError | null, what: 'code' | 'password'): SignInRe
 function subscriberOf(client: SupabaseClient): Api['subscribe'] {
   // While it closes its socket the client opens none, and says nothing.
   let closing: Promise<unknown> = Promise.resolve()
-  return ({ onUp, onPush, onDown }) => {
+  return ({ onUp, onPush, onAlerts, onDown }) => {
     let over = false
     let channel: RealtimeChannel | null = null
     const end = (reason: string): void => {
@@ -195,6 +237,9 @@ function subscriberOf(client: SupabaseClient): Api['subscribe'] {
       channel = client.channel(liveTopic, { config: { private: true } })
       channel.on('broadcast', { event: 'live' }, ({ payload }) => {
         if (!over) onPush(payload as Push)
+      })
+      channel.on('broadcast', { event: 'alert' }, ({ payload }) => {
+        if (!over) onAlerts(payload as AlertPush)
       })
       channel.subscribe((status, error) => {
         if (over) return

@@ -139,6 +139,9 @@ export const traceRowsAsked = 50
 export const errorRowsListedMax = 500
 export const errorRowsAsked = 50
 export const occurrencesAsked = 10
+export const alertRowsListedMax = 500
+export const alertRowsAsked = 50
+export const alertReadMs = 30_000
 export const waterfallRowsDrawnMax = 160
 export const waterfallShapesMax = 500
 
@@ -382,6 +385,7 @@ assert(viewerTurnMsMax + storeSlackMs < snapshotMsMax, 'a page waits until its s
 assert(statementMsMax < requestMsMax, 'a statement ends before its request is given up')
 assert(traceRowsAsked <= pageRowsMax && traceRowsAsked < traceRowsListedMax, 'a list grows by pages that can be read')
 assert(errorRowsAsked <= pageRowsMax && errorRowsAsked < errorRowsListedMax, 'so does a list of errors')
+assert(alertRowsAsked <= pageRowsMax && alertRowsAsked < alertRowsListedMax, 'so does a list of alerts')
 assert(occurrencesAsked < errorRowsListedMax, 'and that of one group')
 assert(waterfallRowsDrawnMax < traceSpansMax, 'a waterfall of all spans is drawn in part')
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')

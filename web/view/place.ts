@@ -2,7 +2,7 @@ import { isFailure, outcomes } from '../../src/core/outcome.ts'
 
 // Where somebody looks: a page, a stretch of time and a filter, all of it in the address.
 
-export const pages = ['overview', 'traces', 'trace', 'errors', 'error'] as const
+export const pages = ['overview', 'traces', 'trace', 'errors', 'error', 'alerts'] as const
 export type Page = (typeof pages)[number]
 
 /** The ranges that end now, in seconds. */
@@ -39,7 +39,7 @@ export const failedOutcome = 'failed'
 /** Either `range` is set, and the time ends now, or both bounds are, in µs since the epoch. */
 export type Place = {
   readonly page: Page
-  /** The trace's id or the error group's fingerprint; null on the other pages. */
+  /** The id of the trace or the alert, or the error group's fingerprint; null on the other pages. */
   readonly id: string | null
   readonly range: Range | null
   readonly from_us: number | null
@@ -50,8 +50,16 @@ export type Place = {
 const pageOfFolder: ReadonlyMap<string, readonly [list: Page, one: Page]> = new Map<string, readonly [Page, Page]>([
   ['traces', ['traces', 'trace']],
   ['errors', ['errors', 'error']],
+  ['alerts', ['alerts', 'alerts']],
 ])
-const folderOf = { overview: '', traces: 'traces', trace: 'traces', errors: 'errors', error: 'errors' } as const
+const folderOf = {
+  overview: '',
+  traces: 'traces',
+  trace: 'traces',
+  errors: 'errors',
+  error: 'errors',
+  alerts: 'alerts',
+} as const
 // Later than any clock, and still exact as a double when turned into ms.
 const usMax = 8_640_000_000_000_000
 const textLengthMax = 512
@@ -103,6 +111,7 @@ const listed: { readonly [page in Page]: readonly FilterKey[] } = {
   trace: filterKeys,
   errors: ['environment', 'service', 'text'],
   error: ['environment', 'service', 'text'],
+  alerts: ['environment', 'service'],
 }
 
 /** The keys of the filter that a page's reader knows; the others stay in the address and wait for their page. */
@@ -186,9 +195,10 @@ const titles: { readonly [page in Page]: string } = {
   trace: 'Trace',
   errors: 'Errors',
   error: 'Error',
+  alerts: 'Alerts',
 }
 
 /** What the window is called. */
 export function pageTitle({ page, id }: Place): string {
-  return id === null ? titles[page] : `${titles[page]} ${id.slice(0, 8)}`
+  return id === null || page === 'alerts' ? titles[page] : `${titles[page]} ${id.slice(0, 8)}`
 }
