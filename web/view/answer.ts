@@ -288,3 +288,34 @@ export type GapRow = {
   /** First and last missing sequence number of each stretch. */
   readonly gaps: readonly (readonly [number, number])[]
 }
+
+/** When nobody is told of what. */
+export type SilenceRow = {
+  readonly silence_id: string
+  readonly rule_id: string | null
+  readonly service: string | null
+  readonly environment: string | null
+  readonly starts_us: number
+  readonly ends_us: number
+  readonly repeat_s: number | null
+  readonly reason: string
+  readonly made_by: string
+  readonly made_us: number
+}
+
+/** What was told to whom, and how it went. */
+export type DeliveryRow = {
+  readonly notification_id: string
+  readonly alert_id: string | null
+  readonly destination: string
+  readonly kind: string
+  readonly event: 'firing' | 'resolved' | 'test'
+  readonly title: string
+  readonly state: 'waiting' | 'sent' | 'given_up'
+  readonly attempts: number
+  readonly status: number | null
+  readonly error: string | null
+  readonly created_us: number
+  readonly last_us: number | null
+  readonly next_us: number | null
+}
