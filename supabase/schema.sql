@@ -113,6 +113,23 @@ comment on column telltale.alert_notifications.last_status is 'What the last att
 comment on column telltale.alert_notifications.last_error is 'Why the last attempt failed, without the address; null when it did not.';
 comment on column telltale.alert_notifications.last_at is 'When it was last tried.';
 
+create table telltale.alert_questions (
+  alert_id uuid not null,
+  tries smallint not null,
+  tried_at timestamp with time zone not null
+);
+alter table telltale.alert_questions add constraint alert_questions_alert_id_fkey FOREIGN KEY (alert_id) REFERENCES telltale.alerts(alert_id) ON DELETE CASCADE;
+alter table telltale.alert_questions add constraint alert_questions_pkey PRIMARY KEY (alert_id);
+alter table telltale.alert_questions add constraint alert_questions_were_asked CHECK ((tries > 0));
+alter table telltale.alert_questions enable row level security;
+create policy alert_questions_read on telltale.alert_questions for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_questions to authenticated;
+grant select on telltale.alert_questions to service_role;
+comment on table telltale.alert_questions is 'How often it was asked why, for an alert.';
+comment on column telltale.alert_questions.alert_id is 'Which alert.';
+comment on column telltale.alert_questions.tries is 'How often.';
+comment on column telltale.alert_questions.tried_at is 'When last.';
+
 create table telltale.alert_rules (
   rule_id text collate "C" not null,
   name text not null,
@@ -1655,6 +1672,25 @@ $function$;
 comment on function telltale.alert_push() is 'AlertPush {rev, at_us, total, alerts}: the 50 gravest that fire or are acknowledged, absolute; the highest rev wins. Definer:
 part of the readers.';
 
+CREATE OR REPLACE FUNCTION telltale.alert_question_filter(a telltale.alerts)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_strip_nulls(jsonb_build_object('service', nullif(a.service, ''), 'environment', nullif(a.environment, '')))
+    || case
+      -- A place in the session is compared with the other places since the trouble began.
+      when s.kind = 'call' and s.name ~ '^[0-9]{1,9}$'
+        then jsonb_build_object('call_number', s.name::bigint, 'from', telltale.us_of(a.started_at - interval '10 minutes'))
+      else jsonb_build_object('after', telltale.us_of(a.started_at))
+        || case when s.kind in ('tool', 'provider', 'model') and s.name <> 'other' then jsonb_build_object(s.kind, s.name) else '{}' end
+      end
+  from (select split_part(a.evidence ->> 'subject', ':', 1) as kind,
+    substr(a.evidence ->> 'subject', strpos(a.evidence ->> 'subject', ':') + 1) as name) as s
+$function$;
+comment on function telltale.alert_question_filter(telltale.alerts) is 'The filter of why_data about an alert: the calls of its service and subject since it began, against those before.';
+
 CREATE OR REPLACE FUNCTION telltale.alert_rules_data(only_rule text)
  RETURNS jsonb
  LANGUAGE sql
@@ -2105,6 +2141,39 @@ AS $function$
 $function$;
 grant execute on function telltale.claim_alert_push() to service_role;
 comment on function telltale.claim_alert_push() is 'AlertPush where the open pages do not know the last revision, null where they do or there are none. Definer: for the edge alone.';
+
+CREATE OR REPLACE FUNCTION telltale.claim_alert_question(tries_max integer, gap_s integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_alert telltale.alerts;
+  v_tries integer;
+  v_now timestamptz := telltale.clock();
+begin
+  select a.* into v_alert from telltale.alerts as a
+  left join telltale.alert_questions as q on q.alert_id = a.alert_id
+  where a.state in ('firing', 'acknowledged') and a.verdict is null
+    and (a.topic = 'latency' or (a.topic = 'unusual' and a.evidence ->> 'metric' = 'p95_ms'))
+    and coalesce(q.tries, 0) < tries_max
+    and (q.tried_at is null or q.tried_at <= v_now - make_interval(secs => gap_s))
+  order by q.tried_at nulls first, a.fired_at, a.alert_id
+  limit 1;
+  if not found then
+    return null;
+  end if;
+  insert into telltale.alert_questions as q (alert_id, tries, tried_at) values (v_alert.alert_id, 1, v_now)
+  on conflict (alert_id) do update set tries = q.tries + 1, tried_at = excluded.tried_at
+  returning q.tries into v_tries;
+  return jsonb_build_object('alert_id', v_alert.alert_id, 'last', v_tries >= tries_max,
+    'filter', telltale.alert_question_filter(v_alert));
+end
+$function$;
+grant execute on function telltale.claim_alert_question(integer,integer) to service_role;
+comment on function telltale.claim_alert_question(integer,integer) is 'An alert of latency that is open and of which nobody said why yet, tried fewer than tries_max times and not within gap_s
+seconds: {alert_id, filter: of why_data, last: it is not tried again}; null where there is none. Definer: for the edge alone.';
 
 CREATE OR REPLACE FUNCTION telltale.claim_notifications(n integer)
  RETURNS jsonb
@@ -7257,6 +7326,33 @@ $function$;
 grant execute on function telltale.store_alert_outcome(jsonb) to service_role;
 comment on function telltale.store_alert_outcome(jsonb) is 'Stores an AlertOutcome (src/core/alert/alert_pass.ts), with the notifications that it asks for, unless anything changed
 since the revision that it was judged from: {stored, revision}. Definer: no role may write the tables.';
+
+CREATE OR REPLACE FUNCTION telltale.store_alert_verdict(alert_id uuid, verdict jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_revision bigint;
+begin
+  select s.revision + 1 into v_revision from telltale.alert_state as s for update;
+  update telltale.alerts as a set verdict = store_alert_verdict.verdict, revision = v_revision
+  where a.alert_id = store_alert_verdict.alert_id and a.verdict is null and a.state <> 'resolved';
+  if not found then
+    return jsonb_build_object('stored', false);
+  end if;
+  update telltale.alert_state set revision = v_revision;
+  -- What nobody was told yet says it from the beginning; what was sent stays as it was sent.
+  update telltale.alert_notifications as n set payload = n.payload || jsonb_build_object('verdict', store_alert_verdict.verdict)
+  where n.alert_id = store_alert_verdict.alert_id and n.state = 'waiting' and n.attempts = 0;
+  return jsonb_build_object('stored', true);
+end
+$function$;
+grant execute on function telltale.store_alert_verdict(uuid,jsonb) to service_role;
+comment on function telltale.store_alert_verdict(uuid,jsonb) is 'Keeps why, a WhyAnswer, with an open alert that has none, and with the notifications of it that were never tried: {stored}.
+Definer: no role may write the tables.';
 
 CREATE OR REPLACE FUNCTION telltale.store_detections(findings jsonb)
  RETURNS boolean
