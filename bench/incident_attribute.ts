@@ -51,7 +51,9 @@ export function noiseFieldsOf(world: World, n: number, taken: ReadonlySet<string
   const layers = ['shim', 'websocket', 'tool', 'provider', 'api', 'storage'].filter((layer) => !world.hidden.has(layer))
   const seen = new Set(taken)
   const fields: Field[] = []
-  while (fields.length < n) {
+  // One span holds 64 attributes at most.
+  const wanted = Math.min(n, layers.length * 40)
+  while (fields.length < wanted) {
     const [base, kind] = dice.weighted(
       [
         [dice.one(words), 'few'],
@@ -65,8 +67,7 @@ export function noiseFieldsOf(world: World, n: number, taken: ReadonlySet<string
     const key = seen.has(base) ? `${base}.${fields.length}` : base
     if (seen.has(key)) continue
     seen.add(key)
-    // One span holds 64 attributes at most.
-    const layer = n > 40 ? (layers[fields.length % layers.length] as string) : dice.one(layers)
+    const layer = wanted > 40 ? (layers[fields.length % layers.length] as string) : dice.one(layers)
     fields.push({ key, layer, draw: withGaps(dice, drawerOf(dice, kind)) })
   }
   return fields

@@ -22,13 +22,22 @@ export function treeOf(world: World, call: Call): CallNode {
     })
   const reads = Math.ceil(tool.storageCalls / 2)
   toolNode.children.push(...storage(reads))
-  if (call.provider !== null) toolNode.children.push(providerOf(world, call, msOf))
+  if (world.ownLayer !== null && !hidden.has('storage')) {
+    const ms = (tool.ms.storage ?? 1) * 0.15 * dice.around(1, world.sigma)
+    toolNode.children.push(nodeOf(world.ownLayer, `${world.ownLayer} ${tool.name}`, server.id, ms))
+  }
+  if (call.provider !== null) {
+    const turns = dice.whole(1, world.turnsMax)
+    const part = (layer: string) => msOf(layer, 1 / turns)
+    for (let turn = 0; turn < turns; turn++) toolNode.children.push(providerOf(world, call, part))
+  }
   toolNode.children.push(...storage(tool.storageCalls - reads))
   // Now and then there is a moment to wait, as ever.
   if (world.style === 'exai' && dice.is(0.2)) {
     toolNode.children.unshift(waitOf(toolNode, 'permit global_sem', dice.between(1, 5)))
   }
   toolNode.parallel = dice.is(world.parallelShare) && call.provider === null
+  if (world.steps) stepInto(world, toolNode)
   let root = withoutLayers(toolNode, hidden)
   for (const layer of ['websocket', 'shim']) {
     const process = layer === 'shim' ? call.client.process : server.id
@@ -37,6 +46,16 @@ export function treeOf(world: World, call: Call): CallNode {
   }
   dressHead(world, call, root)
   return root
+}
+
+/** A tool tells its steps: they share what it did by itself. */
+function stepInto({ dice }: World, toolNode: CallNode): void {
+  const names = dice.some(['parse arguments', 'validate', 'render', 'plan', 'rank'], dice.whole(1, 3))
+  const part = (toolNode.ms * 0.8) / names.length
+  toolNode.ms *= 0.2
+  const steps = names.map((name) => nodeOf('tool', name, toolNode.process, part))
+  toolNode.children.unshift(...steps.slice(0, 1))
+  toolNode.children.push(...steps.slice(1))
 }
 
 function providerOf(world: World, call: Call, msOf: (layer: string, part?: number) => number): CallNode {
@@ -72,7 +91,7 @@ function dressHead(world: World, call: Call, root: CallNode): void {
   root.fields = {
     ...root.fields,
     entry: true,
-    tool: call.tool.name,
+    ...(world.dice.is(world.namelessShare) ? {} : { tool: call.tool.name }),
     bytes_in: call.bytesIn,
     bytes_out: call.bytesOut,
     request_id: world.style === 'exai' ? 'unknown' : String(call.index),

@@ -25,7 +25,14 @@ export function diceOf(seed: number): Dice {
   const chance = chanceOf(seed)
   const whole = (least: number, most: number) => least + Math.floor(chance() * (most - least + 1))
   const normal = () => Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
-  const hex = (digits: number) => Array.from({ length: digits }, () => whole(0, 15).toString(16)).join('')
+  const hex = (digits: number) => {
+    let text = ''
+    while (text.length < digits)
+      text += Math.floor(chance() * 2 ** 32)
+        .toString(16)
+        .padStart(8, '0')
+    return text.slice(0, digits)
+  }
   const one = <T>(items: readonly T[]): T => {
     const item = items[whole(0, items.length - 1)]
     if (item === undefined) throw new Error('Cannot draw one: the list is empty')

@@ -5,7 +5,7 @@ import { type Call, modelsOf, runOf, type ServerRun, type World } from './incide
 
 // What makes the calls slower that have an attribute with a value, or two attributes with two values.
 
-type Mark = {
+export type Mark = {
   readonly attribute: string
   readonly value: string | number
   readonly layers: readonly string[]
@@ -25,8 +25,13 @@ function chanceOf(ask: Ask, share: number): (scene: Scene, call: Call) => number
   return () => share
 }
 
+/** Whether the calls that are asked about are sent elsewhere than the others. */
+function moves(ask: Ask): boolean {
+  return ask.kind === 'call_number' || atPartOf(ask) !== null
+}
+
 /** A free attribute of few values. */
-function freeMark(dice: Dice, ask: Ask, share: number): () => Mark {
+export function freeMark(dice: Dice, ask: Ask, share: number): () => Mark {
   const chance = chanceOf(ask, share)
   const [attribute, values, slow] = dice.one<readonly [string, readonly Json[], Json]>([
     ['index.kind', ['flat', 'hnsw', 'ivf'], 'flat'],
@@ -84,7 +89,7 @@ function providerMark(dice: Dice, ask: Ask, share: number): (world: World) => Ma
       value: slow,
       layers: ['api'],
       dress: (scene, call) => {
-        if (call.provider === null || (ask.kind !== 'after' && ask.kind !== 'call_number' && dice.is(0.5))) return
+        if (call.provider === null || (!moves(ask) && dice.is(0.5))) return
         call.provider = dice.is(chance(scene, call)) ? slow : dice.one(providers.filter((name) => name !== slow))
         const models = modelsOf(world.book, call.provider)
         if (!models.includes(call.model ?? '')) call.model = dice.one(models)
@@ -100,15 +105,14 @@ function modelMark(dice: Dice, ask: Ask, share: number): (world: World) => Mark 
     const provider = dice.one(world.tools.flatMap(({ provider }) => provider ?? []))
     const [slow, other] = dice.some(modelsOf(world.book, provider), 2)
     if (slow === undefined || other === undefined) return null
-    const moves = ask.kind === 'after' || ask.kind === 'call_number'
     return {
       attribute: 'model',
       value: slow,
       layers: ['api'],
       dress: (scene, call) => {
         if (call.provider === null) return
-        if (moves) call.provider = provider
-        if (call.provider === provider) call.model = dice.is(moves ? chance(scene, call) : 0.4) ? slow : other
+        if (moves(ask)) call.provider = provider
+        if (call.provider === provider) call.model = dice.is(moves(ask) ? chance(scene, call) : 0.4) ? slow : other
       },
       has: (call) => call.model === slow && call.provider === provider,
     }
@@ -154,7 +158,7 @@ function versionMark(dice: Dice, ask: Ask): (world: World) => Mark | null {
   }
 }
 
-function hostMark(dice: Dice): (world: World) => Mark | null {
+export function hostMark(dice: Dice): (world: World) => Mark | null {
   return (world) => {
     const hosts = [...new Set(world.instances.flat().map(({ host }) => host))]
     if (hosts.length < 2) return null
@@ -163,7 +167,7 @@ function hostMark(dice: Dice): (world: World) => Mark | null {
   }
 }
 
-function clientMark(dice: Dice): (world: World) => Mark | null {
+export function clientMark(dice: Dice): (world: World) => Mark | null {
   return (world) => {
     const names = [...new Set(world.clients.map(({ name }) => name))]
     if (names.length < 2) return null
@@ -188,16 +192,22 @@ const coldNames = [
   'process.age',
 ]
 
-/** The first calls of a process: nothing says so but when it started. */
-function coldMark(dice: Dice): () => Mark {
-  const places = dice.whole(2, 5)
-  return () => ({
-    attribute: 'cold_start',
-    alsoCalled: coldNames,
-    value: 'true',
-    layers: ['tool', 'storage'],
-    has: ({ place, server }) => place < places && server.startedMs >= 0,
-  })
+/** The first calls of a process, or those of its first seconds: nothing says so but when it started. */
+function coldMark(dice: Dice): (world: World) => Mark {
+  return (world) => {
+    const places = dice.whole(2, 5)
+    const meanMs = (world.lengthMs / world.callsWanted) * world.instances.length
+    const ageMs = dice.is(0.5) ? meanMs * dice.between(2, 5) : Number.POSITIVE_INFINITY
+    return {
+      attribute: 'cold_start',
+      alsoCalled: coldNames,
+      value: 'true',
+      layers: ['tool', 'storage'],
+      has: ({ place, server, startMs }) =>
+        server.startedMs >= 0 &&
+        (ageMs < Number.POSITIVE_INFINITY ? startMs - server.startedMs < ageMs : place < places),
+    }
+  }
 }
 
 const sizeNames = ['bytes_in', 'argument_size', 'argument size', 'argument_size_class', 'size_class']
@@ -266,7 +276,7 @@ export function attributeValue(dice: Dice, ask: Ask): Recipe {
         ...(alsoCalled ? { alsoCalled } : {}),
         dress: (scene, call) => {
           mark.dress?.(scene, call)
-          shadow?.(call, mark.has(call))
+          if (attribute !== 'cold_start') shadow?.(call, mark.has(call))
         },
         act: (scene, call, root) => {
           if (mark.has(call)) slowDown(scene, call, root, layer, size)
@@ -278,7 +288,7 @@ export function attributeValue(dice: Dice, ask: Ask): Recipe {
   }
 }
 
-function layerFor(dice: Dice, world: World, { layers }: Mark): string | undefined {
+export function layerFor(dice: Dice, world: World, { layers }: Mark): string | undefined {
   const seen = layers.filter((layer) => !world.hidden.has(layer))
   if (seen.length > 0 && (layers[0] !== 'api' || seen[0] === 'api'))
     return dice.one(seen.filter((l) => l !== 'api' || layers[0] === 'api'))
@@ -292,54 +302,5 @@ function shadowOf(dice: Dice): ((call: Call, has: boolean) => void) | null {
   const faithful = dice.between(0.75, 0.92)
   return (call, has) => {
     call.attributes.set(key, { layer: 'tool', value: dice.is(faithful) === has ? 'x2' : dice.one(['x1', 'x3']) })
-  }
-}
-
-/** Calls that have both values are slower; either alone does nothing. */
-export function attributePair(dice: Dice, ask: Ask): Recipe {
-  const first = freeMark(dice, ask, dice.between(0.3, 0.5))()
-  const second = dice.one([
-    { make: hostMark(dice), wish: { instances: [2, 4] as const } },
-    { make: clientMark(dice), wish: {} },
-    { make: () => laneMark(dice), wish: {} },
-    { make: () => laneMark(dice), wish: {} },
-  ])
-  const size = dice.between(1.2, 3)
-  return {
-    wish: { ...wishOf(dice, ask), ...second.wish },
-    plant(world) {
-      const other = second.make(world)
-      const layer = other && layerFor(dice, world, first)
-      if (!other || !layer) return null
-      return {
-        kind: `${first.attribute} and ${other.attribute}`,
-        cause: 'attribute_value',
-        attribute: [first.attribute, other.attribute],
-        value: [String(first.value), String(other.value)],
-        atPart: null,
-        ...(other.alsoCalled ? { alsoCalled: other.alsoCalled } : {}),
-        dress: (scene, call) => {
-          first.dress?.(scene, call)
-          other.dress?.(scene, call)
-        },
-        act: (scene, call, root) => {
-          if (first.has(call) && other.has(call)) slowDown(scene, call, root, layer, size)
-        },
-      }
-    },
-  }
-}
-
-function laneMark(dice: Dice): Mark {
-  const share = dice.between(0.3, 0.5)
-  const attribute = dice.one(['driver', 'scope', 'edition'])
-  return {
-    attribute,
-    value: 'b',
-    layers: ['tool'],
-    dress: (_, call) => {
-      call.attributes.set(attribute, { layer: 'tool', value: dice.is(share) ? 'b' : dice.one(['a', 'c']) })
-    },
-    has: ({ attributes }) => attributes.get(attribute)?.value === 'b',
   }
 }

@@ -35,7 +35,7 @@ export function play(world: World, fields: readonly Field[], plants: readonly Pl
     call.running = others.length
     for (const { key, layer, draw } of fields) {
       const value = draw(call)
-      if (value !== undefined) call.attributes.set(key, { layer, value })
+      if (value !== undefined) call.attributes.set(key, { layer, value, bound: true })
     }
     const root = built(scene, call, plants)
     tellFirstChunk(world, root)
@@ -149,9 +149,13 @@ function built(scene: Scene, call: Call, plants: readonly Plant[]): CallNode {
     call.extraLayers.push(new Map([...after].map(([layer, ms]) => [layer, ms - (before.get(layer) ?? 0)])))
   }
   root.fields = { ...root.fields, outcome: call.outcome }
-  for (const [key, { layer, value }] of call.attributes) {
-    const node = nodesOf(root, (at) => at.layer === layer && at.kind === 'work')[0] ?? root
-    node.attributes[key] = value
+  const places = new Map<string, CallNode>()
+  for (const node of nodesOf(root, ({ kind }) => kind === 'work')) {
+    if (!places.has(node.layer)) places.set(node.layer, node)
+  }
+  for (const [key, { layer, value, bound }] of call.attributes) {
+    const node = places.get(layer) ?? (bound ? null : root)
+    if (node) node.attributes[key] = value
   }
   return root
 }
@@ -186,14 +190,18 @@ function clockOf(world: World) {
   }
 }
 
-/** Some spans get lost, and sometimes all below them. */
+/** Some spans get lost, and sometimes all below them; of some the end is. */
 function withMissing({ dice, missingShare }: World, spans: readonly Recorded[]): readonly Recorded[] {
   if (missingShare === 0) return spans
   const lost = new Set<string>()
-  for (const { span } of spans.slice(1)) {
-    const { span_id, parent_span_id } = span
-    const below = parent_span_id !== null && lost.has(parent_span_id) && dice.is(0.5)
-    if (below || dice.is(missingShare)) lost.add(span_id)
-  }
-  return spans.filter(({ span }) => !lost.has(span.span_id))
+  return spans.flatMap((recorded, index) => {
+    const { span, process } = recorded
+    if (index === 0) return [recorded]
+    const below = span.parent_span_id !== null && lost.has(span.parent_span_id) && dice.is(0.5)
+    if (below || dice.is(missingShare)) {
+      lost.add(span.span_id)
+      return []
+    }
+    return dice.is(missingShare * 0.2) ? [{ process, span: { ...span, end_us: null, outcome: null } }] : [recorded]
+  })
 }

@@ -1,9 +1,10 @@
 import type { Cause, Verdict } from '../src/core/why/why_answer.ts'
 import type { WhyData, WhyTrace } from '../src/core/why/why_data.ts'
 import { mean, median } from './incident_chance.ts'
-import { attributeNamesOf, cohortsOf, readAttribute } from './incident_data.ts'
+import { cohortsOf } from './incident_data.ts'
 import type { Plant } from './incident_plant.ts'
 import { momentUs } from './incident_question.ts'
+import { type Columns, kinOf, rivalOf, twinsOf } from './incident_rival.ts'
 import type { World } from './incident_world.ts'
 
 // What a right verdict is. Where the text leaves two answers that both say what happened, both are right:
@@ -51,15 +52,15 @@ export type Evidence = {
   readonly extraMs: readonly number[]
   readonly all: readonly (readonly number[])[]
   readonly extraLayers: readonly ReadonlyMap<string, number>[]
+  /** Whether it added anything. */
+  readonly hit: readonly boolean[]
 }
 
-export function truthOf(evidence: Evidence): Truth {
-  const { world, plant, extraMs, all, data } = evidence
-  const { cause, attribute, value, atPart, alsoCause = [], alsoCalled = [] } = plant
-  const excess = all.map((extras) => Math.max(0, excessOf(data, extras)))
+export function truthOf(evidence: Evidence, columns: Columns): Truth {
+  const { cause, attribute, value, alsoCause = [], alsoCalled = [] } = evidence.plant
   const layers = layersOf(evidence)
-  const since_us = atPart === null ? null : momentUs(world, atPart)
-  const names = namesOf(evidence, since_us)
+  const { share, since_us } = weightOf(evidence)
+  const names = namesOf(evidence, columns)
   const truth: Accepted = { cause, layers, names, needsSince: false }
   const others = alsoCause.map((other): Accepted => {
     if (other === 'waiting') return { cause: other, layers, names: [alsoCalled], needsSince: false }
@@ -67,13 +68,24 @@ export function truthOf(evidence: Evidence): Truth {
   })
   return {
     ...{ cause, layer: layers[0] ?? null, attribute, value, since_us },
-    share:
-      Math.max(0, excessOf(data, extraMs)) /
-      Math.max(
-        1e-9,
-        excess.reduce((sum, one) => sum + one, 0),
-      ),
+    share,
     accepted: [truth, ...others],
+  }
+}
+
+/** How much of what is extra it explains, and since when. */
+export type Weight = Pick<Truth, 'share' | 'since_us'> & {
+  /** There is no part of the calls that is hit: each is, more or less. */
+  readonly growing: boolean
+}
+
+export function weightOf({ world, plant, extraMs, all, data }: Evidence): Weight {
+  const total = all.reduce((sum, extras) => sum + Math.max(0, excessOf(data, extras)), 0)
+  const share = Math.max(0, excessOf(data, extraMs)) / Math.max(1e-9, total)
+  return {
+    share,
+    since_us: plant.atPart === null ? null : momentUs(world, plant.atPart),
+    growing: plant.cause === 'grows_with',
   }
 }
 
@@ -103,93 +115,29 @@ function layersOf({ plant, data, extraLayers }: Evidence): (string | null)[] {
   return first.part >= 0.4 ? [null, first.layer] : [null]
 }
 
-function namesOf({ plant, data, extraMs }: Evidence, since: number | null): (readonly string[])[] {
+function namesOf({ plant, hit }: Evidence, columns: Columns): (readonly string[])[] {
   const { cause, attribute, alsoCalled = [] } = plant
   if (attribute === null) return []
-  if (Array.isArray(attribute)) {
+  if (typeof attribute !== 'string') {
     const isClient = (name: string) => name.includes('client')
-    return (attribute as readonly string[]).map((name) => (isClient(name) ? [name, ...alsoCalled] : [name]))
+    return attribute.map((name) => (isClient(name) ? [name, ...alsoCalled] : [name]))
   }
-  const name = attribute as string
-  if (cause === 'attribute_value') return [[name, ...alsoCalled, ...twinsOf(data, name, extraMs, since)]]
-  if (cause === 'grows_with') return [[name, ...alsoCalled, ...kinOf(data, name)]]
-  return [[name, ...alsoCalled]]
+  if (cause === 'attribute_value') return [[attribute, ...alsoCalled, ...twinsOf(columns, attribute, hit)]]
+  if (cause === 'grows_with') return [[attribute, ...alsoCalled, ...kinOf(columns, attribute, hit)]]
+  return [[attribute, ...alsoCalled]]
 }
 
-/** Attributes with a value that nearly the same calls have: nobody could tell them apart. */
-function twinsOf(data: WhyData, name: string, extraMs: readonly number[], since: number | null): string[] {
-  const traces = data.traces.map((trace, index) => ({ trace, hit: (extraMs[index] ?? 0) > 0 }))
-  // A tool was there before it became slow.
-  const seen = traces.filter(({ trace }) => name !== 'tool' || since === null || trace.started_us >= since)
-  const hits = seen.filter(({ hit }) => hit)
-  const truth = readAttribute(data, hits[0]?.trace ?? (data.traces[0] as WhyTrace), name)
-  const marked = truth === null ? hits : seen.filter(({ trace }) => readAttribute(data, trace, name) === truth)
-  const sample = marked.slice(0, 40)
-  return [...attributeNamesOf(data)].filter((other) => {
-    if (other === name || sample.length === 0) return false
-    const value = readAttribute(data, (sample[0] as { trace: WhyTrace }).trace, other)
-    if (value === null || typeof value === 'object') return false
-    if (!sample.slice(0, 20).some(({ trace }) => readAttribute(data, trace, other) === value)) return false
-    const agree = sample.filter(({ trace }) => readAttribute(data, trace, other) === value).length
-    if (agree < sample.length * 0.9) return false
-    const both = marked.filter(({ trace }) => readAttribute(data, trace, other) === value).length
-    const either = seen.filter(({ trace }) => readAttribute(data, trace, other) === value).length
-    return both >= marked.length * 0.99 && both >= either * 0.99
-  })
-}
-
-/** Numbers whose order is nearly the same. */
-function kinOf(data: WhyData, name: string): string[] {
-  const numbers = (other: string) => data.traces.map((trace) => readAttribute(data, trace, other))
-  const own = numbers(name)
-  const known = own.filter((value) => typeof value === 'number').length
-  return [...attributeNamesOf(data)].filter((other) => {
-    if (other === name) return false
-    const pairs: [number, number][] = []
-    for (const [index, value] of numbers(other).entries()) {
-      const mine = own[index]
-      if (typeof value === 'number' && typeof mine === 'number') pairs.push([mine, value])
-    }
-    return (
-      pairs.length >= Math.max(30, known * 0.9) &&
-      correlation(
-        pairs.map(([x]) => x),
-        pairs.map(([, y]) => y),
-      ) >= 0.97
-    )
-  })
-}
-
-/** Spearman's, with ties ranked by their mean. */
-export function correlation(xs: readonly number[], ys: readonly number[]): number {
-  const [a, b] = [ranksOf(xs), ranksOf(ys)]
-  const middle = (xs.length - 1) / 2
-  let [both, one, other] = [0, 0, 0]
-  for (const [index, rank] of a.entries()) {
-    const [dx, dy] = [rank - middle, (b[index] as number) - middle]
-    both += dx * dy
-    one += dx * dx
-    other += dy * dy
-  }
-  return one === 0 || other === 0 ? 0 : both / Math.sqrt(one * other)
-}
-
-function ranksOf(values: readonly number[]): number[] {
-  const order = values.map((_, index) => index).toSorted((a, b) => (values[a] as number) - (values[b] as number))
-  const ranks: number[] = []
-  for (let from = 0; from < order.length; ) {
-    let to = from
-    while (to + 1 < order.length && values[order[to + 1] as number] === values[order[from] as number]) to++
-    for (let at = from; at <= to; at++) ranks[order[at] as number] = (from + to) / 2
-    from = to + 1
-  }
-  return ranks
+/** Whether the data say something else than the truth does, by chance. */
+export function isContested({ data, hit }: Evidence, truth: Truth, columns: Columns): boolean {
+  const { cause, attribute, accepted, layer } = truth
+  if ((cause !== 'attribute_value' && cause !== 'grows_with') || typeof attribute !== 'string') return false
+  return rivalOf({ data, columns, hit, cause, layer, names: accepted[0]?.names[0] ?? [] }) !== null
 }
 
 export type Drawing = {
   readonly data: WhyData
-  readonly truth: Truth | null
-  readonly also: Truth | null
+  readonly truth: Weight | null
+  readonly also: Weight | null
   readonly extraMs: readonly number[]
   readonly unitMs: number
   /** A null case in which there are too few calls to say anything. */
@@ -220,7 +168,7 @@ export function isDrawn(drawing: Drawing): boolean {
   if (cohorts === null) {
     const part = hits.length / data.traces.length
     const late = truth.since_us !== null && hits.filter(({ started_us }) => started_us >= (truth.since_us ?? 0)).length
-    return part >= 0.04 && part <= (late === false ? 0.6 : 0.75)
+    return part >= 0.04 && part <= (late === false ? (truth.growing ? 0.6 : 0.45) : 0.75)
   }
   const { slow, baseline } = cohorts
   if (baseline.length < 10) return false

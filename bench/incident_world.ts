@@ -69,8 +69,8 @@ export type Call = {
   tokensOut: number
   historyBytes: number
   outcome: Outcome
-  /** Free attributes, with the layer whose span has them. */
-  readonly attributes: Map<string, { readonly layer: string; readonly value: Json }>
+  /** Free attributes, with the layer whose span has them; without such a span the head has it, unless it is bound. */
+  readonly attributes: Map<string, { readonly layer: string; readonly value: Json; readonly bound?: boolean }>
   /** What each thing planted added, in ms, and by layer. */
   readonly extras: number[]
   readonly extraLayers: Map<string, number>[]
@@ -106,6 +106,13 @@ export type World = {
   readonly processes: { [id: string]: WhyProcess }
   /** How often calls fail by nature. */
   readonly faultShare: number
+  /** How often a tool asks its model. */
+  readonly turnsMax: number
+  /** Whether tools tell their steps, and databases and caches of which layer. */
+  readonly steps: boolean
+  readonly ownLayer: string | null
+  /** Share of calls whose head span does not say which tool it is. */
+  readonly namelessShare: number
   /** Attributes of the head span tell how long the call was. */
   readonly tellsLength: boolean
   readonly recordsNumbers: boolean
@@ -114,6 +121,7 @@ export type World = {
 export type WorldWish = {
   readonly style?: Style
   readonly calls?: number
+  readonly callsMax?: number
   readonly tools?: readonly [number, number]
   /** Spread of the tools' natural speeds: the deviation of the logarithm. */
   readonly spread?: number
@@ -145,7 +153,7 @@ export function worldOf(dice: Dice, wish: WorldWish = {}): World {
   const style = wish.style ?? dice.weighted(styles, [5, 3, 4])
   const book = nameBooks[style]
   const [fewest, most] = dice.weighted(sizes, [3, 6, 1.5])
-  const calls = wish.calls ?? Math.round(dice.logBetween(fewest, most))
+  const calls = Math.min(wish.calls ?? Math.round(dice.logBetween(fewest, most)), wish.callsMax ?? most)
   const sessions =
     wish.needsSessions || style === 'exai' || dice.is(style === 'otlp' ? 0.4 : 0.85) ? dice.one(book.rules) : null
   const callsPerSession = wish.callsPerSession ?? dice.logBetween(2.5, 9)
@@ -173,7 +181,7 @@ export function worldOf(dice: Dice, wish: WorldWish = {}): World {
     thinkMs: wish.busy ? dice.logBetween(100, 1_500) : dice.logBetween(300, 20_000),
     overlapShare: wish.overlapShare ?? (dice.is(0.5) ? dice.between(0.02, 0.2) : 0),
     fidelity: dice.one([0.6, 0.75, 0.85, 0.95]),
-    sigma: wish.heavy ? dice.between(0.6, 1) : dice.between(0.18, 0.5),
+    sigma: wish.heavy ? dice.between(0.6, 1) : dice.is(0.12) ? dice.between(0.02, 0.1) : dice.between(0.18, 0.5),
     tailShare: wish.heavy ? dice.between(0.02, 0.06) : dice.one([0, 0.003, 0.01, 0.02]),
     streams: wish.streams
       ? dice.weighted(['span', 'attribute'] as const, [3, 1])
@@ -185,6 +193,10 @@ export function worldOf(dice: Dice, wish: WorldWish = {}): World {
     homes: new Map(clients.map(({ process }) => [process, dice.whole(0, instances.length - 1)])),
     processes,
     faultShare: wish.faultShare ?? dice.one([0, 0.005, 0.02]),
+    turnsMax: dice.weighted([1, 3], [4, 1]),
+    steps: dice.is(style === 'otlp' ? 0.6 : 0.15),
+    ownLayer: style !== 'exai' && dice.is(0.3) ? dice.one(['vector', 'cache', 'gpu', 'auth']) : null,
+    namelessShare: style === 'otlp' && dice.is(0.3) ? dice.between(0.02, 0.15) : 0,
     tellsLength: dice.is(0.12),
     recordsNumbers: dice.is(0.8),
   }

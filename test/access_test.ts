@@ -55,9 +55,15 @@ for (const { name, open, reason } of testDatabases) {
       ['remove_member', { user_id: member }],
       ['list_members', {}],
       ['make_partitions', { days: [] }],
+      ['ended_spans', { trace_ids: [] }],
       ['claim_tick', { holder: 'x', seconds: 1 }],
       ['release_tick', { holder: 'x' }],
-      ...tickSteps.map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
+      ['detector_work', {}],
+      ['store_detections', { findings: {} }],
+      // Those that are one rpc: the others are verbs of the edge.
+      ...tickSteps
+        .filter((step) => step !== 'detect_anomalies')
+        .map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
     ]
 
     beforeAll(async () => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createClient, type SupabaseClient } from '@supabase/supabase-js'
+import { detectAnomalies } from '../functions/action/detect_anomalies.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { liveApp } from '../functions/route/live.ts'
 import { mcpApp } from '../functions/route/mcp.ts'
@@ -117,7 +118,13 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
   const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
   const apps = {
     ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs, log }),
-    tick: tickApp({ store, actions: {}, clock, secret: secretKey, log }),
+    tick: tickApp({
+      store,
+      actions: { detect_anomalies: () => detectAnomalies(store) },
+      clock,
+      secret: secretKey,
+      log,
+    }),
     live: liveApp({ hot: null, readData: (caller) => readLiveData({ url }, caller), clock, log }),
     why: whyApp({ readAs: reading, log }),
     mcp: mcpApp({ readAs: reading, publishableKey: settings.SUPABASE_PUBLISHABLE_KEY ?? '', log }),

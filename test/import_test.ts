@@ -243,6 +243,19 @@ test('import of several files of one service counts each by itself, so that reco
   ])
 })
 
+test('import of what is stored already, in another file and from an export, counts nothing twice', async () => {
+  await imported('twice', fileOf('once.jsonl', [whole(1), whole(2), started(3)]))
+  const other = fileOf('other.jsonl', [whole(9), whole(1), whole(2), started(3), completed(3, 5)])
+  expect(await imported('twice', other)).toMatchObject({ stored: 4, refused: {}, open: 0 })
+  expect([(await traces('twice')).length, await countedIn('twice')]).toEqual([4, 4])
+
+  const path = join(dataDir, 'twice.jsonl')
+  const args = ['export', '--service', 'twice', '--out', path]
+  expect((await runTelltale(args, { TELLTALE_DATA_DIR: dataDir })).code).toBe(0)
+  expect(await imported('ignored', path)).toMatchObject({ records: { span: 4 }, refused: {} })
+  expect([(await traces('twice')).length, await countedIn('twice')]).toEqual([4, 4])
+})
+
 test('import leaves a last line that is still being written for the next run, and takes what grows meanwhile once', async () => {
   const path = fileOf('growing.jsonl', [whole(1), whole(2)])
   const line = JSON.stringify(whole(3))

@@ -35,6 +35,8 @@ export type IngestFixture = {
   fault: (batch: Batch) => Fault
   flushAfterMs: number
   recordsMax: number
+  /** What each ack says of fields that were not known. */
+  missing?: { readonly [field: string]: unknown }
   /** Batches larger than this, decompressed, answer 413. */
   bytesMax: number
   readonly spans: () => Span[]
@@ -115,6 +117,7 @@ async function receive(
     flush_after_ms: fixture.flushAfterMs,
     watched: false,
     records_max: fixture.recordsMax,
+    ...(fixture.missing ? { missing: fixture.missing } : {}),
   })
 }
 

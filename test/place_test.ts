@@ -37,6 +37,7 @@ const filter = fc.record(
     call_number: fc.integer({ min: 1, max: 1_000 }).map(String),
     state: fc.constantFrom(...statesShown),
     min_duration_ms: fc.integer({ min: 0, max: 100_000 }).map((ms) => String(ms / 8)),
+    max_duration_ms: fc.integer({ min: 0, max: 100_000 }).map((ms) => String(ms / 8)),
   },
   { requiredKeys: [] },
 ) as fc.Arbitrary<Record<string, string>>
@@ -44,7 +45,7 @@ const place: fc.Arbitrary<Place> = fc
   .tuple(fc.constantFrom(...pages), id, time, filter)
   .map(([page, one, when, narrowed]) => ({
     page,
-    id: page === 'trace' || page === 'error' ? one : null,
+    id: page === 'trace' || page === 'session' || page === 'error' ? one : null,
     ...when,
     filter: narrowed,
   }))

@@ -278,6 +278,23 @@ test.skipIf(skipped)('the exit waits 2 s at most, and leaves on the disk what ha
   expect(readdirSync(dir).length).toBe(1)
 })
 
+test.skipIf(skipped)(
+  'status() says which fields of messages the server missed, and takes no nonsense for a count',
+  async () => {
+    ingest.missing = { thinking_mode: 2, token_usage: 1, model_used: -1, role: 'many', stranger: 3 }
+    const script = `
+import json, telltale
+for n in range(2):
+    telltale.record_message(role='user')
+    assert telltale.flush(10)
+print(json.dumps(telltale.status()['missing']))
+`
+    const { code, out, err } = await runPython(script, { env: envOf() })
+    expect([code, err]).toEqual([0, ''])
+    expect(JSON.parse(out)).toEqual({ thinking_mode: 4, token_usage: 2 })
+  },
+)
+
 test.skipIf(skipped)('the sender gives the host its turn between two records, not between two batches', async () => {
   // In CPU time of the sender's thread: what else the machine does is not measured.
   const script = `

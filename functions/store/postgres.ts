@@ -4,6 +4,10 @@ import { statementMsMax, storeSlackMs, turnMsMax } from '../../src/core/limit.ts
 import {
   type BatchRows,
   type BatchStore,
+  type Detections,
+  type DetectorStore,
+  type DetectorWork,
+  type EndedSpans,
   type IngestReply,
   type KeyRow,
   StoreError,
@@ -28,7 +32,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore {
+export class PostgresStore implements BatchStore, TickStore, DetectorStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -52,6 +56,12 @@ export class PostgresStore implements BatchStore, TickStore {
     return reply
   }
 
+  async endedSpans(traceIds: readonly string[]): Promise<EndedSpans> {
+    const reply = await this.#call(this.#quick, 'ended_spans', { trace_ids: traceIds })
+    if (!isObject(reply) || !Object.values(reply).every(Array.isArray)) throw misread('ended_spans')
+    return reply as EndedSpans
+  }
+
   async makePartitions(days: readonly string[]): Promise<void> {
     await this.#call(this.#quick, 'make_partitions', { days })
   }
@@ -68,6 +78,18 @@ export class PostgresStore implements BatchStore, TickStore {
       throw misread(`tick_${step}`)
     }
     return { done: reply.done, more: reply.more }
+  }
+
+  async readDetectorWork(): Promise<DetectorWork | null> {
+    const work = await this.#call(this.#patient, 'detector_work', {})
+    if (work !== null && !isWork(work)) throw misread('detector_work')
+    return work
+  }
+
+  async storeDetections(detections: Detections): Promise<boolean> {
+    const stored = await this.#call(this.#patient, 'store_detections', { findings: detections })
+    if (typeof stored !== 'boolean') throw misread('store_detections')
+    return stored
   }
 
   async releaseTick(holder: string): Promise<void> {
@@ -126,5 +148,16 @@ function isReply(value: unknown): value is IngestReply {
     isObject(value.renamed) &&
     typeof value.watched === 'boolean' &&
     typeof value.tick_due === 'boolean'
+  )
+}
+
+function isWork(value: unknown): value is DetectorWork {
+  return (
+    isObject(value) &&
+    typeof value.service === 'string' &&
+    typeof value.environment === 'string' &&
+    typeof value.revision === 'number' &&
+    typeof value.more === 'boolean' &&
+    [value.learn, value.look, value.series, value.recent].every(Array.isArray)
   )
 }

@@ -1,3 +1,4 @@
+import { detectAnomalies } from '../action/detect_anomalies.ts'
 import { tickApp } from '../route/tick.ts'
 import { readEdgeEnv } from '../store/edge_env.ts'
 import { PostgresStore } from '../store/postgres.ts'
@@ -8,9 +9,10 @@ declare const Deno: {
 }
 
 const env = readEdgeEnv((name) => Deno.env.get(name))
+const store = new PostgresStore(env)
 const app = tickApp({
-  store: new PostgresStore(env),
-  actions: {},
+  store,
+  actions: { detect_anomalies: () => detectAnomalies(store) },
   secret: env.secretKey,
   clock: () => Date.now() * 1_000,
 })

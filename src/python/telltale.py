@@ -1894,6 +1894,12 @@ class _Drain:
         self.finished = False
 
 
+_counted_fields = (
+    *("conversation_id", "role", "model_used", "provider_used", "response_time_ms", "tool_name", "thinking_mode"),
+    "token_usage",
+)
+
+
 class _Courier:
     """Sends what the outbox holds, one batch at a time, from one daemon thread that starts with the first record.
 
@@ -1916,6 +1922,8 @@ class _Courier:
         self.bytes_max = BATCH_BYTES_MAX
         self.stored = 0
         self.rejected = 0
+        # Of how many messages each field was not known, as the server counts them.
+        self.missing = {}
         self.watched = False
         # The end may come at any moment: what is recorded goes to the disk at each pace.
         self.cautious = False
@@ -2228,6 +2236,8 @@ class _Courier:
         rejected = ack.get("rejected")
         rejected = min(len(rejected), batch.count) if isinstance(rejected, list) else 0
         with self.lock:
+            if not batch.adopted:
+                self._tell_missing(ack.get("missing"))
             if self._waits(batch):
                 if batch.adopted:
                     self.adopted_delivered += batch.count - rejected
@@ -2250,6 +2260,12 @@ class _Courier:
             self.pace_ms = min(pace, PACE_MS_MAX)
         if records:
             self.records_max = max(1, int(min(REPORTER_BATCH_RECORDS_MAX, records)))
+
+    def _tell_missing(self, missing):
+        for field in _counted_fields if isinstance(missing, dict) else ():
+            count = _positive(missing.get(field))
+            if count:
+                self.missing = {**self.missing, field: self.missing.get(field, 0) + int(count)}
 
     def _keep(self, batch, wait_ms, text, key_refused=False):
         self._back_off(wait_ms, text, key_refused)
@@ -2787,12 +2803,13 @@ class Reporter:
     # Around the host's life.
 
     def status(self):
-        """recorded = stored + rejected + the sum of dropped + waiting (memory and disk), at any moment."""
+        """recorded = stored + rejected + the sum of dropped + waiting (memory and disk), at any moment. `missing`: of how
+        many messages each field was not known."""
         courier, outbox = self._courier, self._outbox
         if courier is None:
             zero = dict.fromkeys(("recorded", "stored", "rejected", "waiting", "running"), 0)
             adopted = {"waiting": 0, "delivered": 0, "dropped": 0}
-            return {"enabled": False, **zero, "dropped": {}, "watched": False, "circuit": "closed", "adopted": adopted}
+            return {"enabled": False, **zero, "dropped": {}, "missing": {}, "watched": False, "circuit": "closed", "adopted": adopted}
         with self._lock:
             return {
                 "enabled": self.enabled,
@@ -2802,6 +2819,7 @@ class Reporter:
                 "waiting": courier.waiting(),
                 "running": len({span.trace.trace_id for span in list(self._running.values())}),
                 "dropped": dict(outbox.dropped),
+                "missing": courier.missing,
                 "watched": courier.watched,
                 "circuit": "open" if courier.failures >= CIRCUIT_FAILURES_MIN else "closed",
                 "adopted": {

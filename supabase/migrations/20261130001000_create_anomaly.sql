@@ -36,7 +36,7 @@ create table telltale.detector_series (
 );
 create index detector_series_by_sight on telltale.detector_series (seen_at);
 comment on table telltale.detector_series is
-  'What the detector remembers of each series that it watches; at most 240 of a service and environment.';
+  'What the detector remembers of each series that it watches; at most 180 of calls and 60 gauges in each.';
 comment on column telltale.detector_series.service is 'Whose series it is.';
 comment on column telltale.detector_series.environment is 'And where that runs.';
 comment on column telltale.detector_series.series_key is
@@ -111,7 +111,7 @@ comment on column telltale.anomalies.series_key is 'Which series: see telltale.d
 comment on column telltale.anomalies.metric is
   'p95_ms (ms), error_rate (0..1), throughput (requests a minute), gauge (the unit that its name says).';
 comment on column telltale.anomalies.score is
-  'How unlikely it was at its worst, 0..1. From 0.9 on it is worth an alert (anomalyAlertScore in src/core/limit.ts).';
+  'How unlikely it was at its worst, 0..1. From 0.975 on it is worth an alert (anomalyAlertScore in src/core/limit.ts).';
 comment on column telltale.anomalies.expected is '{low, mid, high} in the metric''s unit, when it was at its worst.';
 comment on column telltale.anomalies.seen is 'What was seen then, in the metric''s unit.';
 comment on column telltale.anomalies.started_at is 'Start of the first minute that was abnormal.';

@@ -100,8 +100,7 @@ export class HeatGrid extends LitElement {
     const { grid, cursor } = this
     if (grid === null) return nothing
     const chosen = this.drawn ?? this.region
-    const told =
-      this.drawn ?? (cursor === null ? this.region : { x0: cursor.x, x1: cursor.x, y0: cursor.y, y1: cursor.y })
+    const told = this.drawn ?? (cursor === null ? null : { x0: cursor.x, x1: cursor.x, y0: cursor.y, y1: cursor.y })
     return html`
       <div class="grid">
         <ul class="names" aria-hidden="true">
@@ -128,7 +127,7 @@ export class HeatGrid extends LitElement {
         </div>
         <svg class="axis" aria-hidden="true">${grid.ticks.map(({ x, text }) => svg`<g><text x="${x}%" y="14">${text}</text></g>`)}</svg>
       </div>
-      <p class="muted" role="status">${told === null ? 'Draw over the map to choose a region.' : this.describe(told)}</p>
+      <p class="muted" role="status">${told === null ? 'Draw over the map to choose a region of it.' : this.describe(told)}</p>
     `
   }
 

@@ -21,7 +21,10 @@ export class HeatTable extends LitElement {
         vertical-align: middle;
       }
       tbody th {
+        position: sticky;
+        inset-inline-start: 0;
         padding-inline-start: 0;
+        background: var(--tt-surface);
         color: var(--tt-text);
         font-size: inherit;
         font-weight: 400;

@@ -133,7 +133,8 @@ export class PageHeader extends LitElement {
         nav a {
           flex: 1;
           justify-content: center;
-          padding-inline: 7px;
+          padding-inline: 5px;
+          font-size: 13px;
         }
         .badge {
           flex: 1;

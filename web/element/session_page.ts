@@ -7,6 +7,7 @@ import type { LiveView } from '../view/live_view.ts'
 import { pluralText } from '../view/number_text.ts'
 import { type Place, pathOf, withFilter, withPlace } from '../view/place.ts'
 import { type SessionLine, sessionLinesOf } from '../view/session_timeline_view.ts'
+import { layersInOrder } from '../view/trace_layer_view.ts'
 import { sessionRuleText } from '../view/trace_page_view.ts'
 import { PagedRead } from './paged_read.ts'
 import { sharedStyle } from './shared_style.ts'
@@ -31,7 +32,8 @@ export class SessionPage extends LitElement {
       .path {
         font-size: 13px;
       }
-      .path a {
+      .path a,
+      p.muted a {
         text-decoration: underline;
       }
       h1 {
@@ -81,13 +83,54 @@ export class SessionPage extends LitElement {
         stroke: var(--tt-accent);
         stroke-dasharray: 4 3;
       }
-      .idle {
-        display: block;
-        color: var(--tt-text-muted);
-        font-size: 11.5px;
+      .legend {
+        padding-block-start: 8px;
+        font-size: 12.5px;
       }
       .foot {
         padding-block-start: 10px;
+      }
+      @media (max-width: 760px) {
+        thead {
+          position: absolute;
+          width: 1px;
+          height: 1px;
+          overflow: hidden;
+          clip-path: inset(50%);
+        }
+        table {
+          display: block;
+          min-width: 0;
+        }
+        tbody {
+          display: block;
+        }
+        tbody tr {
+          display: grid;
+          grid-template-columns: 22px minmax(0, 1fr) auto;
+          gap: 3px 10px;
+          padding-block: 8px;
+          border-bottom: 1px solid var(--tt-border);
+        }
+        td {
+          padding: 0;
+          border: 0;
+        }
+        td.started,
+        td.waited {
+          display: none;
+        }
+        td.line {
+          order: 1;
+          grid-column: 1 / -1;
+        }
+        td.gap {
+          order: 2;
+          grid-column: 1 / 3;
+        }
+        td.outcome {
+          order: 3;
+        }
       }
     `,
   ]
@@ -160,20 +203,20 @@ export class SessionPage extends LitElement {
       </section>
       <section class="card" aria-label="Timeline">
         <div class="scroll">
-          <table aria-label="Calls of the session in order">
-            <thead>
-              <tr>
-                <th scope="col" class="n number">Call</th>
-                <th scope="col" class="started">Started</th>
-                <th scope="col" class="tool">Tool</th>
-                <th scope="col" title="Time by layer; idle time between calls is drawn shorter than it was">Timeline</th>
-                <th scope="col" class="took number">Took</th>
-                <th scope="col" class="took number">Waited</th>
-                <th scope="col" class="gap">After the call before</th>
-                <th scope="col" class="outcome">Outcome</th>
+          <table role="table" aria-label="Calls of the session in order">
+            <thead role="rowgroup">
+              <tr role="row">
+                <th role="columnheader" scope="col" class="n number">Call</th>
+                <th role="columnheader" scope="col" class="started">Started</th>
+                <th role="columnheader" scope="col" class="tool">Tool</th>
+                <th role="columnheader" scope="col" title="Time by layer">Timeline</th>
+                <th role="columnheader" scope="col" class="took number">Took</th>
+                <th role="columnheader" scope="col" class="took number">Waited</th>
+                <th role="columnheader" scope="col" class="gap">After the call before</th>
+                <th role="columnheader" scope="col" class="outcome">Outcome</th>
               </tr>
             </thead>
-            <tbody>
+            <tbody role="rowgroup">
               ${repeat(
                 calls,
                 ({ trace_id }) => trace_id,
@@ -182,6 +225,10 @@ export class SessionPage extends LitElement {
             </tbody>
           </table>
         </div>
+        <p class="row legend">
+          ${layersIn(calls).map((layer) => html`<span class="layer" data-layer=${layer}><bdi>${layer}</bdi></span>`)}
+          <span class="muted">${lines.some(({ cut }) => cut) ? 'Idle time between calls is drawn shorter than it was.' : ''}</span>
+        </p>
         ${
           next === null
             ? nothing
@@ -192,22 +239,21 @@ export class SessionPage extends LitElement {
   }
 
   #row(place: Place, call: SessionCall, line: SessionLine) {
-    return html`<tr>
-      <td class="number">${call.call_number}</td>
-      <td>${line.started}</td>
-      <td class="cut"><a href=${pathOf(withPlace(place, { page: 'trace', id: line.traceId }))} title=${line.name}><bdi>${line.name}</bdi></a></td>
-      <td>
-        <svg aria-hidden="true">
+    return html`<tr role="row">
+      <td role="cell" class="number n">${call.call_number}</td>
+      <td role="cell" class="started">${line.started}</td>
+      <td role="cell" class="cut tool"><a href=${pathOf(withPlace(place, { page: 'trace', id: line.traceId }))} title=${line.name}><bdi>${line.name}</bdi></a></td>
+      <td role="cell" class="line"><svg aria-hidden="true">
           <rect class="bar" x="${line.bar.x}%" width="${line.bar.width}%" y="1" height="16" rx="1.5"></rect>
           ${line.parts.map(({ layer, x, width }) => svg`<rect data-layer=${layer} x="${x}%" width="${width}%" y="1" height="16"></rect>`)}
           ${line.beside === null ? nothing : svg`<rect class="beside" x="${line.beside.x}%" width="${line.beside.width}%" y="1" height="16"></rect>`}
           ${line.running ? svg`<rect class="running" x="${line.bar.x}%" width="${line.bar.width}%" y="1" height="16"></rect>` : nothing}
         </svg>
       </td>
-      <td class="number">${line.duration}</td>
-      <td class="number">${line.waited}</td>
-      <td class=${line.overlaps ? 'warn' : ''}>${line.gap}${line.idle === '' ? nothing : html`<span class="idle">${line.idle}</span>`}</td>
-      <td><tt-trace-outcome .outcome=${line.outcome} ?running=${line.running}></tt-trace-outcome></td>
+      <td role="cell" class="number took">${line.duration}</td>
+      <td role="cell" class="number waited">${line.waited}</td>
+      <td role="cell" class="gap ${line.overlaps ? 'warn' : ''}">${line.gap}</td>
+      <td role="cell" class="outcome"><tt-trace-outcome .outcome=${line.outcome} ?running=${line.running}></tt-trace-outcome></td>
     </tr>`
   }
 
@@ -218,6 +264,10 @@ export class SessionPage extends LitElement {
       this.live?.ended.filter(({ session_key }) => session_key === key).map(({ trace_id }) => trace_id) ?? []
     return [...running, '', ...ended].join(' ')
   }
+}
+
+function layersIn(calls: readonly SessionCall[]): readonly string[] {
+  return layersInOrder([...new Set(calls.flatMap(({ layers }) => Object.keys(layers)))])
 }
 
 customElements.define('tt-session-page', SessionPage)

@@ -35,6 +35,9 @@ export class SessionsPage extends LitElement {
       .head h2 {
         margin: 0;
       }
+      .empty a {
+        text-decoration: underline;
+      }
       .stale {
         opacity: 0.6;
       }

@@ -168,7 +168,6 @@ export class TimeTree extends LitElement {
       aria-setsize=${line.siblings}
       aria-selected=${line.id === this.selected}
       aria-expanded=${line.descendants === 0 ? nothing : open}
-      aria-label=${line.hint}
       title=${line.hint}
     >
       <span class="name">
@@ -193,6 +192,7 @@ export class TimeTree extends LitElement {
       <span class="number wide">${line.p50}</span>
       <span class="number wide">${line.p95}</span>
       <span class="number wide">${line.count}</span>
+      <span class="visually-hidden">${line.kind === 'work' || line.kind === 'wait' ? `layer ${layer}, ${line.total} in all` : line.total}</span>
     </div>`
   }
 

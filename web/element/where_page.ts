@@ -160,6 +160,7 @@ export class WherePage extends LitElement {
         ? `List ${countText(n)} ${n === 1 ? 'call' : 'calls'}`
         : 'List its calls'
     return html`<p class="row chosen">
+      <span>${regionText(heat, region, this.#now())}</span>
       <a class="button" href=${pathOf(shown)}>Look at it alone</a>
       <a class="button" href=${pathOf(withPlace(shown, { page: 'traces' }))}>${list}</a>
       <button type="button" class="plain" @click=${this.#forget}>Let it go</button>

@@ -142,10 +142,10 @@ export function callLinesOf(lens: SessionLens, place: Place): readonly CallLine[
 export function stepText(step: CallStep | null, before: string | undefined): string {
   if (step === null) return ''
   if (step.few) return 'Too few calls to compare'
-  if (!step.changed) return 'As the one before'
+  const than = before === undefined ? 'the one before' : callName(before).toLowerCase()
+  if (!step.changed) return `No step from ${than} (${chanceText(step.p)})`
   const side = step.change_ms > 0 ? 'slower' : 'faster'
   const where = step.layer === null ? '' : `, most of it ${step.waiting ? 'waiting in' : 'in'} ${step.layer}`
-  const than = before === undefined ? 'the one before' : callName(before).toLowerCase()
   return `${durationText(Math.abs(step.change_ms))} ${side} than ${than} at the median (${chanceText(step.p)})${where}`
 }
 
@@ -154,8 +154,8 @@ function chanceText(p: number): string {
   return p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`
 }
 
-function previousText({ previous }: LensCall): string {
-  if (previous === null) return 'First of what is known of its session'
+function previousText({ call, previous }: LensCall): string {
+  if (previous === null) return call === 'unknown' ? 'In no session' : 'Nothing in its session'
   const running =
     previous.running === 0 ? '' : `, ${countText(previous.running)} of ${countText(previous.n)} while it still ran`
   const gap = previous.gap_p50_ms === null ? '' : `${gapText(previous.gap_p50_ms)}`

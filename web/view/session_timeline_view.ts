@@ -26,8 +26,8 @@ export type SessionLine = {
   readonly parts: readonly (Stretch & { readonly layer: string })[]
   /** Where the call before it ran beside it, as a part of the axis; null where it did not. */
   readonly beside: Stretch | null
-  /** Idle time before it that was cut short. */
-  readonly idle: string
+  /** Whether idle time before it is drawn shorter than it was. */
+  readonly cut: boolean
 }
 
 /** An idle stretch is drawn as no more than this part of all busy time. */
@@ -38,7 +38,7 @@ const widthMin = 0.4
 /** One line a call, in order. What runs reaches to now. */
 export function sessionLinesOf(calls: readonly SessionCall[], nowUs: number): readonly SessionLine[] {
   const spans = calls.map((call) => ({ start: call.started_at_us, end: endOf(call, nowUs) }))
-  const { xOf, cutUs } = axisOf(spans)
+  const { xOf, isCut } = axisOf(spans)
   return calls.map((call, i) => {
     const { start, end } = spans[i] as { start: number; end: number }
     const bar = stretchOf(xOf(start), xOf(end))
@@ -55,13 +55,14 @@ export function sessionLinesOf(calls: readonly SessionCall[], nowUs: number): re
       gap: previousGapText(call),
       overlaps: call.previous?.running ?? false,
       bar,
-      parts: layerSharesOf(call.layers).map(({ layer, x, width }) => ({
+      // Of what still runs nobody knows yet where it will have been.
+      parts: (call.duration_ms === null ? [] : layerSharesOf(call.layers)).map(({ layer, x, width }) => ({
         layer,
         x: round(bar.x + (x / 100) * bar.width),
         width: round((width / 100) * bar.width),
       })),
       beside: overlapUs > 0 ? stretchOf(xOf(start), xOf(Math.min(end, start + overlapUs))) : null,
-      idle: (cutUs[i] ?? 0) > 0 ? `${durationText((cutUs[i] as number) / 1_000)} idle` : '',
+      cut: isCut[i] ?? false,
     }
   })
 }
@@ -77,22 +78,21 @@ function previousGapText({ previous }: SessionCall): string {
   return gapText(previous.gap_ms)
 }
 
-/** Where instants stand on an axis whose idle stretches are cut, in percent, and how long those before each call were. */
+/** Where instants stand on an axis whose idle stretches are cut, in percent, and before which calls one is. */
 function axisOf(spans: readonly { readonly start: number; readonly end: number }[]): {
   readonly xOf: (us: number) => number
-  readonly cutUs: readonly number[]
+  readonly isCut: readonly boolean[]
 } {
   const busyUs = busyOf(spans)
   const idleUsMax = Math.max(1_000, busyUs * idleShareMax)
   // Where the axis bends: an instant, and how much was cut up to it.
   const bends: { readonly us: number; readonly cut: number }[] = []
-  const cutUs: number[] = []
+  const isCut: boolean[] = []
   let reached = spans[0]?.start ?? 0
   let cut = 0
   for (const { start, end } of spans) {
-    const idle = start - reached
-    const over = Math.max(0, idle - idleUsMax)
-    cutUs.push(over > 0 ? idle : 0)
+    const over = Math.max(0, start - reached - idleUsMax)
+    isCut.push(over > 0)
     if (over > 0) {
       cut += over
       bends.push({ us: start, cut })
@@ -105,7 +105,7 @@ function axisOf(spans: readonly { readonly start: number; readonly end: number }
     const bend = bends.findLast((each) => each.us <= us)
     return Math.min(100, Math.max(0, ((us - first - (bend?.cut ?? 0)) / length) * 100))
   }
-  return { xOf, cutUs }
+  return { xOf, isCut }
 }
 
 /** How long any of them ran. They are in order of their starts. */

@@ -42,23 +42,36 @@ export function treeLinesOf(tree: TimeTree): readonly TreeLine[] {
     else siblings.push(node)
   }
   const lines: TreeLine[] = []
-  const grow = (parent: readonly unknown[], parentId: string | null, from: number): void => {
+  const grow = (parent: readonly unknown[], parentId: string | null, from: number, more: number): void => {
     const nodes = (children.get(JSON.stringify(parent)) ?? []).toSorted(
       (a, b) => b.total_ms - a.total_ms || (idOf(a) < idOf(b) ? -1 : 1),
     )
     const extra = extraOf(tree, parent)
-    const siblings = nodes.length + (extra === null ? 0 : 1)
+    const small = nodes.filter(({ share }) => share < shareAloneMin)
+    const alone = small.length < smallMin ? nodes : nodes.slice(0, nodes.length - small.length)
+    const siblings = alone.length + (alone === nodes ? 0 : 1) + (extra === null ? 0 : 1)
     let x = from
-    for (const [i, node] of nodes.entries()) {
-      const at = lines.length
-      lines.push({ ...lineOf(node, parentId, x), place: i + 1, siblings })
-      grow(node.path, idOf(node), x)
-      lines[at] = { ...(lines[at] as TreeLine), descendants: lines.length - at - 1 }
+    const put = (line: TreeLine, below: () => void): void => {
+      const at = lines.push(line) - 1
+      below()
+      lines[at] = { ...line, descendants: lines.length - at - 1 }
+    }
+    const putNode = (node: TreeNode, parentOf: string | null, place: number, of: number, deeper: number): void => {
+      const line = { ...lineOf(node, parentOf, x), place, siblings: of }
+      put({ ...line, depth: line.depth + deeper }, () => grow(node.path, idOf(node), x, deeper))
       x += node.share
     }
-    if (extra !== null) lines.push({ ...extraLine(extra, parentId, parent.length, x), place: siblings, siblings })
+    for (const [i, node] of alone.entries()) putNode(node, parentId, i + 1, siblings, more)
+    if (alone !== nodes) {
+      const group = { ...groupLine(small, parentId, parent.length + more, x, tree), place: alone.length + 1, siblings }
+      put(group, () => {
+        for (const [i, node] of small.entries()) putNode(node, group.id, i + 1, small.length, more + 1)
+      })
+    }
+    if (extra !== null)
+      lines.push({ ...extraLine(extra, parentId, parent.length + more, x), place: siblings, siblings })
   }
-  grow([], null, 0)
+  grow([], null, 0, 0)
   return lines
 }
 
@@ -125,9 +138,37 @@ function extraLine(
   }
 }
 
+/** Many small siblings as one line, folded at first. */
+function groupLine(
+  nodes: readonly TreeNode[],
+  parent: string | null,
+  depth: number,
+  x: number,
+  tree: TimeTree,
+): Omit<TreeLine, 'place' | 'siblings'> {
+  const ms = nodes.reduce((sum, node) => sum + node.total_ms, 0)
+  const share = nodes.reduce((sum, node) => sum + node.share, 0)
+  const name = `${countText(nodes.length)} shorter ones`
+  return {
+    ...{ id: `few ${parent ?? ''}`, parent, depth, descendants: 0, name, layer: '', kind: 'rest' as const },
+    share,
+    shareText: percentText(share),
+    total: durationText(ms),
+    ...{ self: '', wait: '', p50: '', p95: '', count: '' },
+    bar: barOf(x, share),
+    own: 0,
+    hint: `${name}: ${percentText(share)} of all time, ${durationText(ms)} of ${durationText(tree.total_ms)}`,
+  }
+}
+
+/** From so many siblings that each take less than this on, these are one line. */
+const smallMin = 3
+const shareAloneMin = 0.005
+
 /** Which lines are folded at first: those that matter little. */
 export function foldedAtFirst(lines: readonly TreeLine[]): ReadonlySet<string> {
-  return new Set(lines.filter(({ descendants, share }) => descendants > 0 && share < shareShownMin).map(({ id }) => id))
+  const isSmall = ({ share, kind }: TreeLine) => share < shareShownMin || kind === 'rest'
+  return new Set(lines.filter((line) => line.descendants > 0 && isSmall(line)).map(({ id }) => id))
 }
 
 const shareShownMin = 0.02

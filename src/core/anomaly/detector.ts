@@ -18,8 +18,6 @@ export type DetectorState = {
   readonly slow: number
   readonly fast: number
   readonly mean: number
-  /** The noise of the points so far: of a point with more than usual less is to be believed. */
-  readonly noise: number
   /** The value by time of day (UTC), null where nothing was seen yet. */
   readonly season: readonly (number | null)[]
   /** How far off slow, fast and season have been. */
@@ -44,6 +42,8 @@ export type Look = {
   /** How surprising it is that the value is so high, so low: -ln of about how often that happens. */
   readonly above: number
   readonly below: number
+  /** The same by the time of day alone; 0 as long as no day was seen. */
+  readonly daily: { readonly above: number; readonly below: number }
   /** What the best predictor expects: 99 of 100 points lie from low to high. */
   readonly expected: Range
 }
@@ -89,9 +89,13 @@ function residualsOf(state: DetectorState, { at, value }: Point): (number | null
   return [value - state.slow, value - state.fast, mean - state.slow, season === null ? null : value - season]
 }
 
-/** How many times as uncertain as usual a point is. */
-function doubtOf(state: DetectorState, noise: number): number {
-  return state.noise > 0 ? Math.max(1, noise / state.noise) : 1
+/**
+ * What a residual is divided by, so that those of points with much and with little noise are of one kind: the noise, with
+ * what does not matter; 1 where there is neither.
+ */
+function spreadOf({ noise = 0, floor = 0 }: Point): number {
+  const spread = Math.hypot(noise, floor)
+  return spread > 0 ? spread : 1
 }
 
 function floorOf(place: number, noise: number, floor: number): number {
@@ -100,30 +104,57 @@ function floorOf(place: number, noise: number, floor: number): number {
 
 /** Looks at a point and changes nothing. While a series is being learned nothing is surprising. */
 export function scoreOf(state: DetectorState | null, point: Point): Look {
-  if (state === null) return { above: 0, below: 0, expected: { low: point.value, mid: point.value, high: point.value } }
+  const never = { above: 0, below: 0 }
+  if (state === null) {
+    return { ...never, daily: never, expected: { low: point.value, mid: point.value, high: point.value } }
+  }
   const { noise = 0, floor = 0 } = point
-  const doubt = doubtOf(state, noise)
+  const spread = spreadOf(point)
   let above = 0
   let below = 0
+  let daily = never
   for (const [place, residual] of residualsOf(state, point).entries()) {
     const tail = state.tails[place] as Tail
     if (residual === null || state.n < trainingPoints || tail.n < 1) continue
     const size = Math.abs(residual)
     const least = floorOf(place, noise, floor)
-    let surprise = surpriseOf(tail, place === 2 ? size : size / doubt)
+    let surprise = surpriseOf(tail, size / spread)
     if (least > 0) surprise = Math.min(surprise, size > least ? floorExponent * Math.log(size / least) : 0)
     if (residual > 0) above = Math.max(above, surprise)
     else below = Math.max(below, surprise)
+    if (place === 3 && knowsSeason(state, point.at)) {
+      daily = residual > 0 ? { above: surprise, below: 0 } : { above: 0, below: surprise }
+    }
   }
-  return { above, below, expected: expectedOf(state, point.at, noise, floor) }
+  return { above, below, daily, expected: expectedOf(state, point) }
 }
 
-function expectedOf(state: DetectorState, at: number, noise: number, floor: number): Range {
+/** A value that nothing from it on upwards could be less surprising than that, at any noise; null: still being learned. */
+export function leastAbove(state: DetectorState, at: number, surprise: number, floor: number): number | null {
+  if (state.n < trainingPoints) return null
+  const least = floor * Math.exp(surprise / floorExponent)
+  const spread = spreadOf({ at, value: 0, floor })
+  const [slow, fast, mean, daily] = state.tails.map((tail) => Math.max(least, residualOf(tail, surprise) * spread))
+  const levels = [
+    state.slow + (slow ?? 0),
+    state.fast + (fast ?? 0),
+    state.mean + (state.slow + (mean ?? 0) - state.mean) / meanRate,
+  ]
+  // What is looked at next may already lie in the next bin.
+  for (const bin of [binOf(at), binOf(at + daySeconds / seasonBins)]) {
+    const season = state.season[bin] ?? null
+    if (season !== null) levels.push(season + (daily ?? 0))
+  }
+  return Math.min(...levels)
+}
+
+function expectedOf(state: DetectorState, point: Point): Range {
+  const { at, noise = 0, floor = 0 } = point
   const season = state.season[binOf(at)] ?? null
   const [slow, fast, daily] = state.errors
   let [mid, place, error] = slow <= fast ? [state.slow, 0, slow] : [state.fast, 1, fast]
   if (season !== null && knowsSeason(state, at) && daily < error) [mid, place, error] = [season, 3, daily]
-  const usual = residualOf(state.tails[place] as Tail, rarity) * doubtOf(state, noise)
+  const usual = residualOf(state.tails[place] as Tail, rarity) * spreadOf(point)
   const width = Math.max(state.n < trainingPoints ? error : usual, floorOf(place, noise, floor))
   return { low: mid - width, mid, high: mid + width }
 }
@@ -133,22 +164,22 @@ function expectedOf(state: DetectorState, at: number, noise: number, floor: numb
  * learned: 1 as any other, less for one that is abnormal and shall not soon be normal.
  */
 export function observe(state: DetectorState | null, point: Point, patience = 1): DetectorState {
-  const { at, value, noise = 0 } = point
+  const { at, value } = point
   const bin = binOf(at)
   if (state === null) {
     const season = Array.from({ length: seasonBins }, (_, i) => (i === bin ? value : null))
     const tails = [emptyTail, emptyTail, emptyTail, emptyTail] as const
-    return { n: 1, since: at, at, slow: value, fast: value, mean: value, noise, season, errors: [0, 0, 0], tails }
+    return { n: 1, since: at, at, slow: value, fast: value, mean: value, season, errors: [0, 0, 0], tails }
   }
   const n = state.n + 1
   const rate = (least: number) => Math.max(least, 1 / n) * patience
   const residuals = residualsOf(state, point)
-  const doubt = doubtOf(state, noise)
+  const spread = spreadOf(point)
   const learned = (place: 0 | 1 | 2 | 3): Tail => {
     const residual = residuals[place] ?? null
     return residual === null
       ? state.tails[place]
-      : withSample(state.tails[place], Math.abs(residual) / (place === 2 ? 1 : doubt), patience)
+      : withSample(state.tails[place], Math.abs(residual) / spread, patience)
   }
   const erred = (place: 0 | 1 | 3, error: number) =>
     error + errorRate * patience * (Math.abs(residuals[place] ?? residuals[0] ?? 0) - error)
@@ -161,7 +192,6 @@ export function observe(state: DetectorState | null, point: Point, patience = 1)
     slow: state.slow + rate(slowRate) * (value - state.slow),
     fast: state.fast + rate(fastRate) * (value - state.fast),
     mean: state.mean + rate(meanRate) * (value - state.mean),
-    noise: state.noise + rate(slowRate) * (noise - state.noise),
     season: state.season.with(bin, before === null ? value : before + share * (value - before)),
     errors: [erred(0, state.errors[0]), erred(1, state.errors[1]), erred(3, state.errors[2])],
     tails: [learned(0), learned(1), learned(2), learned(3)],
@@ -179,7 +209,6 @@ export function roundedState(state: DetectorState): DetectorState {
     slow: short(state.slow),
     fast: short(state.fast),
     mean: short(state.mean),
-    noise: short(state.noise),
     season: state.season.map((value) => (value === null ? null : short(value))),
     errors: [short(slow), short(fast), short(daily)],
     tails: [tailOf(a), tailOf(b), tailOf(c), tailOf(d)],

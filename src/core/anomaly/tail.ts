@@ -52,7 +52,7 @@ export function surpriseOf(tail: Tail, a: number): number {
 export function residualOf(tail: Tail, surprise: number): number {
   let low = (tail.top - tail.h.length - 1) / binsPerE
   let high = tail.top / binsPerE + 20
-  for (let i = 0; i < 24; i += 1) {
+  for (let i = 0; i < 14; i += 1) {
     const middle = (low + high) / 2
     if (surpriseOf(tail, Math.exp(middle)) >= surprise) high = middle
     else low = middle

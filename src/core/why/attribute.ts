@@ -55,7 +55,6 @@ export function attributesOf(
     if (quantity !== null) quantities.push(quantity)
     if (name === 'call_number') push(categories, categoryOf(name, 'place', values, levelsMax))
   }
-  push(categories, sizeClassOf(traces))
   for (const [name, values] of recordedOf(traces)) {
     if (categories.some((category) => category.name === name)) continue
     const filled = filledOf(values)
@@ -198,18 +197,4 @@ function recordedOf(traces: readonly WhyTrace[]): [string, (Value | undefined)[]
     }
   }
   return [...columns].sort(([a], [b]) => (a < b ? -1 : 1))
-}
-
-const sizeClasses: readonly [number, string][] = [
-  [1_024, 'under 1 KiB'],
-  [16_384, '1 to 16 KiB'],
-  [262_144, '16 to 256 KiB'],
-  [Number.POSITIVE_INFINITY, 'over 256 KiB'],
-]
-
-function sizeClassOf(traces: readonly WhyTrace[]): Category | null {
-  const classes = traces.map(({ bytes_in }) =>
-    bytes_in === null ? undefined : sizeClasses.find(([below]) => bytes_in < below)?.[1],
-  )
-  return categoryOf('argument_size', 'attribute', classes)
 }

@@ -13,6 +13,7 @@ import {
 import type { Features } from './feature.ts'
 import { normalQuantileOf } from './rank.ts'
 import type { Response, Strata } from './response.ts'
+import { stepOf } from './step.ts'
 
 /** A predictor that is no chance, however many were tried, and matters. */
 export type Candidate = {
@@ -52,16 +53,13 @@ export function candidatesOf(plan: SearchPlan): readonly Candidate[] {
   const values = screened
     .slice(0, valuesKept)
     .filter(({ z }) => z > 1.5)
-    .map(({ category, code }) => valuePredictorOf(strata, category, code))
-    .filter((predictor) => predictor !== null)
+    .map(({ category, code }) => valuePredictorOf(category, code))
   const singles: Predictor[] = [...values]
-  for (const quantity of quantities) {
-    const predictor = quantityPredictorOf(strata, quantity)
-    if (predictor !== null) singles.push(predictor)
-  }
+  singles.push(...quantities.map(quantityPredictorOf))
   const moments = momentsOf(plan)
   const fitted = singles.map((predictor) => candidateOf(plan, predictor))
   const kept = fitted.filter(({ z }) => z > demanded)
+  kept.push(...stepsOf(plan, kept).filter(({ z }) => z > demanded + 0.5))
   kept.push(...moments.map((predictor) => candidateOf(plan, predictor)).filter(({ z }) => z > demanded + 0.5))
   if (given !== null) kept.push(candidateOf(plan, given))
   const partners = [...values.slice(0, pairedMax), ...moments, ...(given === null ? [] : [given])]
@@ -74,7 +72,7 @@ function compareNames(a: string, b: string): number {
 }
 
 function candidateOf({ features, strata, responses }: SearchPlan, predictor: Predictor): Candidate {
-  const fits = responses.map((response) => fitOf(predictor, response))
+  const fits = responses.map((response) => fitOf(predictor.column, response.scores, strata))
   const z = Math.max(...fits.map((fit) => fit.z))
   // What is plainly chance needs no measuring.
   if (z < 2) return { predictor, fits, z, totalMs: 0, usualMs: 0 }
@@ -95,6 +93,18 @@ export function contrastOf(features: Features, predictor: Predictor): readonly [
     Uint8Array.from(values, (value) => (value >= top ? 1 : 0)),
     Uint8Array.from(values, (value) => (value <= low ? 1 : 0)),
   ]
+}
+
+/** Of every quantity that matters the value from which on it does, for the response that it explains best. */
+function stepsOf(plan: SearchPlan, kept: readonly Candidate[]): Candidate[] {
+  const steps: Candidate[] = []
+  for (const { predictor, fits } of kept) {
+    if (predictor.quantity === undefined || predictor.quantity.isEffect) continue
+    const k = fits.reduce((best, fit, at) => (fit.z > (fits[best]?.z as number) ? at : best), 0)
+    const step = stepOf(predictor.quantity, plan.responses[k] as Response, fewestCalls)
+    if (step !== null) steps.push(candidateOf(plan, step))
+  }
+  return steps
 }
 
 /** The best moment of every response, each once. */
@@ -119,9 +129,8 @@ function pairsOf(plan: SearchPlan, partners: readonly Predictor[], demanded: num
       const mask = (a.mask as Uint8Array).map((bit, k) => bit & (b.mask?.[k] as number))
       const count = mask.reduce((sum, bit) => sum + bit, 0)
       if (count < fewestCalls || count > 0.9 * a.count || count > 0.9 * b.count) continue
-      const predictor = maskPredictorOf(strata, mask, togetherOf(a, b))
-      if (predictor === null) continue
-      const fits = responses.map((response) => fitOf(predictor, response))
+      const predictor = maskPredictorOf(mask, togetherOf(a, b))
+      const fits = responses.map((response) => fitOf(predictor.column, response.scores, strata))
       const k = fits.reduce((best, fit, at) => (fit.z > (fits[best]?.z as number) ? at : best), 0)
       const z = fits[k]?.z as number
       if (z < demanded) continue
@@ -152,6 +161,7 @@ function isNeeded(both: Uint8Array, a: Uint8Array, b: Uint8Array, { scores }: Re
   const sums = [0, 0, 0, 0]
   const counts = [0, 0, 0, 0]
   for (let i = 0; i < both.length; i++) {
+    if (Number.isNaN(scores[i])) continue
     const cell = (a[i] as number) + 2 * (b[i] as number)
     sums[cell] = (sums[cell] as number) + (scores[i] as number)
     counts[cell] = (counts[cell] as number) + 1

@@ -13,11 +13,12 @@ export function changeOf(
   within: Uint8Array | null = null,
 ): { readonly predictor: Predictor; readonly z: number } | null {
   const { n, traces } = features
+  const isIn = (i: number): boolean => !Number.isNaN(response.scores[i]) && (within === null || within[i] === 1)
   const sizes = new Float64Array(strata.count)
   let total = 0
   let among = 0
   for (let i = 0; i < n; i++) {
-    if (within !== null && within[i] === 0) continue
+    if (!isIn(i)) continue
     sizes[strata.codes[i] as number] = (sizes[strata.codes[i] as number] as number) + 1
     total += response.scores[i] as number
     among++
@@ -32,10 +33,10 @@ export function changeOf(
   const mean = among === 0 ? 0 : total / among
   let spread = 0
   for (let i = 0; i < n; i++) {
-    if (within === null || within[i] === 1) spread += ((response.scores[i] as number) - mean) ** 2
+    if (isIn(i)) spread += ((response.scores[i] as number) - mean) ** 2
   }
   for (let i = 0; i < n; i++) {
-    if (within !== null && within[i] === 0) continue
+    if (!isIn(i)) continue
     if (seen >= margin && among - seen >= margin && square > 0.5) {
       const start = traces[i]?.started_us as number
       if (i === 0 || start > (traces[i - 1]?.started_us as number)) {
@@ -55,6 +56,6 @@ export function changeOf(
   const mask = new Uint8Array(n)
   for (let i = best.at; i < n; i++) mask[i] = within === null ? 1 : (within[i] as number)
   const since = traces[best.at]?.started_us as number
-  const predictor = maskPredictorOf(strata, mask, { kind: 'time', family: 'time', names: [], values: [], since })
-  return predictor === null ? null : { predictor, z: best.z }
+  const predictor = maskPredictorOf(mask, { kind: 'time', family: 'time', names: [], values: [], since })
+  return { predictor, z: best.z }
 }

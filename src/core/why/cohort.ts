@@ -1,4 +1,4 @@
-import { quantileOf } from './rank.ts'
+import { medianOf } from './rank.ts'
 import type { Cohort } from './why_answer.ts'
 import type { WhyData, WhyQuestion, WhyTrace } from './why_data.ts'
 
@@ -12,6 +12,8 @@ export type Asked = {
   readonly slow: Uint8Array
   /** Whether the slow ones are the later ones. */
   readonly isLater: boolean
+  /** The position of the one trace that is asked about. */
+  readonly one?: number
 }
 
 /** What the statistics look at, at most; more tells nothing new. */
@@ -36,7 +38,7 @@ export function askedOf(question: WhyQuestion, traces: readonly WhyTrace[]): Ask
       (region.max_ms === null || duration_ms < region.max_ms),
   )
   const sorted = Float64Array.from(traces, ({ duration_ms }) => duration_ms).sort()
-  const isTall = region.min_ms > quantileOf(sorted, 0.25)
+  const isTall = region.min_ms > (sorted[0] ?? 0)
   const slow = Uint8Array.from(inside, (is, i) => (is && (named.kind === 'found' || named.slow[i] === 1) ? 1 : 0))
   return {
     kind: named.kind === 'given' && !isTall ? 'given' : isTall ? 'selected' : 'given',
@@ -57,10 +59,30 @@ function slowOf(question: WhyQuestion, traces: readonly WhyTrace[]): Asked {
   }
   const one = trace_id === null ? undefined : traces.find((trace) => trace.trace_id === trace_id)
   if (one !== undefined) {
-    // What made one call slow is seen in those that took about as long, or longer.
-    return { kind: 'selected', slow: mark((trace) => trace.duration_ms >= one.duration_ms * 0.8), isLater: false }
+    return { kind: 'selected', slow: likeOf(one, traces), isLater: false, one: traces.indexOf(one) }
   }
   return { kind: 'found', slow: new Uint8Array(traces.length), isLater: false }
+}
+
+/**
+ * What made one call slow is seen in others that took as much longer than their tool usually does; where it took no longer
+ * than that, in those that took about as long.
+ */
+function likeOf(one: WhyTrace, traces: readonly WhyTrace[]): Uint8Array {
+  const byTool = new Map<string | null, number[]>()
+  for (const { tool, duration_ms } of traces) {
+    const list = byTool.get(tool)
+    if (list === undefined) byTool.set(tool, [duration_ms])
+    else list.push(duration_ms)
+  }
+  const all = medianOf(traces.map(({ duration_ms }) => duration_ms))
+  const usual = new Map([...byTool].map(([tool, list]) => [tool, list.length < 4 ? all : medianOf(list)]))
+  const over = ({ tool, duration_ms }: WhyTrace): number => duration_ms - (usual.get(tool) as number)
+  const own = over(one)
+  const isSlow = own > 0.3 * (usual.get(one.tool) as number)
+  return Uint8Array.from(traces, (trace) =>
+    trace === one || (isSlow ? over(trace) >= 0.5 * own : trace.duration_ms >= 0.8 * one.duration_ms) ? 1 : 0,
+  )
 }
 
 /** Which of `traces` the statistics look at: the slow ones first, evenly over time. */

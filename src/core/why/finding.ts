@@ -4,7 +4,7 @@ import { type Extra, extraOf, layerOfExtra, totalExtraOf } from './extra.ts'
 import { fitOf, maskPredictorOf, type Predictor } from './factor.ts'
 import type { Features } from './feature.ts'
 import { medianOf, spreadOf } from './rank.ts'
-import { centredOf, groupsOf, type Response, responseOf, type Strata, strataOf } from './response.ts'
+import { centredOf, type Response, residualLogsOf, responseOf, type Strata, strataOf } from './response.ts'
 import { slowModeOf } from './slow_mode.ts'
 
 /** Slow calls that differ from others, and what goes along with it. */
@@ -28,8 +28,11 @@ export type Finding = {
 }
 
 export const fewestCompared = 8
-const givenZ = 3.5
+const givenZ = 4
 const modeChance = 0.0005
+/** Of all calls: a few slow ones there always are. */
+const modeShareMin = 0.03
+const modePartMin = 0.3
 
 /** For slow calls named by what is known before they end. */
 export function givenFindingOf(features: Features, slow: Uint8Array, isLater: boolean): Finding | null {
@@ -40,14 +43,13 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
   const among = totalExtraOf(features, byTool, slow, base)
   const isMix = raw.totalMs >= extraPartMin * raw.usualMs && among.totalMs < 0.4 * raw.totalMs
   const strata = isMix ? whole : byTool
-  const given = maskPredictorOf(strata, slow, {
+  const given = maskPredictorOf(slow, {
     kind: isLater ? 'time' : 'cohort',
     family: isLater ? 'time' : 'cohort',
     names: [],
     values: [],
     since: isLater ? (features.traces[slow.indexOf(1)]?.started_us ?? null) : null,
   })
-  if (given === null) return null
   const plan: SearchPlan = { features, strata, responses: responsesOf(features, strata), given, withEffects: true }
   if (plan.responses.length === 0) return null
   const candidates = candidatesOf(plan)
@@ -59,9 +61,9 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
   const response = plan.responses[k] as Response
   const explaining = candidates.filter(
     ({ predictor }) =>
-      predictor === given || isPartOf(predictor, given) || explainedOf(predictor, given, response) >= 0.4,
+      predictor === given || isPartOf(predictor, given) || explainedOf(predictor, given, response, strata) >= 0.4,
   )
-  const ranked = rankedOf(explaining, k, response, layer)
+  const ranked = rankedOf(explaining, k, response, strata, layer)
   return {
     features,
     strata,
@@ -78,8 +80,8 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
   }
 }
 
-/** For slow calls named by how long they took. */
-export function selectedFindingOf(features: Features, slow: Uint8Array): Finding | null {
+/** For slow calls named by how long they took; `one` is the position of the call that is asked about, -1 where it is all. */
+export function selectedFindingOf(features: Features, slow: Uint8Array, one = -1): Finding | null {
   const whole = strataOf(features, false)
   const byTool = strataOf(features, true)
   const base = slow.map((bit) => 1 - bit)
@@ -87,19 +89,21 @@ export function selectedFindingOf(features: Features, slow: Uint8Array): Finding
   const all = centredOf(indicator, whole, -1)
   if (all === null) return null
   const within = centredOf(indicator, byTool, -1)
-  const isMix = (within?.square ?? 0) < 0.4 * all.square
+  const isMix = sumOf(within?.squares) < 0.4 * sumOf(all.squares)
   const strata = isMix ? whole : byTool
   const responses = isMix ? [all] : responsesOf(features, strata)
   const plan: SearchPlan = { features, strata, responses, given: null, withEffects: true }
   const extra = extraOf(features, isMix ? whole : byTool, slow, base)
   const { layer, share } = layerOfExtra(features, extra)
   const membership = isMix ? all : (within as Response)
-  const candidates = candidatesOf(plan).filter(({ predictor }) => isTelling(predictor, slow, membership))
+  const candidates = candidatesOf(plan).filter(
+    ({ predictor }) => isTelling(predictor, slow, membership, strata) && (one < 0 || holdsFor(predictor, one)),
+  )
   const k = isMix ? 0 : responseIndexOf(plan, extra)
   const response = responses[k] as Response
   const mode = modeOf(features, byTool, responsesOf(features, byTool))
   const isMode = mode !== null && overlapOf(mode.mask, slow) > 0.6
-  const ranked = rankedOf(candidates, k, response, layer)
+  const ranked = rankedOf(candidates, k, response, strata, layer)
   return {
     features,
     strata,
@@ -128,7 +132,7 @@ export function foundFindingOf(features: Features): Finding | null {
   if (leading !== undefined) {
     const { extra, k, layer, share } = placeOf(plan, leading)
     const response = responses[k] as Response
-    const ranked = rankedOf(candidates, k, response, layer)
+    const ranked = rankedOf(candidates, k, response, strata, layer)
     const best = ranked[0] as Candidate
     const ofMode = mode === null ? 0 : modeFitOf(strata, mode.mask, response)
     if ((best.fits[k]?.r2 as number) >= 0.35 * ofMode) {
@@ -153,7 +157,6 @@ export function foundFindingOf(features: Features): Finding | null {
   if (mode === null) return null
   const base = mode.mask.map((bit) => 1 - bit)
   const extra = extraOf(features, strata, mode.mask, base)
-  if (extra.totalMs < extraPartMin * extra.usualMs) return null
   const { layer, share } = layerOfExtra(features, extra)
   const k = responseIndexOf(plan, extra)
   return {
@@ -207,11 +210,11 @@ function isPartOf({ kind, mask, values }: Predictor, given: Predictor): boolean 
 }
 
 /** Which part of the given calls' effect is gone among calls that are alike in the predictor. */
-function explainedOf(predictor: Predictor, given: Predictor, response: Response): number {
-  const together = correlationOf(predictor, given)
+function explainedOf(predictor: Predictor, given: Predictor, response: Response, strata: Strata): number {
+  const together = correlationOf(predictor, given, response, strata)
   if (together > 0.9) return 1
-  const own = signedRoot(fitOf(predictor, response).r2)
-  const effect = signedRoot(fitOf(given, response).r2)
+  const own = signedRoot(fitOf(predictor.column, response.scores, strata).r2)
+  const effect = signedRoot(fitOf(given.column, response.scores, strata).r2)
   if (effect <= 0) return 0
   const rest = (effect - own * together) / (1 - together * together)
   return 1 - rest / effect
@@ -221,9 +224,15 @@ function signedRoot(r2: number): number {
   return Math.sign(r2) * Math.sqrt(Math.abs(r2))
 }
 
+function holdsFor({ mask, quantity }: Predictor, i: number): boolean {
+  if (mask !== null) return mask[i] === 1
+  const value = quantity?.values[i] as number
+  return value >= medianOf((quantity?.values ?? new Float64Array()).filter((other) => !Number.isNaN(other)))
+}
+
 /** Whether what a predictor tells of is clearly commoner among the slow calls, and in a good part of them. */
-function isTelling(predictor: Predictor, slow: Uint8Array, membership: Response): boolean {
-  const fit = fitOf(predictor, membership)
+function isTelling(predictor: Predictor, slow: Uint8Array, membership: Response, strata: Strata): boolean {
+  const fit = fitOf(predictor.column, membership.scores, strata)
   if (fit.z < 3.5) return false
   if (predictor.mask === null) return true
   let both = 0
@@ -256,7 +265,7 @@ function standsOut(codes: Int32Array, levels: number, code: number, { scores }: 
   const counts = new Float64Array(levels)
   for (let i = 0; i < codes.length; i++) {
     const at = codes[i] as number
-    if (at < 0) continue
+    if (at < 0 || Number.isNaN(scores[i])) continue
     sums[at] = (sums[at] as number) + (scores[i] as number)
     counts[at] = (counts[at] as number) + 1
   }
@@ -277,29 +286,22 @@ function modeOf(features: Features, strata: Strata, responses: readonly Response
     const mode = slowModeOf(residualLogsOf(features, strata, part), fewestCompared, modeChance)
     if (mode === null) continue
     const base = mode.mask.map((bit) => 1 - bit)
-    const { totalMs, usualMs } = totalExtraOf(features, strata, mode.mask, base)
-    if (totalMs < extraPartMin * usualMs) continue
-    const sum = totalMs * mode.mask.reduce((count, bit) => count + bit, 0)
+    const count = mode.mask.reduce((sum, bit) => sum + bit, 0)
+    if (count < modeShareMin * features.n) continue
+    const { totalMs, usualMs, partMs } = extraOf(features, strata, mode.mask, base)
+    if (totalMs < modePartMin * usualMs || (part >= 0 && (partMs[part] as number) < 0.5 * totalMs)) continue
+    const sum = totalMs * count
     if (best === null || sum > best.sum) best = { ...mode, sum }
   }
   return best
 }
 
-function residualLogsOf(features: Features, strata: Strata, part: number): Float64Array {
-  const ms = part < 0 ? features.durationMs : (features.parts[part]?.ms as Float64Array)
-  const logs = new Float64Array(ms.length).fill(Number.NaN)
-  const usual = medianOf(features.durationMs)
-  for (const group of groupsOf(strata)) {
-    const own = Float64Array.from(group, (i) => Math.log((ms[i] as number) + 0.02 * usual))
-    const middle = medianOf(own.filter((log) => !Number.isNaN(log)))
-    for (let j = 0; j < group.length; j++) logs[group[j] as number] = (own[j] as number) - middle
-  }
-  return logs
+function modeFitOf(strata: Strata, mask: Uint8Array, response: Response): number {
+  return fitOf(Float64Array.from(mask), response.scores, strata).r2
 }
 
-function modeFitOf(strata: Strata, mask: Uint8Array, response: Response): number {
-  const centred = centredOf(Float64Array.from(mask), strata, -1)
-  return centred === null ? 0 : fitOf(centred, response).r2
+function sumOf(values: Float64Array | undefined): number {
+  return values?.reduce((sum, value) => sum + value, 0) ?? 0
 }
 
 function overlapOf(a: Uint8Array, b: Uint8Array): number {

@@ -7,7 +7,13 @@ import type { WhyTrace } from './why_data.ts'
 
 /** What slow calls spend their extra time on, where spans tell it. */
 export type Mechanism =
-  | { readonly cause: 'waiting'; readonly wait: string; readonly holder: string | null; readonly share: number }
+  | {
+      readonly cause: 'waiting'
+      readonly layer: string
+      readonly wait: string
+      readonly holder: string | null
+      readonly share: number
+    }
   | { readonly cause: 'retries'; readonly attempts: number; readonly share: number }
   | { readonly cause: 'first_chunk'; readonly share: number }
 
@@ -24,8 +30,23 @@ export function mechanismOf(features: Features, slow: Uint8Array, extra: Extra):
   }
   const [wait, ms] = [...waits].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0] ?? ['', 0]
   if (ms >= 0.5 * totalMs)
-    return { cause: 'waiting', wait, holder: holderOf(features, slow, wait), share: partOf(ms, totalMs) }
+    return {
+      cause: 'waiting',
+      layer: layerOf(features, wait, extra),
+      wait,
+      holder: holderOf(features, slow, wait),
+      share: partOf(ms, totalMs),
+    }
   return firstChunkOf(features, slow, extra)
+}
+
+/** Where most of the waiting is done. */
+function layerOf({ parts }: Features, wait: string, { partMs }: Extra): string {
+  let best = -1
+  for (const [i, part] of parts.entries()) {
+    if (part.wait === wait && (best < 0 || (partMs[i] as number) > (partMs[best] as number))) best = i
+  }
+  return parts[best]?.layer as string
 }
 
 export function partOf(ms: number, totalMs: number): number {

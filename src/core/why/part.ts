@@ -45,7 +45,7 @@ export function partsOf(traces: readonly WhyTrace[]): TraceParts {
     firstChunkMs[i] = firstChunkOf(spans)
   }
   const parts = [...columns.values()].sort((a, b) => compare(a.layer, b.layer) || compare(a.wait ?? '', b.wait ?? ''))
-  for (const part of parts) if (part.wait !== null) nothingOf(part.ms)
+  for (const part of parts) if (part.wait !== null && !isFirstChunk(part.wait)) nothingOf(part.ms)
   return { parts, retryMs, attempts, firstChunkMs }
 }
 
@@ -109,18 +109,20 @@ function numberAt(attributes: NonNullable<StoredSpan['attributes']>, keys: reado
   return 0
 }
 
+const asking: ReadonlySet<string> = new Set(['api', 'provider'])
+
+/** A failed span of a provider's, and those of its name and parent that began after it ended. */
 function repeatedOf(spans: StoredSpans): { readonly count: number; readonly us: number } {
   let best = { count: 1, us: 0 }
-  const all = Object.values(spans)
-  const failed = all.filter((span) => span.kind !== 'wait' && span.outcome !== undefined && span.outcome !== 'ok')
-  for (const { name, layer, parent_span_id } of failed) {
-    const same = all.filter(
+  const all = Object.values(spans).filter(({ kind, layer }) => kind !== 'wait' && asking.has(layer))
+  for (const { name, layer, parent_span_id, outcome, start_us, end_us } of all) {
+    if (end_us === undefined || outcome === undefined || outcome === 'ok') continue
+    const after = all.filter(
       (span) =>
-        span.kind !== 'wait' && span.name === name && span.layer === layer && span.parent_span_id === parent_span_id,
+        span.name === name && span.layer === layer && span.parent_span_id === parent_span_id && span.start_us >= end_us,
     )
-    if (same.length <= best.count) continue
-    const starts = same.map((span) => span.start_us)
-    best = { count: same.length, us: Math.max(...starts) - Math.min(...starts) }
+    if (after.length < best.count) continue
+    best = { count: after.length + 1, us: Math.max(...after.map((span) => span.start_us)) - start_us }
   }
   return best
 }

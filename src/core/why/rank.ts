@@ -38,9 +38,9 @@ export function spreadOf(values: ArrayLike<number>): number {
   return (quantileOf(sorted, 0.75) - quantileOf(sorted, 0.25)) / 1.349
 }
 
-/** Each value's rank as a value of the standard normal distribution (van der Waerden); equal values share one. NaN is 0. */
+/** Each value's rank as a value of the standard normal distribution (van der Waerden); equal values share one. NaN stays. */
 export function normalScoresOf(values: Float64Array): Float64Array {
-  const scores = new Float64Array(values.length)
+  const scores = new Float64Array(values.length).fill(Number.NaN)
   const known = Uint32Array.from(orderOfKnown(values))
   const n = known.length
   for (let i = 0; i < n; ) {

@@ -26,47 +26,56 @@ export function strataOf(features: Features, byTool: boolean): Strata {
   return { codes, count: index.size + 1 }
 }
 
-/** What is to be explained, as scores that sum to zero in each stratum. */
+/** What is to be explained, as scores that sum to zero in each stratum; NaN where it is not known. */
 export type Response = {
   /** An index into `Features.parts`; -1: the whole duration. */
   readonly part: number
   readonly scores: Float64Array
-  /** The sum of their squares. */
-  readonly square: number
+  /** Of each stratum, the calls for which it is known and the sum of their squares. */
+  readonly sizes: Float64Array
+  readonly squares: Float64Array
 }
 
 /** The times of a part, or whole durations, as ranks among calls of the same stratum. */
 export function responseOf(features: Features, strata: Strata, part: number): Response | null {
+  return centredOf(normalScoresOf(residualLogsOf(features, strata, part)), strata, part)
+}
+
+/** The logarithm of a part's times, or of whole durations, less the median of the stratum; NaN where it is not known. */
+export function residualLogsOf(features: Features, strata: Strata, part: number): Float64Array {
   const ms = part < 0 ? features.durationMs : (features.parts[part]?.ms as Float64Array)
-  const groups = groupsOf(strata)
   const residuals = new Float64Array(ms.length).fill(Number.NaN)
-  const typical = medianOf(features.durationMs)
-  for (const group of groups) {
-    const c = 0.02 * (medianOf(Float64Array.from(group, (i) => features.durationMs[i] as number)) || typical) + 0.05
-    const logs = Float64Array.from(group, (i) => Math.log(Math.max(0, ms[i] as number) + c))
+  for (const group of groupsOf(strata)) {
+    // What is a small part of a call is as good as nothing.
+    const least = 0.02 * medianOf(group.map((i) => features.durationMs[i] as number)) + 0.05
+    const logs = group.map((i) => Math.log(Math.max(0, ms[i] as number) + least))
     const middle = medianOf(logs.filter((log) => !Number.isNaN(log)))
     for (let j = 0; j < group.length; j++) residuals[group[j] as number] = (logs[j] as number) - middle
   }
-  return centredOf(normalScoresOf(residuals), strata, part)
+  return residuals
 }
 
 /** Scores less the mean of their stratum; null where nothing is left to explain. */
 export function centredOf(scores: Float64Array, strata: Strata, part: number): Response | null {
   const sums = new Float64Array(strata.count)
   const sizes = new Float64Array(strata.count)
+  const squares = new Float64Array(strata.count)
   for (let i = 0; i < scores.length; i++) {
+    if (Number.isNaN(scores[i])) continue
     const stratum = strata.codes[i] as number
     sums[stratum] = (sums[stratum] as number) + (scores[i] as number)
     sizes[stratum] = (sizes[stratum] as number) + 1
   }
   let square = 0
   const centred = scores.map((score, i) => {
+    if (Number.isNaN(score)) return score
     const stratum = strata.codes[i] as number
     const rest = score - (sums[stratum] as number) / (sizes[stratum] as number)
+    squares[stratum] = (squares[stratum] as number) + rest * rest
     square += rest * rest
     return rest
   })
-  return square > 1e-9 ? { part, scores: centred, square } : null
+  return square > 1e-9 ? { part, scores: centred, sizes, squares } : null
 }
 
 export function groupsOf({ codes, count }: Strata): number[][] {

@@ -60,7 +60,7 @@ function meanOf(values: Float64Array, is: (i: number) => boolean): number {
   let sum = 0
   let count = 0
   for (let i = 0; i < values.length; i++) {
-    if (!is(i)) continue
+    if (!is(i) || Number.isNaN(values[i])) continue
     sum += values[i] as number
     count++
   }

@@ -61,7 +61,7 @@ function endingsOf({ traces, durationMs }: Features, mask: Uint8Array, only?: st
     for (const span of Object.values(spans)) {
       if (span.end_us === undefined || span.concluded === true) continue
       const failed = isFailure(span.outcome ?? null) || span.outcome === 'cancelled' || isFailure(outcome)
-      add(`${span.layer}\n${span.kind ?? 'work'}\n${span.name}`, {
+      add(`${span.layer}\n${span.kind ?? 'work'}`, {
         i,
         ms: (span.end_us - span.start_us) / 1_000,
         failed,
@@ -72,7 +72,7 @@ function endingsOf({ traces, durationMs }: Features, mask: Uint8Array, only?: st
 }
 
 function densestOf(endings: readonly Ending[]): readonly Ending[] {
-  const sorted = endings.filter(({ ms }) => ms >= 900).sort((a, b) => a.ms - b.ms || a.i - b.i)
+  const sorted = endings.filter(({ ms }) => ms >= 450).sort((a, b) => a.ms - b.ms || a.i - b.i)
   let best: readonly [number, number] = [0, 0]
   for (let low = 0, high = 0; low < sorted.length; low++) {
     while (high < sorted.length && (sorted[high] as Ending).ms <= (sorted[low] as Ending).ms * (1 + tightness)) high++

@@ -22,7 +22,7 @@ export function whyOf(data: WhyData): WhyAnswer {
       ? foundFindingOf(features)
       : asked.kind === 'given'
         ? givenFindingOf(features, slow, asked.isLater)
-        : selectedFindingOf(features, slow)
+        : selectedFindingOf(features, slow, asked.one === undefined ? -1 : rows.indexOf(asked.one))
   const scale = asked.kind === 'found' ? traces.length / Math.max(1, looked.length) : 1
   const cohorts =
     asked.kind === 'found' ? scaled(cohortsOf(looked, finding?.slow ?? slow), scale) : cohortsOf(traces, asked.slow)

@@ -10,7 +10,7 @@ import { slopeOf } from './slope.ts'
 import { timeoutMassOf } from './timeout_mass.ts'
 import type { Cause, Factor, Verdict } from './why_answer.ts'
 
-type Named = Pick<Verdict, 'cause' | 'attribute' | 'value' | 'share'> & { readonly layer?: string | null }
+type Named = Pick<Verdict, 'cause' | 'attribute' | 'value' | 'share'> & { readonly layer?: string }
 
 /** What a finding amounts to; null where nothing but chance or nature can be told. `calls` begins the sentence. */
 export function verdictOf(finding: Finding, calls: string): Verdict | null {
@@ -18,11 +18,11 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
   const named = namedOf(finding, best)
   if (named === null) return null
   const { extra } = finding
-  const layer = named.layer !== undefined ? named.layer : finding.layer
+  const layer = named.layer ?? (finding.layerShare >= 0.5 ? finding.layer : null)
   const since = sinceOf(finding.features, finding.strata, finding.response, best?.predictor ?? null, finding.slow)
   const lead = leadOf(finding)
   const share = Math.round(named.share * 1_000) / 1_000
-  const n = finding.slow.reduce((sum, bit) => sum + bit, 0)
+  const n = countOf(finding.slow)
   const effect = extra.totalMs / Math.max(extra.usualMs, 1e-9)
   const slope = named.cause === 'grows_with' ? slopeOf(finding, String(named.attribute)) : null
   return {
@@ -37,13 +37,21 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
   }
 }
 
+const rareShare = 0.07
+
+function countOf(mask: Uint8Array): number {
+  return mask.reduce((sum, bit) => sum + bit, 0)
+}
+
 /** Most specific first: who is not asked where spans tell what was waited for. */
 function namedOf(finding: Finding, best: Candidate | null): Named | null {
   const { features, strata, slow, base, extra } = finding
   const mechanism = mechanismOf(features, slow, extra)
   const family = best?.predictor.family
-  if (best !== null && family === 'previous' && !isHeld(mechanism)) return previousOf(finding, best)
   const mass = timeoutMassOf(features, slow, base)
+  if (best !== null && family === 'previous' && !isHeld(mechanism)) {
+    if (mass === null || isCertain(finding, best)) return previousOf(finding, best)
+  }
   if (mass !== null) return { cause: 'fixed_timeout', attribute: null, value: mass.value, share: mass.share }
   if (mechanism?.cause === 'retries') {
     return { cause: 'retries', attribute: null, value: mechanism.attempts, share: mechanism.share }
@@ -57,10 +65,12 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
         attribute: null,
         value: mechanism.holder ?? toolBeforeOf(finding),
         share: mechanism.share,
+        layer: mechanism.layer,
       }
     }
     if (!(isGrowth && fit > 0.6 && mechanism.holder === null)) {
-      return { cause: 'waiting', attribute: mechanism.wait, value: mechanism.holder, share: mechanism.share }
+      const { wait, holder, share, layer } = mechanism
+      return { cause: 'waiting', attribute: wait, value: holder, share, layer }
     }
   }
   if (mechanism?.cause === 'first_chunk' && !(isGrowth && fit > 0.3)) {
@@ -73,12 +83,24 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
   const part = finding.layerShare >= 0.6 ? finding.response.part : -1
   const added = overheadOf(features, strata, slow, base, part)
   if (added !== null && (best !== null || finding.isMode)) {
-    const layer = finding.layerShare >= 0.6 ? finding.layer : null
-    return { cause: 'uniform_overhead', attribute: null, value: null, layer, share: partOf(added, extra.totalMs) }
+    return { cause: 'uniform_overhead', attribute: null, value: null, share: partOf(added, extra.totalMs) }
   }
   if (best?.predictor.kind === 'time') return { cause: 'changed_at', attribute: null, value: null, share: 1 }
   if (best === null && !finding.isMode) return null
+  // Now and then every layer is slow: tails are long by nature.
+  if (best === null && (finding.layerShare < 0.5 || countOf(slow) < rareShare * features.n)) return null
   return { cause: 'layer_slow', attribute: null, value: null, share: finding.layerShare }
+}
+
+/** Whether nearly all slow calls, and hardly any others, are those that the predictor holds for. */
+function isCertain({ slow, features }: Finding, { predictor: { mask } }: Candidate): boolean {
+  let both = 0
+  let either = 0
+  for (let i = 0; i < features.n; i++) {
+    both += (slow[i] as number) & (mask?.[i] as number)
+    either += (slow[i] as number) | (mask?.[i] as number)
+  }
+  return both > 0.8 * either
 }
 
 function isHeld(mechanism: Mechanism | null): boolean {
@@ -149,13 +171,13 @@ function usualOf(ms: Float64Array, codes: Int32Array, base: Uint8Array): Map<num
   return new Map([...lists].map(([code, list]) => [code, list.sort((a, b) => a - b)[list.length >> 1] as number]))
 }
 
-function leadOf({ ranked, k, response }: Finding): number {
+function leadOf({ ranked, k, response, strata }: Finding): number {
   const [best, ...others] = ranked
   if (best === undefined) return 3
   const rivals = others.filter(({ predictor }) => predictor.kind !== 'cohort' && predictor.kind !== 'time')
   return rivals.length === 0
     ? 6
-    : Math.max(0, Math.min(...rivals.slice(0, 5).map((other) => worseByOf(best, other, k, response))))
+    : Math.max(0, Math.min(...rivals.slice(0, 5).map((other) => worseByOf(best, other, k, response, strata))))
 }
 
 /** What else was considered. */
