@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
-import { detectAnomalies } from './action/detect_anomalies.ts'
+import { tickActionsOf } from './action/tick_action.ts'
 import { ingestApp } from './route/ingest.ts'
 import { liveApp } from './route/live.ts'
 import { mcpApp } from './route/mcp.ts'
@@ -60,15 +60,11 @@ function buildApps(bindings: Bindings): Apps {
   const clock = () => Date.now() * 1_000
   const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
 
-  const ticks = tickApp({
-    store,
-    actions: { detect_anomalies: () => detectAnomalies(store) },
-    secret: env.secretKey,
-    clock,
-  })
+  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
+  const actions = tickActionsOf({ store, instance: new URL(env.url).host, redis: hot })
+  const ticks = tickApp({ store, actions, secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
-  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
   const ingests = ingestApp({
     store,
     clock,

@@ -96,6 +96,7 @@ export async function openApi(): Promise<Api> {
     auth: { detectSessionInUrl: false, storageKey: 'telltale-session' },
   }) as unknown as SupabaseClient
   const viewer = crypto.randomUUID()
+  let present = 0
 
   const rpc = async (name: string, args: Record<string, unknown>): Promise<unknown> => {
     const answer = await client.rpc(name, args).abortSignal(AbortSignal.timeout(requestMsMax))
@@ -134,10 +135,12 @@ export async function openApi(): Promise<Api> {
     heatmap: async (filter, x, y) => asObject('heatmap', await rpc('heatmap', { filter, x, y })) as Heatmap,
     holders: async (filter) => asObject('holders', await rpc('holders', { filter })) as Holders,
     live: async (minutes) => {
-      const path = `/functions/v1/live?viewer=${viewer}&minutes=${minutes}`
+      const path = `/functions/v1/live?viewer=${viewer}&minutes=${minutes}&present=${present}`
       return asObject('live', await callFunction(path, await headersOf(client, config))) as LiveSnapshot
     },
-    subscribe: subscriberOf(client),
+    subscribe: subscriberOf(client, (count) => {
+      present = count
+    }),
     hasSession: async () => (await tokenOf(client)) !== null,
     redeemCode: async (code) =>
       refusalOf((await client.auth.verifyOtp({ token_hash: code, type: 'email' })).error, 'code'),
@@ -221,8 +224,11 @@ function refusalOf(error: AuthError | null, what: 'code' | 'password'): SignInRe
   return isTemporary(error) ? 'unreachable' : what
 }
 
-/** Answers `subscribe` of one client. Each subscription has a socket of its own, and ends with it. */
-function subscriberOf(client: SupabaseClient): Api['subscribe'] {
+/**
+ * Answers `subscribe` of one client. Each subscription has a socket of its own, and ends with it. While it is up the page
+ * tells that it is there, and `onPresent` how many are: what the edge cannot see without a secret key in an address.
+ */
+function subscriberOf(client: SupabaseClient, onPresent: (count: number) => void): Api['subscribe'] {
   // While it closes its socket the client opens none, and says nothing.
   let closing: Promise<unknown> = Promise.resolve()
   return ({ onUp, onPush, onDown }) => {
@@ -231,6 +237,7 @@ function subscriberOf(client: SupabaseClient): Api['subscribe'] {
     const end = (reason: string): void => {
       if (over) return
       over = true
+      onPresent(0)
       // By itself the client would go on connecting, beside whoever subscribes next.
       closing = client.realtime.disconnect()
       onDown(reason)
@@ -247,15 +254,23 @@ function subscriberOf(client: SupabaseClient): Api['subscribe'] {
       channel.on('broadcast', { event: 'live' }, ({ payload }) => {
         if (!over) onPush(payload as Push)
       })
+      channel.on('presence', { event: 'sync' }, () => {
+        const pages = Object.values(channel?.presenceState() ?? {}).flat()
+        if (!over) onPresent(pages.length)
+      })
       channel.subscribe((status, error) => {
         if (over) return
-        if (status === 'SUBSCRIBED') onUp()
-        else end(error === undefined ? status : `${status}: ${error.message}`)
+        if (status === 'SUBSCRIBED') {
+          onUp()
+          // Again after every join: presence ends with the socket. Nobody waits for it, and the view does without.
+          channel?.track({}).catch(() => {})
+        } else end(error === undefined ? status : `${status}: ${error.message}`)
       })
     }
     join().catch((error: unknown) => end(String(error)))
     return async () => {
       over = true
+      onPresent(0)
       if (channel !== null) await client.removeChannel(channel)
     }
   }

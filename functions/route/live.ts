@@ -35,6 +35,7 @@ export function liveApp({ hot, readData, clock, log = consoleLog }: LiveDependen
     if (caller === null) return unauthenticated(c, 'read live data', 'its key or token is missing')
     if (caller === 'viewer') return problem(c, 400, 'Cannot read live data: viewer is no UUID')
     if (caller === 'minutes') return problem(c, 400, `Cannot read live data: minutes is not 0 to ${liveMinutesMax}`)
+    if (caller === 'present') return problem(c, 400, 'Cannot read live data: present is no number of pages')
     if (inFlight >= livesInFlightMax) return problem(c, 429, 'Cannot read live data: too many are asking')
     inFlight += 1
     try {
@@ -74,12 +75,14 @@ function callerMemory(clock: () => number) {
 }
 
 /** Who asks and for what; null without a key and a token, else the name of what is wrong. */
-function liveCallerOf(c: Context<Env>): LiveCaller | null | 'viewer' | 'minutes' {
+function liveCallerOf(c: Context<Env>): LiveCaller | null | 'viewer' | 'minutes' | 'present' {
   const caller = callerOf(c)
   if (caller === null) return null
   const viewer = c.req.query('viewer') ?? null
   if (viewer !== null && !uuid.test(viewer)) return 'viewer'
   const minutes = c.req.query('minutes') ?? String(liveMinutesMax)
   if (!/^\d{1,2}$/.test(minutes) || Number(minutes) > liveMinutesMax) return 'minutes'
-  return { ...caller, viewer, minutes: Number(minutes) }
+  const present = c.req.query('present') ?? '0'
+  if (!/^\d{1,5}$/.test(present)) return 'present'
+  return { ...caller, viewer, minutes: Number(minutes), present: Number(present) }
 }

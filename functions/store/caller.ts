@@ -31,7 +31,7 @@ export async function readAs(
  * @throws CallerError
  */
 export async function readLiveData(access: CallerAccess, caller: LiveCaller): Promise<LiveData> {
-  const args = { viewer_id: caller.viewer, minutes: caller.minutes }
+  const args = { viewer_id: caller.viewer, minutes: caller.minutes, present: caller.present }
   const data = await ask(access, caller, { name: 'live_data', args, msMax: viewerTurnMsMax + storeSlackMs })
   if (!isLiveData(data)) throw new CallerError('unavailable', 'Cannot read live data: its answer is not understood')
   return data

@@ -14,6 +14,8 @@ export type LiveCaller = Caller & {
   readonly viewer: string | null
   /** How many minutes back the minutes go, 0 to 60. */
   readonly minutes: number
+  /** How many pages that page sees on the live channel, itself included; 0 for none, or where it has no channel. */
+  readonly present: number
 }
 
 /** Reads what Postgres knows, as the caller. Throws CallerError. */

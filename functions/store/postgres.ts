@@ -10,6 +10,9 @@ import {
   type EndedSpans,
   type IngestReply,
   type KeyRow,
+  type OwnGauge,
+  type ResourceStore,
+  type StepAnswer,
   StoreError,
   type TickStep,
   type TickStore,
@@ -32,7 +35,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore, DetectorStore {
+export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -90,6 +93,20 @@ export class PostgresStore implements BatchStore, TickStore, DetectorStore {
     const stored = await this.#call(this.#patient, 'store_detections', { findings: detections })
     if (typeof stored !== 'boolean') throw misread('store_detections')
     return stored
+  }
+
+  async beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }> {
+    const reply = await this.#call(this.#patient, 'tick_measure_resources', { instance })
+    if (!isObject(reply) || typeof reply.done !== 'number' || typeof reply.due !== 'boolean') {
+      throw misread('tick_measure_resources')
+    }
+    return { done: reply.done, more: false, due: reply.due }
+  }
+
+  async storeResources(gauges: readonly OwnGauge[]): Promise<number> {
+    const reply = await this.#call(this.#quick, 'store_resources', { gauges })
+    if (!isObject(reply) || typeof reply.done !== 'number') throw misread('store_resources')
+    return reply.done
   }
 
   async releaseTick(holder: string): Promise<void> {

@@ -52,6 +52,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'list, create and revoke ingest keys',
     register: async () => (await import('./keys.ts')).registerKeys,
   },
+  sampling: {
+    description: 'say or set whose spans are kept',
+    register: async () => (await import('./sampling.ts')).registerSampling,
+  },
   members: {
     description: 'list, add and remove who may see the dashboard',
     register: async () => (await import('./members.ts')).registerMembers,

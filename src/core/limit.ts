@@ -104,6 +104,11 @@ export const knownCallerMs = 60_000
 export const seriesPointsMax = 1_500
 export const seriesPointsWanted = 120
 
+// Sampling: how long after a trace was last touched it is decided whether it keeps its spans.
+export const sampledAfterSeconds = 300
+export const sampledAtOnceMax = 500
+export const pinnedTracesMax = 10_000
+
 // Comparing two stretches of time, and trends.
 export const comparedKeysMax = 32
 export const trendPointsMax = 400
@@ -331,6 +336,7 @@ export const broadcastBytesMax = 256_000
 export const realtimeFrameBytesMax = 512 * KiB
 export const broadcastBodyBytesMax = 4 * MiB
 export const broadcastBatchMax = 100
+export const presenceBytesMax = 4 * KiB // What one client says of itself: everybody who joins is sent what all say.
 export const realtimeConnectionsMax = 1_000
 export const connectionChannelsMax = 100
 export const broadcastsPerSecondMax = 100 // Of one connection; past it the channel is closed.
@@ -393,6 +399,7 @@ assert(trainingPoints * 300 <= trainingSecondsMax, 'a series with a point every 
 assert(anomalyScoreMin < anomalyAlertScore && anomalyAlertScore < 1, 'what is worth an alert is an anomaly')
 assert(detectorPaceSeconds <= detectorMinutesMax * 60, 'the detector learns faster than time passes')
 assert(detectorLateSeconds < anomalySilentSeconds, 'an anomaly outlasts the minutes that are not learned yet')
+assert(interruptedSecondsMin < sampledAfterSeconds, 'a call is concluded before its spans are let go')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')
@@ -433,6 +440,7 @@ assert(liveQuietMs < liveFreshMsMax, 'a page that hears nothing asks before it s
 assert(liveBeatMs < sleepMsMin, 'a page that was asleep is one that missed a beat')
 assert(liveSecondsKept >= 60 + liveFreshMsMax / 1_000, 'the seconds reach back over the last minute')
 assert(broadcastBytesMax < realtimeFrameBytesMax, 'the largest broadcast fits into a frame with its names')
+assert(presenceBytesMax * realtimeConnectionsMax <= unsentBytesMax, 'who is there can be told to whoever joins')
 assert(broadcastBytesMax < broadcastBodyBytesMax, 'the largest broadcast fits into a request')
 assert(realtimeFrameBytesMax < unsentBytesMax, 'one frame alone makes no consumer slow')
 assert(realtimeConnectionsMax < rightsWaitingMax, 'every page may join again at once')

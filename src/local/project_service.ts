@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
-import { detectAnomalies } from '../../functions/action/detect_anomalies.ts'
+import { tickActionsOf } from '../../functions/action/tick_action.ts'
 import { createBackground } from '../../functions/route/background.ts'
 import { ingestApp } from '../../functions/route/ingest.ts'
 import { liveApp } from '../../functions/route/live.ts'
@@ -85,12 +85,8 @@ export function openServices(options: ServiceOptions): Services {
     background: background.run,
     otlpRules,
   })
-  const tick = tickApp({
-    store,
-    actions: { detect_anomalies: () => detectAnomalies(store) },
-    clock,
-    secret: keys.secretKey,
-  })
+  const actions = tickActionsOf({ store, instance: new URL(url).host, redis: hot })
+  const tick = tickApp({ store, actions, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
   const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
   const why = whyApp({ readAs: reading })

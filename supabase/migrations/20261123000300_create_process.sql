@@ -23,6 +23,15 @@ comment on function telltale.source_id_of(text, text, text) is 'The id of a sour
 revoke all on function telltale.source_id_of(text, text, text) from public, anon;
 grant execute on function telltale.source_id_of(text, text, text) to authenticated, service_role;
 
+create function telltale.own_source() returns uuid
+language sql immutable parallel safe
+set search_path = ''
+as $$ select telltale.source_id_of('telltale', 'telltale', 'telltale') $$;
+comment on function telltale.own_source() is
+  'The source of Telltale''s own resources: its gauges are shown, but it sends no batches and is no sign of life of a daemon.';
+revoke all on function telltale.own_source() from public, anon;
+grant execute on function telltale.own_source() to authenticated, service_role;
+
 create table telltale.admitted_names (
   source_id uuid not null references telltale.sources on delete cascade,
   series_key text not null,

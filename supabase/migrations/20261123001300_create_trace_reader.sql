@@ -47,14 +47,14 @@ as $$
       case when t.session_key is not null then telltale.call_rank(t.session_key, t.started_at, t.trace_id) end),
     'tool', t.tool, 'provider', t.provider, 'model', t.model, 'bytes_in', t.bytes_in, 'bytes_out', t.bytes_out,
     'tokens_in', t.tokens_in, 'tokens_out', t.tokens_out, 'span_count', t.span_count,
-    'spans_dropped', t.spans_dropped, 'layers', t.layers, 'process', t.process_id, 'service', s.service,
+    'spans_dropped', t.spans_dropped, 'sampled', t.sampled is not null, 'layers', t.layers, 'process', t.process_id, 'service', s.service,
     'environment', s.environment, 'instance', s.instance, 'revision', t.revision)
   from (select) as one
   left join telltale.processes as p on p.process_id = t.process_id
   left join telltale.sources as s on s.source_id = p.source_id
 $$;
 comment on function telltale.trace_row(telltale.traces) is
-  'A trace without its spans, as the readers answer it. Instants are ISO 8601 in UTC, *_us µs since the epoch, *_ms ms.
+  'A trace without its spans, as the readers answer it; sampled: they were let go. Instants are ISO 8601 in UTC, *_us µs since the epoch, *_ms ms.
 Definer: part of the readers.';
 revoke all on function telltale.trace_row(telltale.traces) from public, anon, authenticated, service_role;
 

@@ -259,10 +259,11 @@ begin
   end if;
   return jsonb_build_object(
     'traces', counted,
-    'environments', coalesce((select jsonb_agg(distinct environment) from telltale.sources), '[]'),
+    'environments', coalesce((select jsonb_agg(distinct environment) from telltale.sources
+      where source_id <> telltale.own_source()), '[]'),
     'last_received_at', (select max(received_at) from telltale.batches),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
-      where s.environment <> 'demo'));
+      where s.environment <> 'demo' and s.source_id <> telltale.own_source()));
 end
 $$;
 comment on function telltale.store_status() is

@@ -266,7 +266,8 @@ language sql stable security definer
 set search_path = ''
 as $$
   select telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null)
-    || ' and t.duration_ms is not null and not (t.outcome = ''interrupted'' and exists (
+    || ' and t.duration_ms is not null and not (t.outcome = ''interrupted'' and coalesce(t.sampled ? ''concluded'', false))
+      and not (t.outcome = ''interrupted'' and exists (
       select from jsonb_each(t.spans) as s
       where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
         and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))'
@@ -318,7 +319,8 @@ $$;
 comment on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[]) is
   'A query in SQL for what the traces of a filter add to the series keys of these kinds (all, tool, call, layer, provider,
 model): (at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us), as src/core/window.ts counts spans, but under the
-start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere.
+start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere. The
+spans of a trace that were let go are gone here too: layers, providers and models count those that kept them.
 Definer: part of the readers.';
 revoke all on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[])
   from public, anon, authenticated, service_role;
@@ -540,7 +542,7 @@ begin
   total := coalesce(by_key -> 'all', telltale.stats_between(filter, keys, sources, asked.since, asked.till));
   before := telltale.stats_between(filter, keys, sources, asked.since - (asked.till - asked.since), asked.since);
   select max(p.last_seen_at) into received from telltale.processes as p
-  where sources is null or p.source_id = any (sources);
+  where (sources is null or p.source_id = any (sources)) and p.source_id <> telltale.own_source();
   if received is not null then
     recent := telltale.stats_between(filter, keys, sources,
       greatest(asked.since, date_trunc('minute', least(asked.till, telltale.clock())) - interval '5 minutes'), asked.till);
@@ -555,9 +557,11 @@ begin
     'caches', telltale.most_counted(by_key, 'cache'),
     'health', health, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
+      select distinct s.environment as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
     'services', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.service as name from telltale.sources as s order by 1 limit 100) as listed), '[]'));
+      select distinct s.service as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'));
 end
 $$;
 comment on function telltale.overview(jsonb) is

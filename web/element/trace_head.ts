@@ -77,6 +77,11 @@ export class TraceHead extends LitElement {
       ${this.#session(trace, place)}
       <tt-fact-list .facts=${factsOfTrace(trace, nowUs)}></tt-fact-list>
       ${
+        trace.sampled
+          ? html`<p class="muted sampled">Its spans were let go by the rules of sampling. What is summed up here counts all of them.</p>`
+          : nothing
+      }
+      ${
         dropped > 0
           ? html`<p class="warn lost">${pluralText(dropped, 'span was', 'spans were')} not kept: a trace holds 10,000.</p>`
           : nothing

@@ -88,6 +88,8 @@ export type TraceRow = {
   readonly span_count: number
   /** How many were not kept, for it had too many already. */
   readonly spans_dropped: number
+  /** Its spans were let go by the rules of sampling; what is summed up of them stays. */
+  readonly sampled: boolean
   readonly layers: Breakdown
   readonly process: string | null
   readonly service: string | null
