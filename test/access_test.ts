@@ -34,6 +34,7 @@ for (const { name, open, reason } of testDatabases) {
       ['time_tree', {}],
       ['heatmap', {}],
       ['holders', {}],
+      ['critical_path', { trace_id: traceId(1) }],
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],
