@@ -5,18 +5,63 @@ create table telltale.admitted_names (
   series_key text not null,
   admitted_at timestamp with time zone not null default telltale.clock()
 );
-alter table telltale.admitted_names add constraint admitted_names_have_a_kind CHECK ((series_key ~ '^(tool|provider|model|layer|connection):'::text));
+alter table telltale.admitted_names add constraint admitted_names_have_a_kind CHECK ((series_key ~ '^(tool|provider|model|layer|connection|cache):'::text));
 alter table telltale.admitted_names add constraint admitted_names_pkey PRIMARY KEY (source_id, series_key);
 alter table telltale.admitted_names add constraint admitted_names_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
 alter table telltale.admitted_names enable row level security;
 create policy admitted_names_read on telltale.admitted_names for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
 grant select on telltale.admitted_names to authenticated;
 grant select on telltale.admitted_names to service_role;
-comment on table telltale.admitted_names is 'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers and 16
-connections (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
+comment on table telltale.admitted_names is 'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers, 16
+connections and 16 results of caches (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
 comment on column telltale.admitted_names.source_id is 'Whose name it is.';
 comment on column telltale.admitted_names.series_key is 'The series key, such as tool:read_file.';
 comment on column telltale.admitted_names.admitted_at is 'When it was first seen.';
+
+create table telltale.anomalies (
+  anomaly_id uuid not null,
+  service text not null,
+  environment text not null,
+  series_key text not null,
+  metric text not null,
+  score double precision not null,
+  expected jsonb not null,
+  seen double precision not null,
+  started_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  incident_id uuid not null,
+  place integer not null default 1
+);
+alter table telltale.anomalies add constraint anomalies_end_after_they_start CHECK (((started_at <= last_at) AND (last_at <= ended_at)));
+alter table telltale.anomalies add constraint anomalies_expect_a_range CHECK ((expected ?& ARRAY['low'::text, 'mid'::text, 'high'::text]));
+alter table telltale.anomalies add constraint anomalies_have_a_place CHECK ((place >= 1));
+alter table telltale.anomalies add constraint anomalies_incident_id_fkey FOREIGN KEY (incident_id) REFERENCES telltale.incidents(incident_id) ON DELETE CASCADE;
+alter table telltale.anomalies add constraint anomalies_measure_something CHECK ((metric = ANY (ARRAY['p95_ms'::text, 'error_rate'::text, 'throughput'::text, 'gauge'::text])));
+alter table telltale.anomalies add constraint anomalies_pkey PRIMARY KEY (anomaly_id);
+alter table telltale.anomalies add constraint anomalies_score_from_0_to_1 CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)));
+CREATE INDEX anomalies_by_incident ON telltale.anomalies USING btree (incident_id, place);
+CREATE INDEX anomalies_by_series ON telltale.anomalies USING btree (service, environment, series_key, metric, started_at);
+CREATE INDEX anomalies_by_start ON telltale.anomalies USING btree (started_at DESC, anomaly_id DESC);
+CREATE UNIQUE INDEX anomalies_that_last ON telltale.anomalies USING btree (service, environment, series_key, metric) WHERE (ended_at IS NULL);
+alter table telltale.anomalies enable row level security;
+create policy anomalies_read on telltale.anomalies for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.anomalies to authenticated;
+grant select on telltale.anomalies to service_role;
+comment on table telltale.anomalies is 'Times in which a series was not as expected; kept 400 days. At most one of a series lasts.';
+comment on column telltale.anomalies.anomaly_id is 'Derived from the series and the start.';
+comment on column telltale.anomalies.service is 'Where it happens.';
+comment on column telltale.anomalies.environment is 'And where that runs.';
+comment on column telltale.anomalies.series_key is 'Which series: see telltale.detector_series.';
+comment on column telltale.anomalies.metric is 'p95_ms (ms), error_rate (0..1), throughput (requests a minute), gauge (the unit that its name says).';
+comment on column telltale.anomalies.score is 'How unlikely it was at its worst, 0..1. From 0.9 on it is worth an alert (anomalyAlertScore in src/core/limit.ts).';
+comment on column telltale.anomalies.expected is '{low, mid, high} in the metric''s unit, when it was at its worst.';
+comment on column telltale.anomalies.seen is 'What was seen then, in the metric''s unit.';
+comment on column telltale.anomalies.started_at is 'Start of the first minute that was abnormal.';
+comment on column telltale.anomalies.last_at is 'Until when it was seen to be abnormal: the end of a minute, or the last look.';
+comment on column telltale.anomalies.ended_at is 'When it was over; null while it lasts.';
+comment on column telltale.anomalies.incident_id is 'What it is part of.';
+comment on column telltale.anomalies.place is 'Its place in the incident: 1 is the likeliest root.';
 
 create table telltale.batches (
   batch_id uuid not null,
@@ -71,19 +116,122 @@ comment on column telltale.clock_shifts.width_us is 'How far off the shift may b
 comment on column telltale.clock_shifts.samples is 'How many pairs of spans were looked at.';
 comment on column telltale.clock_shifts.measured_at is 'When the pair that it rests on was looked at.';
 
+create table telltale.detector_series (
+  service text not null,
+  environment text not null,
+  series_key text not null,
+  metric text not null,
+  state jsonb not null,
+  look_above double precision,
+  seen_at timestamp with time zone not null,
+  anomaly_id uuid
+);
+alter table telltale.detector_series add constraint detector_series_have_short_keys CHECK ((octet_length(series_key) <= 1024));
+alter table telltale.detector_series add constraint detector_series_have_small_states CHECK ((octet_length((state)::text) <= 8192));
+alter table telltale.detector_series add constraint detector_series_measure_something CHECK ((metric = ANY (ARRAY['p95_ms'::text, 'error_rate'::text, 'throughput'::text, 'gauge'::text])));
+alter table telltale.detector_series add constraint detector_series_pkey PRIMARY KEY (service, environment, series_key, metric);
+alter table telltale.detector_series add constraint detector_series_service_environment_fkey FOREIGN KEY (service, environment) REFERENCES telltale.detectors(service, environment) ON DELETE CASCADE;
+CREATE INDEX detector_series_by_sight ON telltale.detector_series USING btree (seen_at);
+alter table telltale.detector_series enable row level security;
+create policy detector_series_read on telltale.detector_series for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.detector_series to authenticated;
+grant select on telltale.detector_series to service_role;
+comment on table telltale.detector_series is 'What the detector remembers of each series that it watches; at most 240 of a service and environment.';
+comment on column telltale.detector_series.service is 'Whose series it is.';
+comment on column telltale.detector_series.environment is 'And where that runs.';
+comment on column telltale.detector_series.series_key is 'all, layer:X, tool:X, provider:X, call:N, or gauge:<name>, with @<instance> where several instances have it.';
+comment on column telltale.detector_series.metric is 'p95_ms, error_rate, throughput or gauge.';
+comment on column telltale.detector_series.state is 'The detector''s own, see src/core/anomaly/detector.ts.';
+comment on column telltale.detector_series.look_above is 'The running minute is worth a look when its value is above this, in the metric''s unit; null: never.';
+comment on column telltale.detector_series.seen_at is 'The last minute in which there was something of it.';
+comment on column telltale.detector_series.anomaly_id is 'Its anomaly that lasts, or the last one that ended.';
+
+create table telltale.detectors (
+  service text not null,
+  environment text not null,
+  revision bigint not null default 0,
+  committed_to timestamp with time zone not null,
+  looked_at timestamp with time zone not null
+);
+alter table telltale.detectors add constraint detectors_commit_whole_minutes CHECK ((EXTRACT(second FROM committed_to) = (0)::numeric));
+alter table telltale.detectors add constraint detectors_pkey PRIMARY KEY (service, environment);
+alter table telltale.detectors enable row level security;
+create policy detectors_read on telltale.detectors for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.detectors to authenticated;
+grant select on telltale.detectors to service_role;
+comment on table telltale.detectors is 'How far the detector of a service in an environment has come.';
+comment on column telltale.detectors.service is 'Whose series it watches.';
+comment on column telltale.detectors.environment is 'And where that runs.';
+comment on column telltale.detectors.revision is 'Grows with each look that was stored: a look that read an older one is not stored.';
+comment on column telltale.detectors.committed_to is 'The states know every minute before this one, and will not learn of what comes for them later.';
+comment on column telltale.detectors.looked_at is 'When it last looked; the one that looked longest ago is next.';
+
+create table telltale.error_group_states (
+  fingerprint text collate "C" not null,
+  state text not null,
+  set_at timestamp with time zone not null,
+  set_by text not null,
+  revision bigint not null default 1,
+  since timestamp with time zone not null,
+  version text,
+  older_versions text[] not null default '{}'::text[],
+  until timestamp with time zone,
+  count_max bigint,
+  counted bigint not null default 0,
+  reopened_at timestamp with time zone,
+  reopened_by jsonb
+);
+alter table telltale.error_group_states add constraint error_group_states_are_ignored_until_one_of_two CHECK ((num_nonnulls(until, count_max) <=
+CASE state
+    WHEN 'ignored'::text THEN 1
+    ELSE 0
+END));
+alter table telltale.error_group_states add constraint error_group_states_are_open_resolved_or_ignored CHECK ((state = ANY (ARRAY['open'::text, 'resolved'::text, 'ignored'::text])));
+alter table telltale.error_group_states add constraint error_group_states_are_resolved_in_a_version CHECK (((version IS NULL) OR (state = 'resolved'::text)));
+alter table telltale.error_group_states add constraint error_group_states_are_set_by_somebody CHECK (((octet_length(set_by) >= 1) AND (octet_length(set_by) <= 320)));
+alter table telltale.error_group_states add constraint error_group_states_count_what_they_ignore CHECK (((counted >= 0) AND (counted <= COALESCE(count_max, (0)::bigint))));
+alter table telltale.error_group_states add constraint error_group_states_ignore_a_number CHECK (((count_max >= 1) AND (count_max <= 1000000)));
+alter table telltale.error_group_states add constraint error_group_states_know_a_few_older_versions CHECK ((cardinality(older_versions) <= 100));
+alter table telltale.error_group_states add constraint error_group_states_pkey PRIMARY KEY (fingerprint);
+CREATE INDEX error_group_states_by_reopening ON telltale.error_group_states USING btree (reopened_at);
+alter table telltale.error_group_states enable row level security;
+create policy error_group_states_read on telltale.error_group_states for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.error_group_states to authenticated;
+grant select on telltale.error_group_states to service_role;
+comment on table telltale.error_group_states is 'What was said last of an error group: one row for each of which somebody said something, whatever its sources.';
+comment on column telltale.error_group_states.fingerprint is 'Which group.';
+comment on column telltale.error_group_states.state is 'What was said: open, resolved or ignored. It holds while reopened_at is null and `until` is not past; then the group is open.';
+comment on column telltale.error_group_states.set_at is 'When it was said.';
+comment on column telltale.error_group_states.set_by is 'Who said it: a member''s address, else the user id, else operator.';
+comment on column telltale.error_group_states.revision is 'How often something was said of the group.';
+comment on column telltale.error_group_states.since is 'Errors later than this, by the reporters'' clocks, speak against it: of resolved, the time that was given, else when it was
+said or the last error seen by then; of ignored until a time, that time; else infinity.';
+comment on column telltale.error_group_states.version is 'The service''s version that it was resolved in: errors from older versions do not speak against it. Null: errors from any do.';
+comment on column telltale.error_group_states.older_versions is 'The versions known to be older than that one when it was said, the last seen first: for versions that do not tell by themselves.';
+comment on column telltale.error_group_states.until is 'Ignored until then; null without end.';
+comment on column telltale.error_group_states.count_max is 'Ignored while fewer than so many more came; null without such a bound.';
+comment on column telltale.error_group_states.counted is 'How many of count_max came.';
+comment on column telltale.error_group_states.reopened_at is 'When an error that speaks against what was said was stored, or the last of count_max; null while it holds.';
+comment on column telltale.error_group_states.reopened_by is 'The first error, by its own time, that speaks against it: {at_us, error_id, error_type, message, trace_id, service,
+environment, version}; null where it was a number of them.';
+
 create table telltale.error_groups (
   fingerprint text collate "C" not null,
   source_id uuid not null,
   first_seen_at timestamp with time zone not null,
   last_seen_at timestamp with time zone not null,
   count bigint not null,
-  sample jsonb not null
+  sample jsonb not null,
+  first_version text,
+  last_version text,
+  noticed_at timestamp with time zone not null default telltale.clock()
 );
 alter table telltale.error_groups add constraint error_groups_count_from_zero CHECK ((count >= 0));
 alter table telltale.error_groups add constraint error_groups_end_after_they_begin CHECK ((last_seen_at >= first_seen_at));
 alter table telltale.error_groups add constraint error_groups_pkey PRIMARY KEY (fingerprint, source_id);
 alter table telltale.error_groups add constraint error_groups_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
 CREATE INDEX error_groups_by_last_seen ON telltale.error_groups USING btree (last_seen_at);
+CREATE INDEX error_groups_by_notice ON telltale.error_groups USING btree (noticed_at);
 CREATE INDEX error_groups_by_source ON telltale.error_groups USING btree (source_id);
 alter table telltale.error_groups enable row level security;
 create policy error_groups_read on telltale.error_groups for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
@@ -96,6 +244,9 @@ comment on column telltale.error_groups.first_seen_at is 'When the first of them
 comment on column telltale.error_groups.last_seen_at is 'When the last of them happened.';
 comment on column telltale.error_groups.count is 'How many errors were stored.';
 comment on column telltale.error_groups.sample is 'The last of them: {error_id, error_type, message, culprit, trace_id}; of two at one instant the greater text.';
+comment on column telltale.error_groups.first_version is 'The service''s version that the first of them came from, null where it told none; of two at one instant the lesser text.';
+comment on column telltale.error_groups.last_version is 'The service''s version that the last of them came from, null where it told none; of two at one instant the greater text.';
+comment on column telltale.error_groups.noticed_at is 'When the first of them to arrive was stored.';
 
 create table telltale.errors (
   error_id uuid not null,
@@ -190,6 +341,40 @@ comment on table telltale.hours_due is 'Hours with a minute that changed since t
 comment on column telltale.hours_due.hour is 'Start of the hour, UTC.';
 comment on column telltale.hours_due.source_id is 'Where it was counted.';
 comment on column telltale.hours_due.due_at is 'When a minute of it last changed.';
+
+create table telltale.incidents (
+  incident_id uuid not null,
+  service text not null,
+  environment text not null,
+  series_key text not null,
+  metric text not null,
+  score double precision not null,
+  anomalies integer not null,
+  started_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  ended_at timestamp with time zone
+);
+alter table telltale.incidents add constraint incidents_end_after_they_start CHECK (((started_at <= last_at) AND (last_at <= ended_at)));
+alter table telltale.incidents add constraint incidents_have_anomalies CHECK ((anomalies >= 1));
+alter table telltale.incidents add constraint incidents_pkey PRIMARY KEY (incident_id);
+alter table telltale.incidents add constraint incidents_score_from_0_to_1 CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)));
+CREATE INDEX incidents_by_start ON telltale.incidents USING btree (started_at DESC, incident_id DESC);
+CREATE INDEX incidents_that_last ON telltale.incidents USING btree (service, environment) WHERE (ended_at IS NULL);
+alter table telltale.incidents enable row level security;
+create policy incidents_read on telltale.incidents for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.incidents to authenticated;
+grant select on telltale.incidents to service_role;
+comment on table telltale.incidents is 'Anomalies of one service and environment that began close together or belong to one another; kept 400 days.';
+comment on column telltale.incidents.incident_id is 'Derived from its first anomaly.';
+comment on column telltale.incidents.service is 'Where it happens.';
+comment on column telltale.incidents.environment is 'And where that runs.';
+comment on column telltale.incidents.series_key is 'The likeliest root: the series of its anomaly at place 1.';
+comment on column telltale.incidents.metric is 'And what of it was abnormal.';
+comment on column telltale.incidents.score is 'The greatest of its anomalies'' scores, 0..1.';
+comment on column telltale.incidents.anomalies is 'How many there are.';
+comment on column telltale.incidents.started_at is 'When the first of them began.';
+comment on column telltale.incidents.last_at is 'Until when anything was seen to be abnormal.';
+comment on column telltale.incidents.ended_at is 'When the last of them ended; null while one lasts.';
 
 create table telltale.ingest_keys (
   key_id text collate "C" not null,
@@ -624,6 +809,48 @@ comment on column telltale.viewers.viewer_id is 'UUID that the page minted.';
 comment on column telltale.viewers.user_id is 'Whose page it is.';
 comment on column telltale.viewers.seen_at is 'When it last said so.';
 
+CREATE OR REPLACE FUNCTION telltale.abnormal_where(filter jsonb, place jsonb, id text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  since timestamptz := telltale.instant_of(filter, 'from');
+  till timestamptz := telltale.instant_of(filter, 'to');
+  score_min numeric := telltale.number_in(filter, 'score_min');
+  condition text := 'true';
+begin
+  if since is not null then
+    condition := condition || format(' and coalesce(t.ended_at, ''infinity'') >= %L', since);
+  end if;
+  if till is not null then
+    condition := condition || format(' and t.started_at < %L', till);
+  end if;
+  if score_min is not null then
+    condition := condition || format(' and t.score >= %L::double precision', score_min);
+  end if;
+  if coalesce(jsonb_typeof(filter -> 'open'), 'null') not in ('null', 'boolean') then
+    raise exception 'Cannot read filter: open is %', filter -> 'open'
+      using errcode = '22023', hint = 'open is true or false.';
+  end if;
+  if filter ->> 'open' is not null then
+    condition := condition || case when (filter -> 'open')::boolean then ' and t.ended_at is null'
+      else ' and t.ended_at is not null' end;
+  end if;
+  if place is not null then
+    condition := condition || format(' and (t.started_at, t.%I) < (%L, %L::uuid)', id,
+      telltale.at_of((place ->> 'us')::bigint), place ->> 'id');
+  end if;
+  return condition || telltale.matching(filter, 'service', 't.service')
+    || telltale.matching(filter, 'environment', 't.environment')
+    || telltale.matching(filter, 'series_key', 't.series_key') || telltale.matching(filter, 'metric', 't.metric');
+end
+$function$;
+grant execute on function telltale.abnormal_where(jsonb,jsonb,text) to authenticated;
+grant execute on function telltale.abnormal_where(jsonb,jsonb,text) to service_role;
+comment on function telltale.abnormal_where(jsonb,jsonb,text) is 'The condition on anomalies or incidents t that a filter and a place in their list are; id is the name of their key.';
+
 CREATE OR REPLACE FUNCTION telltale.add_member(user_id uuid, email text)
  RETURNS boolean
  LANGUAGE sql
@@ -653,7 +880,7 @@ declare
 begin
   select array_agg(k order by k collate "C") into unknown
   from unnest(keys) as k
-  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection')
+  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection', 'cache')
     and k <> split_part(k, ':', 1) || ':other'
     and not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k);
   if unknown is null then
@@ -688,6 +915,59 @@ end
 $function$;
 comment on function telltale.admit_names(uuid,text[]) is 'Admits series keys of a source while their kind has room; {key: its kind:other} of those that had to stay out. Definer:
 part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.anomalies(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  condition text;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'service', 'environment', 'series_key', 'metric', 'incident_id',
+    'score_min', 'open']);
+  condition := telltale.abnormal_where(filter,
+    telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}'), 'anomaly_id')
+    || telltale.matching(filter, 'incident_id', 't.incident_id::text');
+  execute format(
+    'with page as (
+      select t as row, t.started_at, t.anomaly_id from telltale.anomalies as t
+      where %s order by t.started_at desc, t.anomaly_id desc limit %s
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(telltale.anomaly_row(page.row) order by started_at desc, anomaly_id desc), ''[]''),
+      ''next'', case when count(*) = %s then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(started_at)), ''id'', (array_agg(anomaly_id order by started_at, anomaly_id))[1])) end)
+    from page', condition, size, size) into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.anomalies(jsonb,text,integer) to authenticated;
+grant execute on function telltale.anomalies(jsonb,text,integer) to service_role;
+comment on function telltale.anomalies(jsonb,text,integer) is 'Anomalies, the last begun first: {rows, next}. Filter: from, to (those that lasted at some time between; ISO 8601 or µs),
+service, environment, series_key, metric, incident_id (each a string or an array), score_min (0..1), open (whether it
+lasts). n is 1 to 1000. Definer: as the readers of traces, the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.anomaly_row(a telltale.anomalies)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select to_jsonb(a) || jsonb_build_object('started_at_us', telltale.us_of(a.started_at),
+    'last_at_us', telltale.us_of(a.last_at), 'ended_at_us', telltale.us_of(a.ended_at))
+$function$;
+grant execute on function telltale.anomaly_row(telltale.anomalies) to authenticated;
+grant execute on function telltale.anomaly_row(telltale.anomalies) to service_role;
+comment on function telltale.anomaly_row(telltale.anomalies) is 'An anomaly as the readers answer it; *_at is ISO 8601 in UTC, *_at_us µs since the epoch.';
 
 CREATE OR REPLACE FUNCTION telltale.are_admitted(keys text[], sources uuid[])
  RETURNS boolean
@@ -924,6 +1204,42 @@ grant execute on function telltale.check_filter(jsonb,text[]) to authenticated;
 grant execute on function telltale.check_filter(jsonb,text[]) to service_role;
 comment on function telltale.check_filter(jsonb,text[]) is 'Raises 22023 unless the filter is an object with none but these keys.';
 
+CREATE OR REPLACE FUNCTION telltale.check_state(state text, options jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO ''
+AS $function$
+declare
+  v_count bigint;
+begin
+  if state is null or state not in ('open', 'resolved', 'ignored') then
+    raise exception 'Cannot set state: it is %', coalesce(to_json(state)::text, 'null')
+      using errcode = '22023', hint = 'A state is open, resolved or ignored.';
+  end if;
+  perform telltale.check_filter(options, array['by'] || case state
+    when 'resolved' then array['version', 'at'] when 'ignored' then array['until', 'count'] else '{}' end);
+  if exists (select from jsonb_each(options) as o
+    where o.key in ('by', 'version') and jsonb_typeof(o.value) not in ('string', 'null'))
+    or octet_length(options ->> 'version') not between 1 and 256 then
+    raise exception 'Cannot set state: by or version is no text, or too long'
+      using errcode = '22023', hint = 'by and version are texts; a version has 1 to 256 bytes.';
+  end if;
+  if telltale.instant_of(options, 'until') <= telltale.clock() then
+    raise exception 'Cannot set state: until is past' using errcode = '22023', hint = 'until is a time to come.';
+  end if;
+  v_count := telltale.whole_number_in(options, 'count');
+  if v_count not between 1 and 1000000 then
+    raise exception 'Cannot set state: count is %', v_count using errcode = '22023', hint = 'count is from 1 to 1000000.';
+  end if;
+  if options ->> 'until' is not null and v_count is not null then
+    raise exception 'Cannot set state: it is ignored until a time and under a count'
+      using errcode = '22023', hint = 'Give until or count, or neither of them.';
+  end if;
+end
+$function$;
+comment on function telltale.check_state(text,jsonb) is 'Raises 22023 unless a state may be set with these options. Only set_error_group_state asks it.';
+
 CREATE OR REPLACE FUNCTION telltale.claim_tick(holder text, seconds integer)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -952,6 +1268,173 @@ RETURN now();
 grant execute on function telltale.clock() to authenticated;
 grant execute on function telltale.clock() to service_role;
 comment on function telltale.clock() is 'What time it is: that of the transaction. Nothing here asks another clock, so that a test can replace this one.';
+
+CREATE OR REPLACE FUNCTION telltale.compare(a jsonb DEFAULT '{}'::jsonb, b jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  noise constant double precision := 0.05;
+  keys_max constant integer := 32;
+  sides jsonb := '{}';
+  side record;
+  asked record;
+  compared jsonb;
+  tests bigint;
+begin
+  perform telltale.require_reader();
+  for side in select name, coalesce(filter, '{}') as filter from (values ('a', a), ('b', b)) as v(name, filter) loop
+    perform telltale.check_filter(side.filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
+      'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+    select * into asked from telltale.range_of(side.filter);
+    sides := sides || jsonb_build_object(side.name, jsonb_build_object('filter', side.filter,
+      'from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
+      'seconds', telltale.seconds_of(asked.since, asked.till), 'step', telltale.step_of(side.filter, null),
+      'source', case when telltale.series_keys_of(side.filter, telltale.sources_of(side.filter)) is null then 'traces'
+        else 'parts' end));
+  end loop;
+  with row as materialized (
+    select 'a' as side, m.* from telltale.measured(sides -> 'a' -> 'filter', (sides -> 'a' -> 'step')::int) as m
+    union all
+    select 'b', m.* from telltale.measured(sides -> 'b' -> 'filter', (sides -> 'b' -> 'step')::int) as m
+  ), listed as (
+    select key from (
+      select key, row_number() over (partition by split_part(key, ':', 1) order by sum(sums[1]) desc, key collate "C") as place
+      from row where sums is not null group by key
+    ) as ranked where place <= keys_max
+    union select 'all'
+  ), summed as (
+    select side, key, array[sum(sums[1]), sum(sums[2]), sum(sums[3]), sum(sums[4]), sum(sums[5]), sum(sums[6]), sum(sums[7])]
+      as sums, count(*) as blocks
+    from row join listed using (key) where sums is not null group by side, key
+  ), spread as (
+    -- How far each ratio of two sums may be off, from how much it differs from block to block of time (ratio estimator).
+    select side, key, measure, ratio, present, sqrt(blocks / nullif(blocks - 1, 0) * sum(off * off) / nullif(whole * whole, 0)) as error
+    from (
+      select row.side, key, measure, whole, whole_of / nullif(whole, 0) as ratio,
+        case measure when 'per_second' then span.blocks else s.blocks end as blocks, s.blocks as present,
+        part - whole_of / nullif(whole, 0) * of as off
+      from row join summed as s using (side, key)
+      cross join lateral (select (sides -> row.side -> 'seconds')::double precision as seconds,
+        (sides -> row.side -> 'step')::double precision as step) as asked
+      cross join lateral (select ceil(asked.seconds / asked.step) as blocks) as span
+      cross join lateral (values
+        ('per_second', row.sums[1]::double precision, asked.seconds / span.blocks, s.sums[1]::double precision, asked.seconds),
+        ('tokens_in_per_call', row.sums[5]::double precision, row.sums[1]::double precision, s.sums[5]::double precision,
+          s.sums[1]::double precision),
+        ('tokens_out_per_call', row.sums[6]::double precision, row.sums[1]::double precision, s.sums[6]::double precision,
+          s.sums[1]::double precision)) as ratio(measure, part, of, whole_of, whole)
+      where row.sums is not null
+      union all
+      -- Blocks in which nothing happened count too.
+      select s.side, key, 'per_second', asked.seconds, s.sums[1]::double precision / asked.seconds, ceil(asked.seconds / asked.step),
+        s.blocks, s.sums[1]::double precision / asked.seconds * asked.seconds / ceil(asked.seconds / asked.step)
+      from summed as s
+      cross join lateral (select (sides -> s.side -> 'seconds')::double precision as seconds,
+        (sides -> s.side -> 'step')::double precision as step) as asked
+      cross join lateral generate_series(s.blocks + 1, ceil(asked.seconds / asked.step)::bigint)
+    ) as part
+    group by side, key, measure, ratio, present, blocks, whole
+  ), latency as materialized (
+    select key, us, coalesce(sum(n) filter (where side = 'a'), 0) as a, coalesce(sum(n) filter (where side = 'b'), 0) as b
+    from row join listed using (key) where us is not null group by key, us
+  ), running as (
+    select *, sum(a) over up as a_seen, sum(b) over up as b_seen, sum(a) over whole as a_all, sum(b) over whole as b_all
+    from latency window up as (partition by key order by us), whole as (partition by key)
+  ), distribution as (
+    select key, max(a_all) as a_n, max(b_all) as b_n,
+      array[min(us) filter (where a_seen >= greatest(1, ceil(a_all * 0.5)) and a_all > 0),
+        min(us) filter (where a_seen >= greatest(1, ceil(a_all * 0.95)) and a_all > 0),
+        min(us) filter (where a_seen >= greatest(1, ceil(a_all * 0.99)) and a_all > 0)] as a_us,
+      array[min(us) filter (where b_seen >= greatest(1, ceil(b_all * 0.5)) and b_all > 0),
+        min(us) filter (where b_seen >= greatest(1, ceil(b_all * 0.95)) and b_all > 0),
+        min(us) filter (where b_seen >= greatest(1, ceil(b_all * 0.99)) and b_all > 0)] as b_us,
+      sum(a * (us / 1000) ^ 2)::double precision as a_squares, sum(b * (us / 1000) ^ 2)::double precision as b_squares,
+      sum(a * us / 1000)::double precision as a_sum, sum(b * us / 1000)::double precision as b_sum,
+      -- Mann and Whitney: how often one of b is slower than one of a, ties counting half.
+      sum(b * (a_seen - a / 2)) as wins, sum((a + b) ^ 3 - (a + b)) as ties
+    from running group by key
+  ), tail as (
+    -- Of each quantile of both together: how many of either lie above it.
+    select key, q, max(a_all) as a_n, max(b_all) as b_n,
+      max(a_all) - min(a_seen) filter (where a_seen + b_seen >= ceil((a_all + b_all) * q)) as a_above,
+      max(b_all) - min(b_seen) filter (where a_seen + b_seen >= ceil((a_all + b_all) * q)) as b_above
+    from running cross join unnest(array[0.5, 0.95, 0.99]) as q group by key, q
+  ), stats as (
+    select key, telltale.side_stats(x.sums, d.a_n, d.a_us, (sides -> 'a' -> 'seconds')::double precision) as a,
+      telltale.side_stats(y.sums, d.b_n, d.b_us, (sides -> 'b' -> 'seconds')::double precision) as b
+    from listed
+    left join (select * from summed where side = 'a') as x using (key)
+    left join (select * from summed where side = 'b') as y using (key)
+    left join distribution as d using (key)
+  ), test as (
+    select key, 'error_rate' as measure, (b ->> 'error_rate')::numeric - (a ->> 'error_rate')::numeric as difference,
+      (b ->> 'error_rate')::numeric / nullif((a ->> 'error_rate')::numeric, 0) as ratio,
+      telltale.p_of_shares((a ->> 'errors')::numeric, (a ->> 'count')::numeric, (b ->> 'errors')::numeric, (b ->> 'count')::numeric) as p
+    from stats
+    union all
+    select key, name, (b ->> name)::numeric - (a ->> name)::numeric,
+      (b ->> name)::numeric / nullif((a ->> name)::numeric, 0), telltale.p_of_shares(a_above, a_n, b_above, b_n)
+    from stats join tail using (key)
+    cross join lateral (select 'p' || trim_scale(q * 100) || '_ms' as name) as named
+    where stats.a ->> name is not null and stats.b ->> name is not null
+    union all
+    select key, 'mean_ms', (a_b.b - a_b.a)::numeric, (a_b.b / nullif(a_b.a, 0))::numeric, case when a_n >= 30 and b_n >= 30 then
+      coalesce(telltale.p_of_z((b_sum / b_n - a_sum / a_n) / nullif(sqrt(
+        greatest(0, a_squares - a_sum * a_sum / a_n) / (a_n - 1) / a_n
+        + greatest(0, b_squares - b_sum * b_sum / b_n) / (b_n - 1) / b_n), 0)), 1) end
+    from stats join distribution using (key)
+    cross join lateral (select (a ->> 'mean_ms')::double precision as a, (b ->> 'mean_ms')::double precision as b) as a_b
+    where a_n > 0 and b_n > 0
+    union all
+    select key, 'latency', (2 * wins / (a_n * b_n) - 1), null, case when a_n >= 5 and b_n >= 5 then
+      coalesce(telltale.p_of_z((wins - a_n * b_n / 2)::double precision / nullif(sqrt(
+        (a_n * b_n / 12 * (a_n + b_n + 1 - ties / ((a_n + b_n) * (a_n + b_n - 1))))::double precision), 0)), 1) end
+    from distribution where a_n > 0 and b_n > 0
+    union all
+    select key, measure, (y.ratio - x.ratio)::numeric, (y.ratio / nullif(x.ratio, 0))::numeric,
+      case when least(x.present, y.present) >= 5 then
+        coalesce(telltale.p_of_z((y.ratio - x.ratio) / nullif(sqrt(x.error ^ 2 + y.error ^ 2), 0)), 1) end
+    from (select * from spread where side = 'a') as x join (select * from spread where side = 'b') as y using (key, measure)
+  ), corrected as (
+    -- Holm: of so many tests the least p counts times their number, the next times one fewer.
+    select *, case when p is not null then max(least(1, p * (made - place + 1))) over (order by place) end as corrected
+    from (
+      select *, count(p) over () as made, row_number() over (order by p nulls last, key collate "C", measure) as place from test
+    ) as ranked
+  ), told as (
+    select key, max(made) as made, jsonb_object_agg(measure, jsonb_build_object('difference', round(difference, 6),
+      'ratio', round(ratio, 6), 'p', round(corrected::numeric, 6), 'differs', corrected < noise)) as changes
+    from corrected group by key
+  )
+  select max(told.made), jsonb_object_agg(s.key, jsonb_build_object('key', coalesce(nullif(substr(s.key,
+      strpos(s.key, ':') + 1), ''), s.key), 'a', s.a, 'b', s.b, 'changes', coalesce(told.changes, '{}')))
+  into tests, compared
+  from stats as s left join told on told.key = s.key;
+  return jsonb_build_object('a', (sides -> 'a') - array['filter', 'seconds', 'step'],
+    'b', (sides -> 'b') - array['filter', 'seconds', 'step'], 'noise', noise, 'comparisons', coalesce(tests, 0),
+    'total', (compared -> 'all') - 'key')
+    || (select jsonb_object_agg(kind || 's', (
+      select coalesce(jsonb_agg(value order by (value -> 'a' -> 'count')::numeric + (value -> 'b' -> 'count')::numeric desc,
+        key collate "C"), '[]')
+      from jsonb_each(compared) where starts_with(key, kind || ':')))
+      from unnest(array['layer', 'tool', 'provider', 'model', 'call']) as kind);
+end
+$function$;
+grant execute on function telltale.compare(jsonb,jsonb) to authenticated;
+grant execute on function telltale.compare(jsonb,jsonb) to service_role;
+comment on function telltale.compare(jsonb,jsonb) is '{a, b: {from_us, to_us, source: parts | traces}, noise, comparisons, total: {a: Stats, b: Stats, changes: {measure:
+{difference: b - a, ratio: b / a, p, differs}}}, layers, tools, providers, models, calls: [{key: the name, a, b, changes}], 32 each,
+the most counted first}. Measures: per_second, error_rate, mean_ms, p50_ms, p95_ms, p99_ms, latency (how much more often one of b
+is slower than one of a than the other way round, -1 to 1), tokens_in_per_call, tokens_out_per_call. differs: p is below noise;
+null where there is too little to tell. p is how likely chance alone does as much, corrected (Holm) for all comparisons of the
+answer. Tests: shares of errors, and of requests above each quantile of both together: two proportions; mean: by the spread of
+the histogram; latency: ranks (Mann-Whitney, with ties); rates and tokens: by how they differ between at least 5 steps of time.
+A filter is as for overview. Definer, see the file''s head; the first line refuses non-members with 42501.';
 
 CREATE OR REPLACE FUNCTION telltale.concluded_rows(calls jsonb, process uuid)
  RETURNS jsonb
@@ -1344,6 +1827,140 @@ $function$;
 comment on function telltale.due_sums(integer) is 'The outermost traces of up to n joins of which a side has changed since they were summed up, with all that is joined into them.
 Definer: part of tick_join_traces.';
 
+CREATE OR REPLACE FUNCTION telltale.ended_spans(trace_ids text[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+  select coalesce(jsonb_object_agg(t.trace_id, (
+    select coalesce(jsonb_agg(s.key), '[]') from jsonb_each(t.spans) as s where s.value ->> 'end_us' is not null)), '{}')
+  from unnest(trace_ids) as wanted(trace_id)
+  -- offset 0: each is looked up by its key, where a join would read all that are there.
+  cross join lateral (select d.day from telltale.trace_days as d where d.trace_id = wanted.trace_id offset 0) as d
+  cross join lateral (
+    select t.trace_id, t.spans from telltale.traces as t where t.trace_id = wanted.trace_id and t.day = d.day offset 0) as t
+$function$;
+grant execute on function telltale.ended_spans(text[]) to service_role;
+comment on function telltale.ended_spans(text[]) is 'Of those of the traces that are stored, the ids of their spans that have ended: {trace_id: [span_id]}. Definer: tables have
+no read grants for it; the edge, which asks, is service_role.';
+
+CREATE OR REPLACE FUNCTION telltale.error_counts(fingerprint text, filter jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  till timestamptz := coalesce(telltale.instant_of(filter, 'to'), telltale.clock());
+  since timestamptz := coalesce(telltale.instant_of(filter, 'from'), till - interval '1 day');
+  step integer;
+  first bigint;
+  points integer;
+  counted jsonb;
+begin
+  -- Errors are kept for 30 days, and some come from a clock that is a day ahead.
+  since := greatest(since, (telltale.today() - 30)::timestamp at time zone 'UTC');
+  till := greatest(since, least(till, telltale.clock() + interval '2 days'));
+  step := telltale.error_step(till - since);
+  first := floor(extract(epoch from since) / step);
+  points := ceil(extract(epoch from till) / step) - first;
+  execute format(
+    'select jsonb_object_agg(place, n) from (
+      select floor(extract(epoch from t.at) / %s)::bigint - %s as place, count(*) as n from telltale.errors as t
+      where t.fingerprint = %L and t.at >= %L and t.at < %L and t.day between %L and %L %s
+      group by 1) as counted', step, first, fingerprint, since, till, (since at time zone 'UTC')::date,
+    (till at time zone 'UTC')::date, telltale.processes_where(filter)) into counted;
+  return jsonb_build_object('from_us', first * step * 1000000, 'step_s', step, 'values', (
+    select coalesce(jsonb_agg(coalesce((counted -> place::text)::bigint, 0) order by place), '[]')
+    from generate_series(0, points - 1) as place));
+end
+$function$;
+comment on function telltale.error_counts(text,jsonb) is 'How many errors of a group happened from `from` (a day before `to`, unless given) to `to` (now) of a filter, in its
+environment and service: {from_us, step_s, values: at most 49 numbers of a whole step each}, of the errors that are kept.
+Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_group(fingerprint text, filter jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  group_row jsonb;
+  since timestamptz;
+  till timestamptz;
+begin
+  perform telltale.require_reader();
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to']);
+  -- The row tells of all times; only what is counted is of the time asked for.
+  group_row := telltale.error_groups(jsonb_build_object('fingerprint', fingerprint), null, 1) -> 'rows' -> 0;
+  if group_row is null or fingerprint is null then
+    return null;
+  end if;
+  till := coalesce(telltale.instant_of(filter, 'to'), telltale.clock() + interval '2 days');
+  since := greatest(coalesce(telltale.instant_of(filter, 'from'), '-infinity'),
+    (telltale.today() - 30)::timestamp at time zone 'UTC');
+  return group_row || jsonb_build_object('counts', telltale.error_counts(fingerprint, filter),
+    'versions', telltale.error_versions(fingerprint, since, till), 'touched', telltale.error_touched(fingerprint, since, till));
+end
+$function$;
+grant execute on function telltale.error_group(text,jsonb) to authenticated;
+grant execute on function telltale.error_group(text,jsonb) to service_role;
+comment on function telltale.error_group(text,jsonb) is 'One error group, null when there is none: as a row of error_groups() with counts of the time asked for, and versions
+(error_versions) and touched (error_touched) of the errors that are kept of it. Filter: from, to (ISO 8601 or µs). Definer,
+see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.error_group_changes(since timestamp with time zone)
+ RETURNS TABLE(fingerprint text, service text, environment text, change text, at timestamp with time zone, error_type text, message text, trace_id text, happened_at timestamp with time zone, version text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+begin
+  perform telltale.require_reader();
+  return query
+    select fresh.fingerprint, fresh.service, fresh.environment, 'new', fresh.noticed_at, fresh.sample ->> 'error_type',
+      fresh.sample ->> 'message', fresh.sample ->> 'trace_id', fresh.first_seen_at, fresh.first_version
+    from (
+      select distinct on (g.fingerprint, s.service, s.environment) g.*, s.service, s.environment
+      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where g.noticed_at > error_group_changes.since
+      order by g.fingerprint, s.service, s.environment, g.noticed_at, g.source_id
+    ) as fresh
+    where not exists (
+      select from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where g.fingerprint = fresh.fingerprint and s.service = fresh.service and s.environment = fresh.environment
+        and g.noticed_at <= error_group_changes.since)
+    union all
+    select t.fingerprint, coalesce(t.reopened_by ->> 'service', last.service),
+      coalesce(t.reopened_by ->> 'environment', last.environment), 'regressed', t.reopened_at,
+      coalesce(t.reopened_by, last.sample) ->> 'error_type', coalesce(t.reopened_by, last.sample) ->> 'message',
+      coalesce(t.reopened_by, last.sample) ->> 'trace_id',
+      coalesce(telltale.at_of((t.reopened_by -> 'at_us')::bigint), last.last_seen_at),
+      case when t.reopened_by is null then last.last_version else t.reopened_by ->> 'version' end
+    from telltale.error_group_states as t
+    left join lateral (
+      select g.*, s.service, s.environment
+      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where g.fingerprint = t.fingerprint order by g.last_seen_at desc, g.source_id limit 1
+    ) as last on true
+    where t.reopened_at > error_group_changes.since;
+end
+$function$;
+grant execute on function telltale.error_group_changes(timestamp with time zone) to authenticated;
+grant execute on function telltale.error_group_changes(timestamp with time zone) to service_role;
+comment on function telltale.error_group_changes(timestamp with time zone) is 'What errors did since an instant, in no order: change is `new` (the first error of its kind from a service and environment)
+or `regressed` (an error spoke against resolved or ignored). `at` is when it was stored, by this clock: a reader that goes
+on from the greatest `at` it saw misses nothing but what was still being committed then, so it looks back a minute and
+knows a change by (fingerprint, service, environment, change, at). happened_at is the reporter''s time of that error, which
+of an import may be weeks ago; version the service''s. Definer behind a first line that refuses non-members.';
+
 CREATE OR REPLACE FUNCTION telltale.error_groups(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1363,7 +1980,8 @@ begin
   perform telltale.require_reader();
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
-  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text']);
+  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text',
+    'state']);
   place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^v[0-9]+:"}');
   since := telltale.instant_of(filter, 'from');
   till := telltale.instant_of(filter, 'to');
@@ -1372,12 +1990,15 @@ begin
     'with grouped as (
       select g.fingerprint, min(g.first_seen_at) as first_seen_at, max(g.last_seen_at) as last_seen_at,
         sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc, g.sample::text collate "C" desc))[1] as sample,
-        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments
+        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments,
+        (array_agg(g.first_version order by g.first_seen_at, g.first_version collate "C"))[1] as first_version,
+        (array_agg(g.last_version order by g.last_seen_at desc, g.last_version collate "C" desc nulls last))[1] as last_version
       from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
       where true %s
       group by g.fingerprint
     ), page as (
-      select * from grouped
+      select grouped.*, said, telltale.state_of(said) as state
+      from grouped left join telltale.error_group_states as said using (fingerprint)
       where ($1 is null or last_seen_at >= $1) and ($2 is null or first_seen_at < $2)
         and ($3 is null or telltale.words_of(sample ->> ''error_type'', sample ->> ''message'', sample ->> ''culprit'') @@ $3)
         and ($4 is null or (last_seen_at, fingerprint) < (telltale.at_of(($4 ->> ''us'')::bigint), $4 ->> ''id'')) %s
@@ -1388,24 +2009,28 @@ begin
         ''fingerprint'', fingerprint, ''error_type'', sample -> ''error_type'', ''message'', sample -> ''message'',
         ''culprit'', sample -> ''culprit'', ''error_id'', sample -> ''error_id'', ''trace_id'', sample -> ''trace_id'',
         ''first_seen_at'', first_seen_at, ''last_seen_at'', last_seen_at, ''count'', count,
-        ''services'', services, ''environments'', environments) order by last_seen_at desc, fingerprint desc), ''[]''),
+        ''services'', services, ''environments'', environments, ''first_version'', first_version,
+        ''last_version'', last_version, ''state'', state, ''decision'', telltale.state_row(said),
+        ''counts'', telltale.error_counts(fingerprint, $6)) order by last_seen_at desc, fingerprint desc), ''[]''),
       ''next'', case when count(*) = $5 then telltale.cursor_of(jsonb_build_object(
         ''us'', telltale.us_of(min(last_seen_at)), ''id'',
         (array_agg(fingerprint order by last_seen_at, fingerprint))[1])) end)
     from page',
     telltale.matching(filter, 'environment', 's.environment') || telltale.matching(filter, 'service', 's.service')
       || telltale.matching(filter, 'fingerprint', 'g.fingerprint'),
-    telltale.matching(filter, 'error_type', 'sample ->> ''error_type'''))
-  using since, till, words, place, size into answer;
+    telltale.matching(filter, 'error_type', 'sample ->> ''error_type''')
+      || telltale.matching(filter, 'state', 'telltale.state_of(said)'))
+  using since, till, words, place, size, filter into answer;
   return answer;
 end
 $function$;
 grant execute on function telltale.error_groups(jsonb,text,integer) to authenticated;
 grant execute on function telltale.error_groups(jsonb,text,integer) to service_role;
 comment on function telltale.error_groups(jsonb,text,integer) is 'Errors by what they have in common, the last seen first: {rows: [{fingerprint, error_type, message, culprit, error_id,
-trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments}], next}. Filter: from, to (seen in
-between; ISO 8601 or µs), fingerprint, error_type, environment, service (each a string or an array), text. n is 1 to 1000.
-Definer, see the head of this file.';
+trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments, first_version, last_version, state
+(open, resolved or ignored), decision (what was said, see error_group_states; null where nothing was), counts (of the time
+asked for, see error_counts)}], next}. Filter: from, to (seen in between; ISO 8601 or µs), fingerprint, error_type,
+environment, service, state (each a string or an array), text. n is 1 to 1000. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.error_row(e telltale.errors)
  RETURNS jsonb
@@ -1421,6 +2046,94 @@ AS $function$
   left join telltale.sources as s on s.source_id = p.source_id
 $function$;
 comment on function telltale.error_row(telltale.errors) is 'An error as the readers answer it; at is ISO 8601 in UTC, at_us µs since the epoch. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_step(stretch interval)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  select min(s) from unnest(array[30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 864000]) as s
+  where s = 864000 or extract(epoch from stretch) <= 48 * s
+$function$;
+grant execute on function telltale.error_step(interval) to authenticated;
+grant execute on function telltale.error_step(interval) to service_role;
+comment on function telltale.error_step(interval) is 'The width of a count in s, so that 48 of them reach over the stretch.';
+
+CREATE OR REPLACE FUNCTION telltale.error_touched(fingerprint text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with latest as (
+      select e.trace_id, e.at from telltale.errors as e
+      where e.fingerprint = error_touched.fingerprint and e.at >= since and e.at < till
+        and e.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      order by e.at desc, e.error_id desc limit 1000
+    ), touched as (
+      select l.trace_id, l.at, t.tool, t.session_key
+      from latest as l
+      join telltale.trace_days as d on d.trace_id = l.trace_id
+      join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+    ), tools as (
+      select tool as name, count(distinct trace_id) as n, max(at) as last_at from touched where tool is not null group by 1
+    ), sessions as (
+      select session_key as name, count(distinct trace_id) as n, max(at) as last_at
+      from touched where session_key is not null group by 1
+    )
+    select jsonb_build_object('errors', (select count(*) from latest),
+      'requests', (select count(distinct trace_id) from latest),
+      'tools', jsonb_build_object('total', (select count(*) from tools), 'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('name', name, 'requests', n, 'last_us', telltale.us_of(last_at))
+          order by n desc, name collate "C"), '[]')
+        from (select * from tools order by n desc, name collate "C" limit 10) as most)),
+      'sessions', jsonb_build_object('total', (select count(*) from sessions), 'rows', (
+        select coalesce(jsonb_agg(jsonb_build_object('name', name, 'requests', n, 'last_us', telltale.us_of(last_at))
+          order by last_at desc, name collate "C"), '[]')
+        from (select * from sessions order by last_at desc, name collate "C" limit 10) as last)))
+  );
+end
+$function$;
+comment on function telltale.error_touched(text,timestamp with time zone,timestamp with time zone) is 'Whom the latest 1,000 errors of a group touched: {errors (how many were looked at), requests, tools: {total, rows: the ten
+with the most requests, {name, requests, last_us}}, sessions: the same, the ten seen last}. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.error_versions(fingerprint text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with made as (
+      select e.process_id, count(*) as n, min(e.at) as first_at, max(e.at) as last_at
+      from telltale.errors as e
+      where e.fingerprint = error_versions.fingerprint and e.at >= since and e.at < till
+        and e.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      group by 1
+    ), versions as (
+      select p.version, s.service, sum(made.n) as n, min(made.first_at) as first_at, max(made.last_at) as last_at
+      from made
+      join telltale.processes as p on p.process_id = made.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      group by 1, 2
+    )
+    select jsonb_build_object('total', count(*), 'rows', coalesce(jsonb_agg(jsonb_build_object('version', version,
+      'service', service, 'count', n, 'first_us', telltale.us_of(first_at), 'last_us', telltale.us_of(last_at))
+      order by last_at desc, version collate "C", service) filter (where place <= 10), '[]'))
+    from (
+      select *, row_number() over (order by last_at desc, version collate "C", service) as place from versions
+    ) as ranked
+  );
+end
+$function$;
+comment on function telltale.error_versions(text,timestamp with time zone,timestamp with time zone) is 'The services and versions that a group''s errors came from, the last seen first: {total, rows: ten of {version (null where
+none was told), service, count, first_us, last_us}}. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.errors(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb
@@ -1523,7 +2236,7 @@ begin
     end if;
     condition := condition || telltale.processes_where(filter);
   end if;
-  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^.{1,600}$"}');
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "."}');
   after := telltale.at_of((place ->> 'us')::bigint);
   -- An id that tells rows of one instant apart, in an order that never changes.
   id := case kind when 'traces' then 't.trace_id' when 'errors' then 't.error_id::text || t.fingerprint'
@@ -2006,6 +2719,60 @@ longest_trace_id, tools: [{tool, n, total_ms}] the 5 that waited longest}] the 2
 others}. At most 10,000 traces are read, and the waits of as many as have 50,000 spans. Filter: as traces; from is 15 minutes
 ago and to is now unless given. Definer, see the file''s head; the first line refuses non-members with 42501.';
 
+CREATE OR REPLACE FUNCTION telltale.incident_row(i telltale.incidents)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select to_jsonb(i) || jsonb_build_object('started_at_us', telltale.us_of(i.started_at),
+    'last_at_us', telltale.us_of(i.last_at), 'ended_at_us', telltale.us_of(i.ended_at),
+    'members', coalesce((select jsonb_agg(telltale.anomaly_row(a) order by a.place, a.anomaly_id)
+      from (select * from telltale.anomalies as m where m.incident_id = i.incident_id
+        order by m.place, m.anomaly_id limit 100) as a), '[]'))
+$function$;
+comment on function telltale.incident_row(telltale.incidents) is 'An incident as the readers answer it, with its first 100 anomalies as members, the likeliest root first. Definer: part of
+the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.incidents(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  condition text;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'service', 'environment', 'series_key', 'metric', 'score_min',
+    'open']);
+  condition := telltale.abnormal_where(filter,
+    telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}'), 'incident_id');
+  execute format(
+    'with page as (
+      select t as row, t.started_at, t.incident_id from telltale.incidents as t
+      where %s order by t.started_at desc, t.incident_id desc limit %s
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(telltale.incident_row(page.row) order by started_at desc, incident_id desc), ''[]''),
+      ''next'', case when count(*) = %s then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(started_at)), ''id'', (array_agg(incident_id order by started_at, incident_id))[1])) end)
+    from page', condition, size, size) into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.incidents(jsonb,text,integer) to authenticated;
+grant execute on function telltale.incidents(jsonb,text,integer) to service_role;
+comment on function telltale.incidents(jsonb,text,integer) is 'Incidents, the last begun first: {rows, next}, each with its anomalies as members, the likeliest root first. Filter: as
+anomalies() without incident_id; series_key and metric are the root''s. n is 1 to 1000. Definer: as the readers of traces,
+the first line refuses non-members with 42501.';
+
 CREATE OR REPLACE FUNCTION telltale.inferred_joins(since timestamp with time zone, n integer DEFAULT 1000)
  RETURNS TABLE(inner_trace_id text, outer_trace_id text, outer_span_id text, rule text, day date)
  LANGUAGE plpgsql
@@ -2168,7 +2935,7 @@ begin
   end if;
   perform telltale.store_process(batch, v_source);
   perform telltale.store_traces(batch -> 'traces');
-  perform telltale.store_errors(batch -> 'errors', v_process, v_source);
+  perform telltale.store_errors(batch -> 'errors', v_process, v_source, v_from ->> 'version');
   perform telltale.store_samples(batch -> 'messages', batch -> 'gauges', v_process);
   insert into telltale.rollup_minutes (minute, day, source_id, batch_id, series)
   select telltale.at_of(p.minute * 1000000), telltale.day_of(p.minute * 1000000), v_source, v_batch,
@@ -2238,6 +3005,22 @@ CREATE OR REPLACE FUNCTION telltale.is_alive(p telltale.processes)
  SET search_path TO ''
 AS $function$ select p.renewed_at > telltale.clock() - greatest(60000, 4 * p.pace_ms) * interval '1 millisecond' $function$;
 comment on function telltale.is_alive(telltale.processes) is 'Whether what a process lists still runs, as far as anybody knows: it was renewed within 60 s or four flushes.';
+
+CREATE OR REPLACE FUNCTION telltale.is_older_version(version text, than text, older text[])
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select coalesce(case
+    when version is null or than is null or version = than then false
+    else coalesce(telltale.version_key(version) collate "C" < telltale.version_key(than) collate "C", version = any (older))
+  end, false)
+$function$;
+grant execute on function telltale.is_older_version(text,text,text[]) to authenticated;
+grant execute on function telltale.is_older_version(text,text,text[]) to service_role;
+comment on function telltale.is_older_version(text,text,text[]) is 'Whether a version is certainly older than another: by their numbers where both have them, else because it is among those
+that were known to be. A version that nobody told is not.';
 
 CREATE OR REPLACE FUNCTION telltale.is_reader()
  RETURNS boolean
@@ -2917,6 +3700,97 @@ grant execute on function telltale.matching(jsonb,text,text) to authenticated;
 grant execute on function telltale.matching(jsonb,text,text) to service_role;
 comment on function telltale.matching(jsonb,text,text) is 'A condition in SQL: the expression equals the string, or one of the strings, under a key of the filter; nothing when absent.';
 
+CREATE OR REPLACE FUNCTION telltale.measured(filter jsonb, block_s integer)
+ RETURNS TABLE(key text, block bigint, us double precision, n numeric, sums numeric[])
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  asked record;
+  sources uuid[] := telltale.sources_of(filter);
+  keys text[];
+  kinds text[] := array['all', 'layer', 'tool', 'provider', 'model', 'call'];
+begin
+  select * into asked from telltale.range_of(filter);
+  keys := telltale.series_keys_of(filter, sources);
+  if keys is not null then
+    return query select * from telltale.measured_cells(keys, sources, asked.since, asked.till, block_s);
+    if keys = array['all'] then
+      return;
+    end if;
+    kinds := array_remove(array_remove(kinds, 'all'), split_part(keys[1], ':', 1));
+  end if;
+  return query select * from telltale.measured_samples(telltale.samples_of(filter, asked.since, asked.till, kinds), block_s);
+end
+$function$;
+comment on function telltale.measured(jsonb,integer) is 'What a filter finds, as measured_cells has it: from the parts, and from the traces what no series key says. Definer: part of
+the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.measured_cells(keys text[], sources uuid[], since timestamp with time zone, till timestamp with time zone, block_s integer)
+ RETURNS TABLE(key text, block bigint, us double precision, n numeric, sums numeric[])
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+  with cell as materialized (
+    select named.key, floor(extract(epoch from found.at) / block_s)::bigint as block, found.cell
+    from (
+      select r.at, c.key, c.value as cell
+      from telltale.rollups_between(since, till, sources, block_s % 3600 = 0) as r
+      cross join lateral jsonb_each(r.series) as c
+      where keys = array['all'] and c.key ~ '^(all$|(layer|tool|provider|model|call):)'
+      union all
+      select c.at, c.key, c.cell from telltale.cells_between(case when keys <> array['all'] then keys end, since, till, sources,
+        block_s % 3600 = 0) as c
+    ) as found
+    -- What a filter asks for is the whole, and one of its kind.
+    cross join lateral unnest(case when keys = array['all'] then array[found.key] else array[found.key, 'all'] end) as named(key)
+  )
+  select key, block, null::double precision, null::numeric, array[
+    sum((cell -> 'count')::bigint), sum((cell -> 'errors')::bigint), sum((cell -> 'bytes_in')::bigint),
+    sum((cell -> 'bytes_out')::bigint), sum((cell -> 'tokens_in')::bigint), sum((cell -> 'tokens_out')::bigint),
+    sum((cell -> 'latency' -> 'sum')::bigint)]
+  from cell group by key, block
+  union all
+  select key, null, case when index is null then 0 else power(2::double precision, (index + 0.5::double precision) / 32) end,
+    sum(n), null
+  from (
+    select cell.key, null::int as index, (cell -> 'latency' -> 'z')::bigint as n from cell
+    union all
+    select cell.key, b.key::int, b.value::bigint from cell cross join lateral jsonb_each(cell.cell -> 'latency' -> 'b') as b
+  ) as bucket
+  where n > 0
+  group by key, index
+$function$;
+comment on function telltale.measured_cells(text[],uuid[],timestamp with time zone,timestamp with time zone,integer) is 'What was counted under series keys (all of them where keys is {all}, else these and their sum as all), as two kinds of
+rows: for key and block of time (its number since the epoch) sums [count, errors, bytes_in, bytes_out, tokens_in, tokens_out,
+latency in µs]; for key and latency `us` the number n of requests that took it. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.measured_samples(samples text, block_s integer)
+ RETURNS TABLE(key text, block bigint, us double precision, n numeric, sums numeric[])
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return query execute format(
+    'with sample as materialized (%s)
+    select key, floor(extract(epoch from at) / $1)::bigint, null::double precision, null::numeric, array[
+      count(*)::numeric, count(*) filter (where outcome in (''tool_error'', ''server_fault'', ''timeout'', ''interrupted'')),
+      coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0), coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0),
+      coalesce(sum(us) filter (where us >= 0), 0)::numeric]
+    from sample group by 1, 2
+    union all
+    select key, null, us, count(*)::numeric, null from sample where us >= 0 group by key, us', samples)
+  using block_s;
+end
+$function$;
+comment on function telltale.measured_samples(text,integer) is 'The same of samples (see samples_of). Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.merge_errors(errors jsonb, process uuid)
  RETURNS void
  LANGUAGE plpgsql
@@ -3140,7 +4014,7 @@ CREATE OR REPLACE FUNCTION telltale.names_max(kind text)
  SET search_path TO ''
 AS $function$
   select case kind when 'tool' then 64 when 'provider' then 16 when 'model' then 32 when 'layer' then 16
-    when 'connection' then 16 end
+    when 'connection' then 16 when 'cache' then 16 end
 $function$;
 grant execute on function telltale.names_max(text) to authenticated;
 grant execute on function telltale.names_max(text) to service_role;
@@ -3196,6 +4070,29 @@ grant execute on function telltale.number_in(jsonb,text) to authenticated;
 grant execute on function telltale.number_in(jsonb,text) to service_role;
 comment on function telltale.number_in(jsonb,text) is 'The number under a key of a filter, null when absent; raises 22023 for anything else, and beyond 1e15 either way.';
 
+CREATE OR REPLACE FUNCTION telltale.older_versions(fingerprint text, version text)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(known.version order by known.last_seen_at desc, known.version collate "C"), '{}')
+  from (
+    select p.version, max(p.last_seen_at) as last_seen_at
+    from telltale.processes as p
+    join telltale.sources as s on s.source_id = p.source_id
+    where p.version <> older_versions.version and s.service in (
+      select named.service from telltale.error_groups as g join telltale.sources as named on named.source_id = g.source_id
+      where g.fingerprint = older_versions.fingerprint)
+    group by p.version
+    having min(p.started_at) < coalesce((
+      select min(same.started_at) from telltale.processes as same where same.version = older_versions.version), 'infinity')
+    order by max(p.last_seen_at) desc, p.version collate "C" limit 100
+  ) as known
+$function$;
+comment on function telltale.older_versions(text,text) is 'The versions of the group''s services whose first process started before the first of this version did, which may be still
+to come: 100, the last seen first. Definer: part of set_error_group_state.';
+
 CREATE OR REPLACE FUNCTION telltale.overview(filter jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3237,6 +4134,7 @@ begin
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
+    'caches', telltale.most_counted(by_key, 'cache'),
     'health', health, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
       select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
@@ -3247,10 +4145,43 @@ $function$;
 grant execute on function telltale.overview(jsonb) to authenticated;
 grant execute on function telltale.overview(jsonb) to service_role;
 comment on function telltale.overview(jsonb) is '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
-layers, tools, providers, models, calls, connections: [{key: the name, ...Stats}], at most 100 each, the most counted first,
-health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
+first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
+
+CREATE OR REPLACE FUNCTION telltale.p_of_shares(a numeric, a_of numeric, b numeric, b_of numeric)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  -- Yates' correction: without it few requests would make much of little.
+  select case when a_of >= 5 and b_of >= 5 then coalesce(telltale.p_of_z(
+    greatest(0, abs(a / a_of - b / b_of) - (1 / a_of + 1 / b_of) / 2)::double precision
+    / nullif(sqrt((pooled * (1 - pooled) * (1 / a_of + 1 / b_of))::double precision), 0)), 1) end
+  from (select (a + b) / nullif(a_of + b_of, 0) as pooled) as together
+$function$;
+grant execute on function telltale.p_of_shares(numeric,numeric,numeric,numeric) to authenticated;
+grant execute on function telltale.p_of_shares(numeric,numeric,numeric,numeric) to service_role;
+comment on function telltale.p_of_shares(numeric,numeric,numeric,numeric) is 'Of a in a_of and b in b_of: how likely chance alone makes shares so different (two-proportion test, pooled, corrected for
+continuity). Null where either is of fewer than 5.';
+
+CREATE OR REPLACE FUNCTION telltale.p_of_z(z double precision)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  -- Chebyshev fit to erfc(x), Numerical Recipes 6.2: relative error below 1.2e-7. Past 25 exp() would underflow.
+  select least(1, t * exp(-x * x - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806
+    + t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))))))
+  from (select least(abs(z) / sqrt(2::double precision), 25) as x) as scaled
+  cross join lateral (select 1 / (1 + x / 2) as t) as inverse
+$function$;
+grant execute on function telltale.p_of_z(double precision) to authenticated;
+grant execute on function telltale.p_of_z(double precision) to service_role;
+comment on function telltale.p_of_z(double precision) is 'How likely a standard normal value is at least as far from 0 as z, on either side: 1 at 0, at least 1e-272.';
 
 CREATE OR REPLACE FUNCTION telltale.page_size(n integer)
  RETURNS integer
@@ -3426,6 +4357,70 @@ AS $function$
 $function$;
 grant execute on function telltale.renamed_series(jsonb,jsonb) to service_role;
 comment on function telltale.renamed_series(jsonb,jsonb) is 'A series with its keys renamed as {old: new} says; cells that meet under one key are added up.';
+
+CREATE OR REPLACE FUNCTION telltale.reopen_error_groups(errors jsonb, inserted jsonb, source uuid, version text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET enable_seqscan TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_version text := version;
+  v_held text[];
+begin
+  select array_agg(held.fingerprint) into v_held from (
+    select s.fingerprint from telltale.error_group_states as s
+    where s.fingerprint = any (array(select e.value ->> 'fingerprint' from jsonb_array_elements(errors) as e))
+    order by s.fingerprint for no key update
+  ) as held;
+  update telltale.error_group_states as s set
+    counted = found.counted,
+    reopened_by = found.first,
+    reopened_at = case when found.first is not null or found.counted = s.count_max
+      then coalesce(s.reopened_at, telltale.clock()) end
+  from (
+    select h.fingerprint,
+      least(coalesce(h.count_max, 0), h.counted + (
+        select count(*) from jsonb_to_recordset(inserted) as i(fingerprint text, at timestamptz)
+        where i.fingerprint = h.fingerprint and i.at > h.since)) as counted,
+      (
+        select speaking.error
+        from (
+          select h.reopened_by as error where h.reopened_by is not null
+          union all
+          select telltale.reopening_error(jsonb_populate_record(null::telltale.errors,
+            e.value || jsonb_build_object('at', telltale.at_of((e.value -> 'at_us')::bigint))),
+            v_version, o.service, o.environment)
+          from jsonb_array_elements(errors) as e
+          join telltale.sources as o on o.source_id = source
+          where e.value ->> 'fingerprint' = h.fingerprint and h.count_max is null
+            and telltale.at_of((e.value -> 'at_us')::bigint) > h.since
+            and not telltale.is_older_version(v_version, h.version, h.older_versions)
+        ) as speaking
+        order by (speaking.error -> 'at_us')::bigint, speaking.error::text collate "C" limit 1
+      ) as first
+    from telltale.error_group_states as h
+    where h.fingerprint = any (v_held)
+  ) as found
+  where s.fingerprint = found.fingerprint
+    and (s.counted, s.reopened_by) is distinct from (found.counted, found.first);
+end
+$function$;
+comment on function telltale.reopen_error_groups(jsonb,jsonb,uuid,text) is 'Reopens the groups of ErrorRows of which something was said that the errors speak against; `inserted` are those that were
+not stored before. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.reopening_error(e telltale.errors, version text, service text, environment text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('at_us', telltale.us_of(e.at), 'error_id', e.error_id, 'error_type', e.error_type,
+    'message', e.message, 'trace_id', e.trace_id, 'service', service, 'environment', environment, 'version', version)
+$function$;
+comment on function telltale.reopening_error(telltale.errors,text,text,text) is 'An error as error_group_states.reopened_by keeps it.';
 
 CREATE OR REPLACE FUNCTION telltale.reply_of(status text, ack jsonb)
  RETURNS jsonb
@@ -3733,10 +4728,10 @@ begin
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
     'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
-  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection):.+|call:([1-5]|6[+]|unknown))$' then
+  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection|cache):.+|call:([1-5]|6[+]|unknown))$' then
     raise exception 'Cannot read series: key is %', to_json(left(key, 100))
-      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection: and a name, or call:1 to call:5,
-call:6+, call:unknown.';
+      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection:, cache: and a name, or call:1 to
+call:5, call:6+, call:unknown.';
   end if;
   step := telltale.step_of(filter, step_s);
   select * into asked from telltale.range_of(filter, step);
@@ -3747,10 +4742,10 @@ call:6+, call:unknown.';
     keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
       then array[key] end;
   end if;
-  if keys is null and starts_with(key, 'connection:') then
-    raise exception 'Cannot read series: the events of a connection are not counted by what the filter asks for'
-      using errcode = '22023', hint = 'With a connection the filter has from, to, environment and service alone. One that
-its source had no room for is counted under connection:other.';
+  if keys is null and key ~ '^(connection|cache):' then
+    raise exception 'Cannot read series: connections and caches are not counted by what the filter asks for'
+      using errcode = '22023', hint = 'With a connection or a cache the filter has from, to, environment and service alone.
+One that its source had no room for is counted under connection:other or cache:other.';
   end if;
   if keys is null then
     counted := telltale.sample_stats(
@@ -4120,6 +5115,78 @@ started_at_us, last_started_at_us, ended_at_us, total_ms, wait_ms, p50_ms, max_m
 tool_count}], next}. Filter: as traces; from is 15 minutes ago and to is now unless given. n is 1 to 1000. Definer, see the
 file''s head; the first line refuses non-members with 42501.';
 
+CREATE OR REPLACE FUNCTION telltale.set_error_group_state(fingerprint text, state text, options jsonb DEFAULT '{}'::jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+#variable_conflict use_column
+declare
+  v_print text := fingerprint;
+  v_options jsonb := coalesce(options, '{}');
+  v_version text := v_options ->> 'version';
+  v_until timestamptz;
+  v_count bigint;
+  v_last timestamptz;
+  v_row telltale.error_group_states;
+begin
+  perform telltale.require_reader();
+  perform telltale.check_state(set_error_group_state.state, v_options);
+  v_until := telltale.instant_of(v_options, 'until');
+  v_count := telltale.whole_number_in(v_options, 'count');
+  -- Whoever stores an error of the group now either was first, and is seen here, or waits and sees what was said.
+  select max(held.last_seen_at) into v_last from (
+    select g.last_seen_at from telltale.error_groups as g where g.fingerprint = v_print
+    order by g.source_id for no key update
+  ) as held;
+  if v_last is null then
+    raise exception 'Cannot set state: there is no error group %', to_json(left(v_print, 100))
+      using errcode = '22023', hint = 'A fingerprint is as error_groups() answers it.';
+  end if;
+  insert into telltale.error_group_states as s (fingerprint, state, set_at, set_by, since, version, older_versions, until,
+    count_max)
+  select v_print, set_error_group_state.state, telltale.clock(), telltale.speaker(v_options),
+    case
+      when set_error_group_state.state = 'resolved'
+        then coalesce(telltale.instant_of(v_options, 'at'), greatest(telltale.clock(), v_last))
+      when v_until is not null then v_until
+      when v_count is not null then greatest(telltale.clock(), v_last)
+      else 'infinity' end,
+    v_version, case when v_version is null then '{}' else telltale.older_versions(v_print, v_version) end, v_until, v_count
+  on conflict (fingerprint) do update set
+    (state, set_at, set_by, revision, since, version, older_versions, until, count_max, counted, reopened_at, reopened_by)
+      = row (excluded.state, excluded.set_at, excluded.set_by, s.revision + 1, excluded.since, excluded.version,
+        excluded.older_versions, excluded.until, excluded.count_max, 0, null, null)
+  returning * into v_row;
+  -- A time that is past: what came since may speak against it already.
+  if v_row.since < v_last then
+    update telltale.error_group_states as s set reopened_by = first.error, reopened_at = telltale.clock()
+    from (
+      select telltale.reopening_error(e, p.version, o.service, o.environment) as error
+      from telltale.errors as e
+      left join telltale.processes as p on p.process_id = e.process_id
+      left join telltale.sources as o on o.source_id = p.source_id
+      where e.fingerprint = v_print and e.at > v_row.since and e.day >= (v_row.since at time zone 'UTC')::date
+        and not telltale.is_older_version(p.version, v_row.version, v_row.older_versions)
+      order by e.at, telltale.reopening_error(e, p.version, o.service, o.environment)::text collate "C" limit 1
+    ) as first
+    where s.fingerprint = v_print
+    returning s.* into v_row;
+  end if;
+  select s.* into v_row from telltale.error_group_states as s where s.fingerprint = v_print;
+  return jsonb_build_object('fingerprint', v_print, 'state', telltale.state_of(v_row), 'decision', telltale.state_row(v_row));
+end
+$function$;
+grant execute on function telltale.set_error_group_state(text,text,jsonb) to authenticated;
+grant execute on function telltale.set_error_group_state(text,text,jsonb) to service_role;
+comment on function telltale.set_error_group_state(text,text,jsonb) is 'Says that an error group is open, resolved or ignored, in place of what was said before; {fingerprint, state, decision} as
+error_groups() answers them. Options of resolved: version (errors of older ones do not reopen it), at (when it was; errors
+after it reopen it); of ignored: until (a time to come) or count (while fewer than so many more come); of all, where no
+member calls: by (who says it). Instants are ISO 8601 or µs. Raises 22023 for anything else, and where there is no such
+group. Definer behind a first line that refuses non-members: no role may write the table.';
+
 CREATE OR REPLACE FUNCTION telltale.shifts_of(spans jsonb)
  RETURNS TABLE(process_id uuid, shift_us bigint)
  LANGUAGE sql
@@ -4145,6 +5212,47 @@ AS $function$
 $function$;
 comment on function telltale.shifts_of(jsonb) is 'What to add to the times of each process of a trace so that they are by the clock of its head span''s process, in µs: the
 stored shifts along the way that the calls took. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.side_stats(sums numeric[], latencies numeric, quantiles_us double precision[], seconds double precision)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  select telltale.stats_of(sums[1], sums[2], seconds, sums[7] / nullif(latencies, 0), quantiles_us, sums[3], sums[4], sums[5],
+    sums[6])
+$function$;
+comment on function telltale.side_stats(numeric[],numeric,double precision[],double precision) is 'Stats (see stats_of) of sums as measured_cells has them. Part of compare.';
+
+CREATE OR REPLACE FUNCTION telltale.slope_of(measure text, places bigint[], points double precision[])
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+  with point as materialized (
+    select x, y from unnest(places, points) as p(x, y) where y is not null
+  ), pair as (
+    select (q.y - p.y) / (q.x - p.x) as slope, sign(q.y - p.y) as rises from point as p join point as q on q.x > p.x
+  ), slope as (
+    select percentile_cont(0.5) within group (order by slope) as step, sum(rises) as s from pair
+  ), residual as (
+    select x, y - step * x as e from point cross join slope
+  ), likeness as (
+    -- Neighbours that resemble one another say less than so many points would: their variance is so much greater.
+    select greatest(0, least(0.95, coalesce(corr(e, before), 0))) as r
+    from (select e, lag(e) over (order by x) as before from residual) as neighbour
+  ), size as (
+    select (select count(*) from point) as n,
+      (select coalesce(sum(t * (t - 1.0) * (2 * t + 5)), 0) from (select count(*) as t from point group by y) as tied) as ties
+  )
+  select jsonb_build_object('measure', measure, 'step', step, 'n', n, 'p', case when n >= 8 then
+    coalesce(telltale.p_of_z(greatest(0, abs(s) - 1) / nullif(sqrt(
+      (n * (n - 1.0) * (2 * n + 5) - ties)::double precision / 18 * (1 + r) / (1 - r)), 0)), 1) end)
+  from slope cross join likeness cross join size
+$function$;
+comment on function telltale.slope_of(text,bigint[],double precision[]) is '{measure, step: the median of all slopes between two points (Theil-Sen), n: points, p: how likely chance alone does as much
+(Mann-Kendall, with ties, widened by how much neighbours resemble each other); null of fewer than 8 points}. Part of trend.';
 
 CREATE OR REPLACE FUNCTION telltale.source_id_of(service text, environment text, instance text)
  RETURNS uuid
@@ -4214,6 +5322,54 @@ $function$;
 grant execute on function telltale.span_paths(jsonb[],integer) to service_role;
 comment on function telltale.span_paths(jsonb[],integer) is 'Every ended span of these traces with its self time and its path from the top, each step [kind, layer, name] as JSON. What lies deeper than
 so many steps is folded: it has the path of the last of them.';
+
+CREATE OR REPLACE FUNCTION telltale.speaker(options jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_user uuid := telltale.caller_id();
+begin
+  if v_user is null then
+    return coalesce(nullif(telltale.cut_text(options ->> 'by', 320), ''), 'operator');
+  end if;
+  if options ->> 'by' is not null then
+    raise exception 'Cannot set state: `by` is given by a member'
+      using errcode = '22023', hint = 'Members speak for themselves; leave `by` out.';
+  end if;
+  return coalesce((select nullif(m.email, '') from telltale.members as m where m.user_id = v_user), v_user::text);
+end
+$function$;
+comment on function telltale.speaker(jsonb) is 'Who sets a state: the member who calls, else `by` of the options, else operator. Definer: part of set_error_group_state.';
+
+CREATE OR REPLACE FUNCTION telltale.state_of(s telltale.error_group_states)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select case when s.state is null or s.reopened_at is not null or s.until <= telltale.clock() then 'open' else s.state end
+$function$;
+grant execute on function telltale.state_of(telltale.error_group_states) to authenticated;
+grant execute on function telltale.state_of(telltale.error_group_states) to service_role;
+comment on function telltale.state_of(telltale.error_group_states) is 'open, resolved or ignored, as it is now; open where nothing was said.';
+
+CREATE OR REPLACE FUNCTION telltale.state_row(s telltale.error_group_states)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+ SET "TimeZone" TO 'UTC'
+AS $function$
+  select case when s.state is not null then jsonb_build_object('said', s.state, 'set_at', s.set_at, 'set_by', s.set_by,
+    'revision', s.revision, 'since', nullif(s.since, 'infinity'), 'version', s.version, 'until', s.until,
+    'count_max', s.count_max, 'counted', s.counted, 'reopened_at', s.reopened_at, 'reopened_by', s.reopened_by) end
+$function$;
+grant execute on function telltale.state_row(telltale.error_group_states) to authenticated;
+grant execute on function telltale.state_row(telltale.error_group_states) to service_role;
+comment on function telltale.state_row(telltale.error_group_states) is 'What was said of a group as the readers answer it, null where nothing was.';
 
 CREATE OR REPLACE FUNCTION telltale.stats_between(filter jsonb, keys text[], sources uuid[], since timestamp with time zone, till timestamp with time zone)
  RETURNS jsonb
@@ -4318,7 +5474,7 @@ grant execute on function telltale.step_of(jsonb,integer) to service_role;
 comment on function telltale.step_of(jsonb,integer) is 'How far apart the points of a series are, in s: step_s, or the least of 60, 300, 900, 3600, 14400, 86400 with at most 120
 points. Raises 22023 unless it is a multiple of a minute (of an hour where minutes are gone) and gives at most 1,500 points.';
 
-CREATE OR REPLACE FUNCTION telltale.store_errors(errors jsonb, process uuid, source uuid)
+CREATE OR REPLACE FUNCTION telltale.store_errors(errors jsonb, process uuid, source uuid, version text)
  RETURNS void
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -4344,16 +5500,17 @@ begin
       script_name text, function_name text, data_size_bytes bigint, response_time_ms double precision, metadata jsonb)
     order by r.error_id, r.fingerprint collate "C", r.at_us, to_jsonb(r)::text collate "C" desc
     on conflict (error_id, fingerprint, day) do nothing
-    returning error_id, fingerprint, day
+    returning error_id, fingerprint, at
   )
   select coalesce(jsonb_agg(to_jsonb(fresh)), '[]') into v_inserted from fresh;
   if jsonb_array_length(v_inserted) < jsonb_array_length(errors) then
     perform telltale.merge_errors(errors, process);
   end if;
-  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample)
+  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample,
+    first_version, last_version)
   select r.fingerprint, source, telltale.at_of(min(r.at_us)), telltale.at_of(max(r.at_us)),
     (select count(*) from jsonb_array_elements(v_inserted) as i where i.value ->> 'fingerprint' = r.fingerprint),
-    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1]
+    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1], version, version
   from (
     select e.value ->> 'fingerprint' as fingerprint, (e.value -> 'at_us')::bigint as at_us,
       jsonb_build_object('error_id', e.value -> 'error_id', 'error_type', e.value -> 'error_type',
@@ -4368,10 +5525,28 @@ begin
     count = g.count + excluded.count,
     sample = case
       when (excluded.last_seen_at, excluded.sample::text collate "C") > (g.last_seen_at, g.sample::text collate "C")
-      then excluded.sample else g.sample end;
+      then excluded.sample else g.sample end,
+    first_version = case
+      when (excluded.first_seen_at, coalesce(excluded.first_version, '') collate "C")
+        < (g.first_seen_at, coalesce(g.first_version, '') collate "C")
+      then excluded.first_version else g.first_version end,
+    last_version = case
+      when (excluded.last_seen_at, coalesce(excluded.last_version, '') collate "C")
+        > (g.last_seen_at, coalesce(g.last_version, '') collate "C")
+      then excluded.last_version else g.last_version end;
+  -- Seldom: something was said of a group that does not cover what came.
+  if exists (
+    select from jsonb_array_elements(errors) as e
+    join telltale.error_group_states as s on s.fingerprint = e.value ->> 'fingerprint'
+    where s.since < telltale.at_of((e.value -> 'at_us')::bigint)
+      and (s.reopened_at is null or (s.reopened_by -> 'at_us')::bigint >= (e.value -> 'at_us')::bigint)
+  ) then
+    perform telltale.reopen_error_groups(errors, v_inserted, source, version);
+  end if;
 end
 $function$;
-comment on function telltale.store_errors(jsonb,uuid,uuid) is 'Inserts ErrorRows and counts into their groups those that were new. Definer: part of ingest_batch.';
+comment on function telltale.store_errors(jsonb,uuid,uuid,text) is 'Inserts ErrorRows and counts into their groups those that were new; reopens the groups that they show to be open. Definer:
+part of ingest_batch.';
 
 CREATE OR REPLACE FUNCTION telltale.store_process(batch jsonb, source uuid)
  RETURNS void
@@ -5047,6 +6222,25 @@ begin
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
+  delete from telltale.error_group_states as t
+  where not exists (select from telltale.error_groups as g where g.fingerprint = t.fingerprint);
+  get diagnostics n = row_count;
+  done := done + n;
+  delete from telltale.incidents where incident_id in (
+    select incident_id from telltale.incidents where last_at < telltale.clock() - interval '400 days'
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.detector_series where (service, environment, series_key, metric) in (
+    select service, environment, series_key, metric from telltale.detector_series
+    where seen_at < telltale.clock() - interval '7 days' limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.detectors where (service, environment) in (
+    select d.service, d.environment from telltale.detectors as d
+    where d.looked_at < telltale.clock() - interval '7 days' limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
   delete from telltale.viewers where seen_at < telltale.clock() - interval '10 minutes';
   get diagnostics n = row_count;
   done := done + n;
@@ -5063,8 +6257,9 @@ begin
 end
 $function$;
 grant execute on function telltale.tick_prune() to service_role;
-comment on function telltale.tick_prune() is 'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours and error groups after 400, silent processes after
-60, viewers after 10 minutes, and sources that nothing refers to any more. Definer, see the head of this file.';
+comment on function telltale.tick_prune() is 'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours, error groups and incidents after 400, silent
+processes after 60, series that the detector sees no more after 7, viewers after 10 minutes, what was said of groups that are
+gone, and sources that nothing refers to any more. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.tick_recompute_hours()
  RETURNS jsonb
@@ -5398,6 +6593,64 @@ $function$;
 comment on function telltale.traces_where(jsonb,jsonb) is 'A condition in SQL on a trace t, by a filter and the place of a cursor, that leaves out what is joined into another. Definer:
 part of the readers.';
 
+CREATE OR REPLACE FUNCTION telltale.trend(filter jsonb DEFAULT '{}'::jsonb, key text DEFAULT 'all'::text, step_s integer DEFAULT NULL::integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  noise constant double precision := 0.05;
+  answer jsonb;
+  step bigint;
+  trends jsonb;
+begin
+  answer := telltale.series(filter, key, step_s);
+  step := (answer -> 'step_s')::bigint;
+  if jsonb_array_length(answer -> 'points') > 400 then
+    raise exception 'Cannot tell trend: it has more than 400 points' using errcode = '22023', hint = 'Take a greater step_s.';
+  end if;
+  with point as (
+    select (p.value -> 'at_us')::bigint / 1000000 / step as place, (p.value ->> 'count')::double precision as count,
+      (p.value ->> 'errors')::double precision / nullif((p.value ->> 'count')::double precision, 0) as error_rate,
+      (p.value ->> 'p50_ms')::double precision as p50, (p.value ->> 'p95_ms')::double precision as p95
+    from jsonb_array_elements(answer -> 'points') as p
+    -- A step that is not over says nothing yet.
+    where (p.value -> 'at_us')::bigint + step * 1000000 <= telltale.us_of(telltale.clock())
+  ), slope as (
+    select telltale.slope_of(name, array_agg(place order by place), array_agg(value order by place)) as told
+    from point cross join lateral (values ('count', count), ('error_rate', error_rate), ('p50_ms', p50), ('p95_ms', p95))
+      as v(name, value)
+    group by name
+  ), corrected as (
+    select told, max(least(1, p * (made - place + 1))) over (order by place) as p
+    from (
+      select told, (told ->> 'p')::double precision as p, count(told ->> 'p') over () as made,
+        row_number() over (order by (told ->> 'p')::double precision nulls last, told ->> 'measure') as place
+      from slope
+    ) as ranked
+  )
+  select jsonb_object_agg(told ->> 'measure', jsonb_build_object(
+    'per_hour', round((told ->> 'step')::numeric * 3600 / step, 6), 'points', told -> 'n',
+    'change', round((told ->> 'step')::numeric * ((told -> 'n')::int - 1), 6),
+    'p', case when told ->> 'p' is not null then round(p::numeric, 6) end,
+    'differs', case when told ->> 'p' is not null then p < noise end))
+  into trends from corrected;
+  return answer || jsonb_build_object('noise', noise, 'trends', coalesce(trends, '{}'), 'points', (
+    select coalesce(jsonb_agg(p.value - array['mean_ms', 'p99_ms', 'bytes_in', 'bytes_out', 'tokens_in', 'tokens_out']
+      order by (p.value -> 'at_us')::bigint), '[]')
+    from jsonb_array_elements(answer -> 'points') as p));
+end
+$function$;
+grant execute on function telltale.trend(jsonb,text,integer) to authenticated;
+grant execute on function telltale.trend(jsonb,text,integer) to service_role;
+comment on function telltale.trend(jsonb,text,integer) is '{from_us, to_us, step_s, key, source, points: [{at_us, count, errors, p50_ms, p95_ms}], noise, trends: {count, error_rate,
+p50_ms, p95_ms: {per_hour: slope, change: over all steps together, points: how many were looked at, p, differs}}}. The slope is the median of
+those between all pairs of steps (Theil-Sen), so that single spikes do not move it; differs: p is below noise (Mann-Kendall,
+corrected for four measures, and for steps that resemble their neighbours); null of fewer than 8 steps. At most 400 steps, else it
+raises 22023. As series() otherwise. Definer: as series, which refuses non-members with 42501.';
+
 CREATE OR REPLACE FUNCTION telltale.us_of(at timestamp with time zone)
  RETURNS bigint
  LANGUAGE sql
@@ -5407,6 +6660,32 @@ AS $function$ select (extract(epoch from at) * 1000000)::bigint $function$;
 grant execute on function telltale.us_of(timestamp with time zone) to authenticated;
 grant execute on function telltale.us_of(timestamp with time zone) to service_role;
 comment on function telltale.us_of(timestamp with time zone) is 'µs since the epoch.';
+
+CREATE OR REPLACE FUNCTION telltale.version_key(version text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$
+  -- Numbers filled up to ten digits compare as text; '~' after a release is greater than what comes before one.
+  select (
+    select string_agg(lpad(coalesce(split_part(part[1], '.', n), ''), 10, '0'), '.' order by n)
+    from generate_series(1, 6) as n
+  ) || case
+    when part[2] = '' then '~'
+    when part[2] ~* '^[.-]?(post|sp|patch)' then '~~'
+    else '' end || (
+    select coalesce(string_agg(case when token[1] ~ '^[0-9]' then lpad(token[1], 10, '0') else lower(token[1]) end, ' '
+      order by place), '')
+    from regexp_matches(part[2], '[0-9]{1,10}|[a-zA-Z]+', 'g') with ordinality as tokens(token, place))
+  -- Without a dot only a plain number is one: 3f2a9c1 is a commit.
+  from regexp_matches(version, '^[vV]?(?=[0-9]+(?:[.]|$))([0-9]{1,10}(?:[.][0-9]{1,10}){0,5})'
+    || '((?:[.-]?[a-zA-Z][0-9a-zA-Z.-]*|-[0-9a-zA-Z.-]+)?)(?:[+].*)?$') as parsed(part)
+$function$;
+grant execute on function telltale.version_key(text) to authenticated;
+grant execute on function telltale.version_key(text) to service_role;
+comment on function telltale.version_key(text) is 'A version of numbers with dots, such as v1.2.0-rc.1 or 1.2.0rc1, as text that sorts (by bytes) as versions do: a
+pre-release before its release, a post-release after. Null of any other, such as a commit.';
 
 CREATE OR REPLACE FUNCTION telltale.whole_number_in(filter jsonb, key text)
  RETURNS bigint

@@ -1,11 +1,16 @@
 import { expect, test } from 'vitest'
 import {
   batchIdDaysKept,
+  cachesMax,
   callNumbersMax,
   callNumbersNamed,
+  comparedKeysMax,
   connectionsMax,
   detailDaysKept,
+  errorCountsWanted,
   flushesUnrenewedMax,
+  groupErrorsLookedAt,
+  groupNamesMax,
   heatColumnsMax,
   heatNamesMax,
   holdersListedMax,
@@ -15,6 +20,7 @@ import {
   hotRunningMax,
   hotTracebackCharactersMax,
   hourDaysKept,
+  ignoredErrorsMax,
   interruptedSecondsMin,
   layersMax,
   lensSpansMax,
@@ -23,6 +29,9 @@ import {
   liveProcessesMax,
   minuteDaysKept,
   modelsMax,
+  nameBytesMax,
+  noiseShare,
+  olderVersionsMax,
   pageRowsMax,
   partitionDaysAhead,
   processDaysKept,
@@ -36,6 +45,7 @@ import {
   treeNodesMax,
   treeSpansMax,
   treeTracesMax,
+  trendPointsMax,
   turnMsMax,
 } from '../src/core/limit.ts'
 import { withPglite } from './postgres_fixture.ts'
@@ -71,6 +81,8 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
   ],
   series_keys_of: [`call not between 1 and ${callNumbersNamed}`],
   is_alive: [`greatest(${interruptedSecondsMin * 1_000}, ${flushesUnrenewedMax} * p.pace_ms)`],
+  compare: [`keys_max constant integer := ${comparedKeysMax}`, `noise constant double precision := ${noiseShare}`],
+  trend: [`> ${trendPointsMax} then`, `noise constant double precision := ${noiseShare}`],
   live_minutes: [`not between 0 and ${liveMinutesMax}`],
   live_running: [`limit ${liveProcessesMax}`, `'$[0 to ${hotRunningMax - 1}]'`],
   live_ended: [`limit ${hotEndedMax}`],
@@ -99,9 +111,23 @@ const repeated: { readonly [routine: string]: readonly string[] } = {
     `p.place <= ${heatNamesMax} then n.name`,
     `least(t.call, ${callNumbersNamed + 1})`,
   ],
+  error_step: [`<= ${errorCountsWanted} * s`],
+  error_counts: [`today() - ${detailDaysKept}`],
+  error_group: [`today() - ${detailDaysKept}`],
+  error_versions: [`place <= ${groupNamesMax}`],
+  error_touched: [`limit ${groupErrorsLookedAt}`, `limit ${groupNamesMax}`],
+  older_versions: [`limit ${olderVersionsMax}`],
+  check_state: [`not between 1 and ${nameBytesMax}`, `not between 1 and ${ignoredErrorsMax}`],
   ingest_batch: [`SET lock_timeout TO '${turnMsMax / 1_000}s'`],
 }
-const names = { tool: toolsMax, provider: providersMax, model: modelsMax, layer: layersMax, connection: connectionsMax }
+const names = {
+  tool: toolsMax,
+  provider: providersMax,
+  model: modelsMax,
+  layer: layersMax,
+  connection: connectionsMax,
+  cache: cachesMax,
+}
 
 test('the bounds that SQL repeats are those of src/core/limit.ts', () =>
   withPglite(async (database) => {

@@ -1,15 +1,19 @@
 import { type AuthError, createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js'
 import type { LiveSnapshot, Push } from '../src/core/live_snapshot.ts'
+import type { WhyAnswer } from '../src/core/why/why_answer.ts'
 import type {
   ErrorGroup,
+  ErrorGroupDetail,
   ErrorRow,
   GapRow,
+  GroupStateAnswer,
   Overview,
   Page,
   SeriesAnswer,
   TraceDetail,
   TraceRow,
 } from './view/answer.ts'
+import type { GroupStateRequest } from './view/group_state_view.ts'
 import type { Heatmap, Holders, SessionLens, SessionRow, SessionTimeline, TimeTree } from './view/lens_answer.ts'
 import type { SignInRefusal } from './view/sign_in_text.ts'
 
@@ -48,8 +52,14 @@ export type Api = {
   /** Null: there is no such trace. */
   trace(traceId: string): Promise<TraceDetail | null>
   errorGroups(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorGroup>>
+  /** Null: there is no such group. */
+  errorGroup(fingerprint: string, filter: ReadFilter): Promise<ErrorGroupDetail | null>
+  /** Says in the name of whoever is signed in what a group's state is. */
+  setGroupState(fingerprint: string, request: GroupStateRequest): Promise<GroupStateAnswer>
   errors(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<ErrorRow>>
   gaps(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<GapRow>>
+  /** The verdict about what the filter of `why_data` means. */
+  why(filter: ReadFilter): Promise<WhyAnswer>
   sessionLens(filter: ReadFilter): Promise<SessionLens>
   sessions(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<SessionRow>>
   sessionTimeline(session: string, cursor?: string | null, n?: number): Promise<SessionTimeline>
@@ -103,8 +113,17 @@ export async function openApi(): Promise<Api> {
     trace: async (traceId) => (await rpc('trace', { trace_id: traceId })) as TraceDetail | null,
     errorGroups: async (filter, cursor = null, n = 100) =>
       (await list('error_groups', filter, cursor, n)) as Page<ErrorGroup>,
+    errorGroup: async (fingerprint, filter) =>
+      (await rpc('error_group', { fingerprint, filter })) as ErrorGroupDetail | null,
+    setGroupState: async (fingerprint, request) =>
+      asObject('error group', await rpc('set_error_group_state', { fingerprint, ...request })) as GroupStateAnswer,
     errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
+    why: async (filter) => {
+      const body = JSON.stringify(filter)
+      const answer = await callFunction('/functions/v1/why', await headersOf(client, config), { method: 'POST', body })
+      return asObject('why', answer) as WhyAnswer
+    },
     sessionLens: async (filter) => asObject('session_lens', await rpc('session_lens', { filter })) as SessionLens,
     sessions: async (filter, cursor = null, n = 100) => (await list('sessions', filter, cursor, n)) as Page<SessionRow>,
     sessionTimeline: async (session, cursor = null, n = 100) => {
@@ -115,8 +134,8 @@ export async function openApi(): Promise<Api> {
     heatmap: async (filter, x, y) => asObject('heatmap', await rpc('heatmap', { filter, x, y })) as Heatmap,
     holders: async (filter) => asObject('holders', await rpc('holders', { filter })) as Holders,
     live: async (minutes) => {
-      const token = await tokenOf(client)
-      return readLive(`/functions/v1/live?viewer=${viewer}&minutes=${minutes}`, config.publishableKey, token)
+      const path = `/functions/v1/live?viewer=${viewer}&minutes=${minutes}`
+      return asObject('live', await callFunction(path, await headersOf(client, config))) as LiveSnapshot
     },
     subscribe: subscriberOf(client),
     hasSession: async () => (await tokenOf(client)) !== null,
@@ -148,10 +167,18 @@ async function readConfig(): Promise<Config> {
   return { projectUrl: supabase_url ?? location.origin, publishableKey: publishable_key }
 }
 
-async function readLive(url: string, key: string, token: string | null): Promise<LiveSnapshot> {
-  if (token === null) throw new ApiError('Cannot read the live snapshot: nobody is signed in', 401)
-  const headers = { apikey: key, Authorization: `Bearer ${token}` }
-  return asObject('live', await fetchJson(url, { headers, cache: 'no-store' })) as LiveSnapshot
+type Headers = { readonly [name: string]: string }
+
+/** The viewer's own key and token. Throws an ApiError when nobody is signed in. */
+async function headersOf(client: SupabaseClient, { publishableKey }: Config): Promise<Headers> {
+  const token = await tokenOf(client)
+  if (token === null) throw new ApiError('Cannot ask: nobody is signed in', 401)
+  return { apikey: publishableKey, Authorization: `Bearer ${token}` }
+}
+
+function callFunction(path: string, headers: Headers, init: RequestInit = {}): Promise<unknown> {
+  const type = init.body === undefined ? {} : { 'Content-Type': 'application/json' }
+  return fetchJson(path, { ...init, headers: { ...headers, ...type }, cache: 'no-store' })
 }
 
 async function fetchJson(url: string, init: RequestInit): Promise<unknown> {
@@ -162,12 +189,19 @@ async function fetchJson(url: string, init: RequestInit): Promise<unknown> {
   } catch {
     throw new ApiError(`Cannot read ${path}: no answer`, 0)
   }
-  if (!response.ok) throw new ApiError(`Cannot read ${path}: the answer is ${response.status}`, response.status)
+  if (!response.ok) throw new ApiError(await problemIn(response, path), response.status)
   try {
     return await response.json()
   } catch {
     throw new ApiError(`Cannot read ${path}: the answer is not JSON`, 502)
   }
+}
+
+/** What a problem document (RFC 9457) says of the question; of a service that fails, that it does. */
+async function problemIn(response: Response, path: string): Promise<string> {
+  const document: unknown = response.status < 500 ? await response.json().catch(() => null) : null
+  const detail = (document as { readonly detail?: unknown } | null)?.detail
+  return typeof detail === 'string' ? detail : `Cannot read ${path}: the answer is ${response.status}`
 }
 
 /** The session's token, renewed when it is about to expire; null when nobody is signed in. */

@@ -22,6 +22,9 @@ export type ReadLiveData = (caller: LiveCaller) => Promise<LiveData>
 /** Calls a reading function of the schema telltale, as the caller. Throws CallerError. */
 export type ReadAs = (caller: Caller, name: string, args: { readonly [name: string]: unknown }) => Promise<unknown>
 
+/** The same for a caller who is known already. Throws CallerError. */
+export type Ask = (name: string, args: { readonly [name: string]: unknown }) => Promise<unknown>
+
 /** Why a caller is not answered. */
 export class CallerError extends Error {
   override readonly name = 'CallerError'

@@ -103,10 +103,15 @@ export class StoreError extends Error {
   }
 }
 
+/** Span ids by trace id. */
+export type EndedSpans = { readonly [traceId: string]: readonly string[] }
+
 /** Everything that the edge asks of Postgres. Each method is one rpc; each throws StoreError. */
 export interface BatchStore {
   readKey(keyId: string): Promise<KeyRow | null>
   ingestBatch(rows: BatchRows): Promise<IngestReply>
+  /** The ids of the spans that have ended, of those of the traces that are stored. */
+  endedSpans(traceIds: readonly string[]): Promise<EndedSpans>
   /** Makes the partitions of the given UTC days (YYYY-MM-DD), in a transaction of their own. */
   makePartitions(days: readonly string[]): Promise<void>
 }

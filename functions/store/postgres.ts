@@ -4,6 +4,7 @@ import { statementMsMax, storeSlackMs, turnMsMax } from '../../src/core/limit.ts
 import {
   type BatchRows,
   type BatchStore,
+  type EndedSpans,
   type IngestReply,
   type KeyRow,
   StoreError,
@@ -50,6 +51,12 @@ export class PostgresStore implements BatchStore, TickStore {
     const reply = await this.#call(this.#quick, 'ingest_batch', { batch: rows })
     if (!isReply(reply)) throw misread('ingest_batch')
     return reply
+  }
+
+  async endedSpans(traceIds: readonly string[]): Promise<EndedSpans> {
+    const reply = await this.#call(this.#quick, 'ended_spans', { trace_ids: traceIds })
+    if (!isObject(reply) || !Object.values(reply).every(Array.isArray)) throw misread('ended_spans')
+    return reply as EndedSpans
   }
 
   async makePartitions(days: readonly string[]): Promise<void> {

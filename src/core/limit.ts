@@ -46,6 +46,7 @@ export const integerMax = Number.MAX_SAFE_INTEGER
 export const stackLineCharactersMax = 2_048
 export const stackCausesMax = 16
 export const fingerprintFramesMax = 64
+export const fingerprintCodesMax = 4
 export const fingerprintMessageCharactersMax = 1_024
 
 // Names admitted into windows, per source; what comes after is `other`.
@@ -54,6 +55,7 @@ export const toolsMax = 64
 export const providersMax = 16
 export const modelsMax = 32
 export const connectionsMax = 16
+export const cachesMax = 16
 export const callNumbersNamed = 5
 
 // A trace.
@@ -102,6 +104,28 @@ export const knownCallerMs = 60_000
 export const seriesPointsMax = 1_500
 export const seriesPointsWanted = 120
 
+// Comparing two stretches of time, and trends.
+export const comparedKeysMax = 32
+export const trendPointsMax = 400
+export const noiseShare = 0.05 // Of answers in which nothing differs, as many name a difference.
+// The detector of anomalies.
+export const tailBinsMax = 32
+export const seasonBins = 48
+export const trainingPoints = 40
+export const trainingSecondsMax = 0.15 * daySeconds
+export const detectorStateBytesMax = 4 * KiB
+export const detectorSeriesMax = 240 // Of a service in an environment, the busiest first.
+export const detectorMinutesMax = 60 // Learned at once.
+export const detectorLateSeconds = 120 // What comes later for a minute changes nothing that was learned from it.
+export const detectorPaceSeconds = 300 // How often what happened is learned: states are large, so not every minute.
+export const detectorLookSecondsMin = 4
+export const detectorBackSeconds = 86_400
+export const anomalyScoreMin = 0.85
+export const anomalyAlertScore = 0.9
+export const anomalyQuietSeconds = 120
+export const anomalySilentSeconds = 300
+export const incidentGapSeconds = 180
+
 // The hot tier and the push.
 export const hotBatchBytesMax = 16 * KiB
 export const hotRunningMax = 100
@@ -133,6 +157,15 @@ export const hotWritesInFlightMax = 256
 export const pageRowsMax = 1_000
 export const postgrestRowsMax = 1_000
 
+// A verdict, and the MCP server that agents ask.
+export const whyBodyBytesMax = 16 * KiB
+export const mcpBodyBytesMax = 256 * KiB
+export const mcpRowsAsked = 10
+export const mcpRowsMax = 50
+export const mcpSpansMax = 100
+export const mcpTextCharactersMax = 600
+export const mcpAnswerCharactersMax = 48 * KiB
+
 // The lens, which reads single traces and spans: beyond these it reads a sample, and says so.
 export const lensTracesMax = 10_000
 export const lensSpansMax = 50_000
@@ -144,6 +177,12 @@ export const callNumbersMax = 50
 export const holdersListedMax = 200
 export const heatColumnsMax = 60
 export const heatNamesMax = 24
+// Error groups: what is told of one, and what may be said of it.
+export const errorCountsWanted = 48
+export const groupNamesMax = 10
+export const groupErrorsLookedAt = 1_000
+export const olderVersionsMax = 100
+export const ignoredErrorsMax = 1_000_000
 
 // The dashboard's lists and its waterfall: what is in the page at once.
 export const traceRowsListedMax = 1_000
@@ -346,7 +385,13 @@ assert(hostedPushMs <= watchedFlushMs, 'what a watched reporter sends is pushed 
 assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 'a push holds several batches whole')
 assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
 assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
+assert(groupNamesMax < groupErrorsLookedAt, 'the errors that are looked at could name as many as are named')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
+assert(seriesPointsWanted <= trendPointsMax && trendPointsMax <= seriesPointsMax, 'a trend of a chosen step is told')
+assert(trainingPoints * 300 <= trainingSecondsMax, 'a series with a point every five minutes is learned in time')
+assert(anomalyScoreMin < anomalyAlertScore && anomalyAlertScore < 1, 'what is worth an alert is an anomaly')
+assert(detectorPaceSeconds <= detectorMinutesMax * 60, 'the detector learns faster than time passes')
+assert(detectorLateSeconds < anomalySilentSeconds, 'an anomaly outlasts the minutes that are not learned yet')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')

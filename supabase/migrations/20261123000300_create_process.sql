@@ -28,11 +28,11 @@ create table telltale.admitted_names (
   series_key text not null,
   admitted_at timestamptz not null default telltale.clock(),
   primary key (source_id, series_key),
-  constraint admitted_names_have_a_kind check (series_key ~ '^(tool|provider|model|layer|connection):')
+  constraint admitted_names_have_a_kind check (series_key ~ '^(tool|provider|model|layer|connection|cache):')
 );
 comment on table telltale.admitted_names is
-  'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers and 16
-connections (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
+  'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers, 16
+connections and 16 results of caches (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
 comment on column telltale.admitted_names.source_id is 'Whose name it is.';
 comment on column telltale.admitted_names.series_key is 'The series key, such as tool:read_file.';
 comment on column telltale.admitted_names.admitted_at is 'When it was first seen.';

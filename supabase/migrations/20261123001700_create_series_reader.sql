@@ -552,6 +552,7 @@ begin
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
+    'caches', telltale.most_counted(by_key, 'cache'),
     'health', health, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
       select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
@@ -561,8 +562,8 @@ end
 $$;
 comment on function telltale.overview(jsonb) is
   '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
-layers, tools, providers, models, calls, connections: [{key: the name, ...Stats}], at most 100 each, the most counted first,
-health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
+first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 revoke all on function telltale.overview(jsonb) from public, anon;
@@ -618,10 +619,10 @@ begin
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
     'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
-  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection):.+|call:([1-5]|6[+]|unknown))$' then
+  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection|cache):.+|call:([1-5]|6[+]|unknown))$' then
     raise exception 'Cannot read series: key is %', to_json(left(key, 100))
-      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection: and a name, or call:1 to call:5,
-call:6+, call:unknown.';
+      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection:, cache: and a name, or call:1 to
+call:5, call:6+, call:unknown.';
   end if;
   step := telltale.step_of(filter, step_s);
   select * into asked from telltale.range_of(filter, step);
@@ -632,10 +633,10 @@ call:6+, call:unknown.';
     keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
       then array[key] end;
   end if;
-  if keys is null and starts_with(key, 'connection:') then
-    raise exception 'Cannot read series: the events of a connection are not counted by what the filter asks for'
-      using errcode = '22023', hint = 'With a connection the filter has from, to, environment and service alone. One that
-its source had no room for is counted under connection:other.';
+  if keys is null and key ~ '^(connection|cache):' then
+    raise exception 'Cannot read series: connections and caches are not counted by what the filter asks for'
+      using errcode = '22023', hint = 'With a connection or a cache the filter has from, to, environment and service alone.
+One that its source had no room for is counted under connection:other or cache:other.';
   end if;
   if keys is null then
     counted := telltale.sample_stats(

@@ -20,6 +20,7 @@ import './trace_head.ts'
 import './trace_layers.ts'
 import './trace_messages.ts'
 import './waterfall.ts'
+import './why_panel.ts'
 
 /** A running trace grows this often, a large one less. */
 const growMs = 250
@@ -220,6 +221,7 @@ export class TracePage extends LitElement {
         </section>
         <section class="card side" aria-label="Chosen span"><tt-span-detail .node=${chosen as WaterfallNode | null} .axisStart=${start}></tt-span-detail></section>
       </div>
+      <section class="card"><tt-why-panel .api=${this.api} .place=${place} .traceId=${trace.trace_id} .nowUs=${this.nowUs}></tt-why-panel></section>
       ${
         errors.length === 0
           ? nothing

@@ -31,8 +31,13 @@ export const filterKeys = [
   'min_duration_ms',
   'max_duration_ms',
   'text',
+  'state',
 ] as const
 export type FilterKey = (typeof filterKeys)[number]
+
+/** What the list of errors may be narrowed to; `all` is no narrowing. */
+export const statesShown = ['open', 'resolved', 'ignored', 'all'] as const
+export type StateShown = (typeof statesShown)[number]
 
 /** The value of `outcome` that means every outcome that counts as an error in rates. */
 export const failedOutcome = 'failed'
@@ -111,14 +116,15 @@ export function withFilter(place: Place, key: FilterKey, value: string | null): 
   return { ...place, filter }
 }
 
+const callKeys = filterKeys.filter((key) => key !== 'state')
 const listed: { readonly [page in Page]: readonly FilterKey[] } = {
-  overview: filterKeys,
-  traces: filterKeys,
-  trace: filterKeys,
-  sessions: filterKeys,
-  session: filterKeys,
-  where: filterKeys,
-  errors: ['environment', 'service', 'text'],
+  overview: callKeys,
+  traces: callKeys,
+  trace: callKeys,
+  sessions: callKeys,
+  session: callKeys,
+  where: callKeys,
+  errors: ['environment', 'service', 'text', 'state'],
   error: ['environment', 'service', 'text'],
 }
 
@@ -132,8 +138,8 @@ export function filterOf(place: Place, nowUs: number): Record<string, unknown> {
   const filter: Record<string, unknown> = { from: fromOf(place, nowUs) }
   if (place.to_us !== null) filter.to = place.to_us
   for (const key of filterKeysOf(place.page)) {
-    const value = place.filter[key]
-    if (value === undefined) continue
+    const value = key === 'state' ? stateShownOf(place) : place.filter[key]
+    if (value === undefined || (key === 'state' && value === 'all')) continue
     if (isNumberKey(key)) filter[key] = Number(value)
     else if (key === 'outcome' && value === failedOutcome) filter[key] = outcomes.filter(isFailure)
     else filter[key] = value
@@ -146,9 +152,14 @@ export function isNumberKey(key: FilterKey): boolean {
   return key === 'call_number' || key === 'min_duration_ms' || key === 'max_duration_ms'
 }
 
-/** Whether anything but time narrows what this page shows. */
+/** The state that the list of errors shows groups of: open ones, unless the address says otherwise. */
+export function stateShownOf({ filter }: Place): StateShown {
+  return isStateShown(filter.state) ? filter.state : 'open'
+}
+
+/** Whether anything but time, and the state of an error, narrows what this page shows. */
 export function isFiltered(place: Place): boolean {
-  return filterKeysOf(place.page).some((key) => place.filter[key] !== undefined)
+  return filterKeysOf(place.page).some((key) => key !== 'state' && place.filter[key] !== undefined)
 }
 
 /** Whether the place's time reaches to now, so that live entries belong into it. */
@@ -179,9 +190,14 @@ function filterIn(query: URLSearchParams): Record<string, string> {
     if (value === undefined || value === '') continue
     if (key === 'call_number' && !/^[1-9][0-9]{0,8}$/.test(value)) continue
     if (key.endsWith('_duration_ms') && !/^[0-9]{1,9}(\.[0-9]{1,3})?$/.test(value)) continue
+    if (key === 'state' && !isStateShown(value)) continue
     filter[key] = value
   }
   return filter
+}
+
+function isStateShown(text: string | undefined): text is StateShown {
+  return statesShown.some((state) => state === text)
 }
 
 function isRange(text: string | null): text is Range {
