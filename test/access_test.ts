@@ -41,6 +41,7 @@ for (const { name, open, reason } of testDatabases) {
       ['time_tree', {}],
       ['heatmap', {}],
       ['holders', {}],
+      ['critical_path', { trace_id: traceId(1) }],
       ['anomalies', {}],
       ['incidents', {}],
       ['overview', {}],
