@@ -176,7 +176,8 @@ export function isDrawn(drawing: Drawing): boolean {
   if (data.question.trace_id !== null) return slow.every((trace) => isHit(trace))
   if (slow.length < 10) return false
   if (data.question.above_ms !== null || data.question.region !== null) {
-    return slow.filter(isHit).length >= slow.length * 0.75
+    // Where it grows, those above a bound are hit more or less, and all of them by enough.
+    return slow.filter((trace) => (extraOf.get(trace) ?? 0) > unitMs * 0.4).length >= slow.length * 0.75
   }
   const without = (traces: readonly WhyTrace[]) => traces.map((trace) => trace.duration_ms - (extraOf.get(trace) ?? 0))
   const difference = median(durations(slow)) - median(durations(baseline))
