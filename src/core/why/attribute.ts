@@ -130,36 +130,32 @@ export function categoryOf(
   values: readonly (Value | undefined)[],
   levels = levelsMax,
 ): Category | null {
-  const index = new Map<string | number, number>()
-  let isKnown = true
-  for (const value of values) {
-    if (value === undefined) isKnown = false
-    else index.set(levelOf(value), 0)
-    if (index.size > levels) return null
-  }
-  if (index.size === 0) return null
-  const sorted = [...index.keys()].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
-  if (index.size === 1 && isKnown) return name === 'tool' ? single(name, family, sorted, values) : null
-  for (const [i, value] of sorted.entries()) index.set(value, i)
+  const index = new Map<Value, number>()
   const codes = new Int32Array(values.length).fill(-1)
+  let isKnown = true
   for (let i = 0; i < values.length; i++) {
     const value = values[i]
-    if (value !== undefined) codes[i] = index.get(levelOf(value)) as number
+    if (value === undefined) {
+      isKnown = false
+      continue
+    }
+    let code = index.get(value)
+    if (code === undefined) {
+      if (index.size >= levels) return null
+      code = index.size
+      index.set(value, code)
+    }
+    codes[i] = code
   }
+  if (index.size === 0) return null
+  const named = [...index].map(([value, code]) => ({ level: typeof value === 'boolean' ? String(value) : value, code }))
+  named.sort((x, y) => (x.level < y.level ? -1 : x.level > y.level ? 1 : 0))
+  const sorted = named.map(({ level }) => level)
+  if (index.size === 1 && isKnown) return name === 'tool' ? { name, family, codes, values: sorted } : null
+  const places = new Int32Array(named.length)
+  for (const [place, { code }] of named.entries()) places[code] = place
+  for (let i = 0; i < codes.length; i++) if ((codes[i] as number) >= 0) codes[i] = places[codes[i] as number] as number
   return { name, family, codes, values: sorted }
-}
-
-function single(
-  name: string,
-  family: Category['family'],
-  values: (string | number)[],
-  all: readonly unknown[],
-): Category {
-  return { name, family, codes: new Int32Array(all.length), values }
-}
-
-function levelOf(value: Value): string | number {
-  return typeof value === 'boolean' ? String(value) : value
 }
 
 function quantityOf(name: string, values: readonly (Value | undefined)[], isEffect: boolean): Quantity | null {

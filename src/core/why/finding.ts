@@ -108,7 +108,7 @@ export function selectedFindingOf(features: Features, slow: Uint8Array, one = -1
   const response = responses[k] as Response
   // That they are slow is said: it takes less to believe that they are apart.
   const mode = modeOf(features, byTool, responsesOf(features, byTool), selectedModeChance)
-  const isMode = mode !== null && overlapOf(mode.mask, slow) > 0.35
+  const isMode = (mode !== null && overlapOf(mode.mask, slow) > 0.35) || isUnlike(features, byTool, base, layer, share)
   const ranked = rankedOf(candidates, k, response, strata, layer)
   return {
     features,
@@ -228,6 +228,24 @@ function explainedOf(predictor: Predictor, given: Predictor, response: Response,
 
 function signedRoot(r2: number): number {
   return Math.sign(r2) * Math.sqrt(Math.abs(r2))
+}
+
+/**
+ * Whether a layer has clearly more of the slow calls' extra time than it has where calls merely vary: of the slowest tenth
+ * of the others.
+ */
+function isUnlike(features: Features, strata: Strata, base: Uint8Array, layer: string | null, share: number): boolean {
+  const logs = residualLogsOf(features, strata, -1)
+  const others = logs.filter((_, i) => base[i] === 1).sort()
+  const bound = others[Math.floor(others.length * 0.9)] as number
+  const slowest = base.map((bit, i) => (bit === 1 && (logs[i] as number) >= bound ? 1 : 0))
+  const rest = base.map((bit, i) => (bit === 1 && slowest[i] === 0 ? 1 : 0))
+  if (countOf(slowest) < fewestCompared || share < 0.6) return false
+  const extra = extraOf(features, strata, slowest, rest)
+  const sums = features.parts.map((part, i) => [part.layer, Math.max(0, extra.partMs[i] as number)] as const)
+  const all = sums.reduce((sum, [, ms]) => sum + ms, 0)
+  const own = sums.reduce((sum, [name, ms]) => sum + (name === layer ? ms : 0), 0)
+  return all > 0 && share - own / all > 0.3
 }
 
 function holdsFor({ mask, quantity }: Predictor, i: number): boolean {
