@@ -1,14 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
-import { detectAnomalies } from './action/detect_anomalies.ts'
+import { tickActionsOf } from './action/tick_action.ts'
 import { ingestApp } from './route/ingest.ts'
 import { liveApp } from './route/live.ts'
+import { mcpApp } from './route/mcp.ts'
 import { readOtlpRules } from './route/otlp_setting.ts'
 import { pageConfigOf } from './route/page_config.ts'
 import { cacheControlOf, pageHeaders } from './route/page_headers.ts'
 import { problem } from './route/problem.ts'
 import { tickApp } from './route/tick.ts'
-import { readLiveData } from './store/caller.ts'
+import { whyApp } from './route/why_app.ts'
+import { readAs, readLiveData } from './store/caller.ts'
+import type { ReadAs } from './store/caller_port.ts'
 import { readEdgeEnv } from './store/edge_env.ts'
 import { PostgresStore } from './store/postgres.ts'
 import { RealtimeChannel } from './store/realtime.ts'
@@ -57,15 +60,11 @@ function buildApps(bindings: Bindings): Apps {
   const clock = () => Date.now() * 1_000
   const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
 
-  const ticks = tickApp({
-    store,
-    actions: { detect_anomalies: () => detectAnomalies(store) },
-    secret: env.secretKey,
-    clock,
-  })
+  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
+  const actions = tickActionsOf({ store, instance: new URL(env.url).host, redis: hot })
+  const ticks = tickApp({ store, actions, secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
-  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
   const ingests = ingestApp({
     store,
     clock,
@@ -79,13 +78,23 @@ function buildApps(bindings: Bindings): Apps {
 
   const lives = liveApp({ hot, readData: (caller) => readLiveData({ url: env.url }, caller), clock })
 
+  const reading: ReadAs = (caller, name, args) => readAs({ url: env.url }, caller, name, args)
+  const whys = whyApp({ readAs: reading })
+  const mcps = mcpApp({ readAs: reading, publishableKey: env.publishableKey })
+
   const app = new Hono()
-  for (const [name, functionApp] of Object.entries({ ingest: ingests, tick: ticks, live: lives })) {
+  for (const [name, functionApp] of Object.entries({
+    ingest: ingests,
+    tick: ticks,
+    live: lives,
+    why: whys,
+    mcp: mcps,
+  })) {
     app.mount(`${prefix}/${name}`, (request: Request) => functionApp.fetch(request), {
       replaceRequest: (request) => new Request(request.url.replace(prefix, ''), request),
     })
   }
-  const page = { supabaseUrl: env.url, publishableKey: setting('SUPABASE_PUBLISHABLE_KEY') ?? '' }
+  const page = { supabaseUrl: env.url, publishableKey: env.publishableKey }
   app.route('/', pageApp(bindings.ASSETS, page))
   app.notFound((context) => problem(context, 404, `Cannot find ${context.req.path}: nothing is served there`))
   return { tick, fetch: (request) => app.fetch(request) }

@@ -3,8 +3,11 @@ import { createClient, type SupabaseClient } from '@supabase/supabase-js'
 import { detectAnomalies } from '../functions/action/detect_anomalies.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { liveApp } from '../functions/route/live.ts'
+import { mcpApp } from '../functions/route/mcp.ts'
 import { tickApp } from '../functions/route/tick.ts'
-import { readLiveData } from '../functions/store/caller.ts'
+import { whyApp } from '../functions/route/why_app.ts'
+import { readAs, readLiveData } from '../functions/store/caller.ts'
+import type { ReadAs } from '../functions/store/caller_port.ts'
 import { PostgresStore } from '../functions/store/postgres.ts'
 import { embeddedFlushMs, pushMsMin } from '../src/core/limit.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
@@ -112,6 +115,7 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
   const store = new PostgresStore({ url, secretKey })
   const clock = () => Date.now() * 1_000
   const log = () => {}
+  const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
   const apps = {
     ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs, log }),
     tick: tickApp({
@@ -122,6 +126,8 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
       log,
     }),
     live: liveApp({ hot: null, readData: (caller) => readLiveData({ url }, caller), clock, log }),
+    why: whyApp({ readAs: reading, log }),
+    mcp: mcpApp({ readAs: reading, publishableKey: settings.SUPABASE_PUBLISHABLE_KEY ?? '', log }),
   }
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, (request) =>
     apps[new URL(request.url).pathname.split('/')[1] as keyof typeof apps].fetch(request),

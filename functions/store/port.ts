@@ -106,10 +106,15 @@ export class StoreError extends Error {
   }
 }
 
+/** Span ids by trace id. */
+export type EndedSpans = { readonly [traceId: string]: readonly string[] }
+
 /** Everything that the edge asks of Postgres. Each method is one rpc; each throws StoreError. */
 export interface BatchStore {
   readKey(keyId: string): Promise<KeyRow | null>
   ingestBatch(rows: BatchRows): Promise<IngestReply>
+  /** The ids of the spans that have ended, of those of the traces that are stored. */
+  endedSpans(traceIds: readonly string[]): Promise<EndedSpans>
   /** Makes the partitions of the given UTC days (YYYY-MM-DD), in a transaction of their own. */
   makePartitions(days: readonly string[]): Promise<void>
 }
@@ -122,7 +127,9 @@ export const tickSteps = [
   'measure_clocks',
   'compact_minutes',
   'recompute_hours',
+  'measure_resources',
   'detect_anomalies',
+  'decide_sampling',
   'drop_partitions',
   'prune',
 ] as const
@@ -133,6 +140,29 @@ export type StepAnswer = { readonly done: number; readonly more: boolean }
 
 /** The steps that are more than one rpc: each a verb in functions/action, with its stores bound. The others are `runStep`. */
 export type TickActions = { readonly [step in TickStep]?: () => Promise<StepAnswer> }
+
+/** A sample of a resource of Telltale's own; `labels` tell instances apart. */
+export type OwnGauge = {
+  readonly name: string
+  readonly value: number
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** What Telltale itself uses, as far as Postgres knows and keeps it. Each method is one rpc; each throws StoreError. */
+export interface ResourceStore {
+  /** Where a minute has passed: stores what Postgres uses, which is at `instance`, and says that it is due. */
+  beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }>
+  /** Stores more, of the same moment; how many. */
+  storeResources(gauges: readonly OwnGauge[]): Promise<number>
+}
+
+/** Throws StoreError. */
+export interface MemoryMeter {
+  /** Where it is: a host, never a token. */
+  readonly instance: string
+  /** What keys and values take, null where it does not say, and how many keys there are. Two commands. */
+  readUsage(): Promise<{ readonly memoryBytes: number | null; readonly keyCount: number }>
+}
 
 export interface TickStore {
   /** Takes or renews the lease for `seconds`; false when another holder has it. */

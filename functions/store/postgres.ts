@@ -7,8 +7,12 @@ import {
   type Detections,
   type DetectorStore,
   type DetectorWork,
+  type EndedSpans,
   type IngestReply,
   type KeyRow,
+  type OwnGauge,
+  type ResourceStore,
+  type StepAnswer,
   StoreError,
   type TickStep,
   type TickStore,
@@ -31,7 +35,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore, DetectorStore {
+export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -53,6 +57,12 @@ export class PostgresStore implements BatchStore, TickStore, DetectorStore {
     const reply = await this.#call(this.#quick, 'ingest_batch', { batch: rows })
     if (!isReply(reply)) throw misread('ingest_batch')
     return reply
+  }
+
+  async endedSpans(traceIds: readonly string[]): Promise<EndedSpans> {
+    const reply = await this.#call(this.#quick, 'ended_spans', { trace_ids: traceIds })
+    if (!isObject(reply) || !Object.values(reply).every(Array.isArray)) throw misread('ended_spans')
+    return reply as EndedSpans
   }
 
   async makePartitions(days: readonly string[]): Promise<void> {
@@ -83,6 +93,20 @@ export class PostgresStore implements BatchStore, TickStore, DetectorStore {
     const stored = await this.#call(this.#patient, 'store_detections', { findings: detections })
     if (typeof stored !== 'boolean') throw misread('store_detections')
     return stored
+  }
+
+  async beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }> {
+    const reply = await this.#call(this.#patient, 'tick_measure_resources', { instance })
+    if (!isObject(reply) || typeof reply.done !== 'number' || typeof reply.due !== 'boolean') {
+      throw misread('tick_measure_resources')
+    }
+    return { done: reply.done, more: false, due: reply.due }
+  }
+
+  async storeResources(gauges: readonly OwnGauge[]): Promise<number> {
+    const reply = await this.#call(this.#quick, 'store_resources', { gauges })
+    if (!isObject(reply) || typeof reply.done !== 'number') throw misread('store_resources')
+    return reply.done
   }
 
   async releaseTick(holder: string): Promise<void> {

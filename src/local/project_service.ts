@@ -1,11 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
-import { detectAnomalies } from '../../functions/action/detect_anomalies.ts'
+import { tickActionsOf } from '../../functions/action/tick_action.ts'
 import { createBackground } from '../../functions/route/background.ts'
 import { ingestApp } from '../../functions/route/ingest.ts'
 import { liveApp } from '../../functions/route/live.ts'
+import { mcpApp } from '../../functions/route/mcp.ts'
 import { tickApp } from '../../functions/route/tick.ts'
-import { readLiveData } from '../../functions/store/caller.ts'
+import { whyApp } from '../../functions/route/why_app.ts'
+import { readAs, readLiveData } from '../../functions/store/caller.ts'
+import type { ReadAs } from '../../functions/store/caller_port.ts'
 import { PostgresStore } from '../../functions/store/postgres.ts'
 import { RealtimeChannel } from '../../functions/store/realtime.ts'
 import { UpstashHotStore } from '../../functions/store/redis.ts'
@@ -82,13 +85,12 @@ export function openServices(options: ServiceOptions): Services {
     background: background.run,
     otlpRules,
   })
-  const tick = tickApp({
-    store,
-    actions: { detect_anomalies: () => detectAnomalies(store) },
-    clock,
-    secret: keys.secretKey,
-  })
+  const actions = tickActionsOf({ store, instance: new URL(url).host, redis: hot })
+  const tick = tickApp({ store, actions, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
+  const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
+  const why = whyApp({ readAs: reading })
+  const mcp = mcpApp({ readAs: reading, publishableKey: keys.publishableKey })
   const redisRest = embedded === null ? null : redisApp(embedded, redis.token)
   const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })
   const app = gatewayApp(
@@ -101,6 +103,8 @@ export function openServices(options: ServiceOptions): Services {
         ingest: (request) => ingest.fetch(request),
         tick: (request) => tick.fetch(request),
         live: (request) => live.fetch(request),
+        why: (request) => why.fetch(request),
+        mcp: (request) => mcp.fetch(request),
       },
       dashboard: (request) => page.fetch(request),
       isHealthy: () => isHealthy(database),
