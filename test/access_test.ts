@@ -14,19 +14,36 @@ for (const { name, open, reason } of testDatabases) {
     const garbled: Caller = { role: 'authenticated', sub: `x' or true --` }
     const viewer: Caller = { role: 'authenticated', sub: member }
     const service: Caller = { role: 'service_role' }
+    const failed = rowsOf(aBatch([aSpan(), anError()]))
 
     const readers: [string, Record<string, unknown>][] = [
       ['traces', {}],
       ['trace', { trace_id: traceId(1) }],
       ['errors', {}],
       ['error_groups', {}],
+      ['error_group', { fingerprint: failed.errors[0]?.fingerprint }],
+      ['set_error_group_state', { fingerprint: failed.errors[0]?.fingerprint, state: 'open' }],
       ['tail', {}],
       ['gaps', {}],
+      ['why_data', {}],
       ['store_status', {}],
       ['overview', {}],
       ['series', {}],
+      ['compare', {}],
+      ['trend', {}],
+      ['performance_metrics', {}],
+      ['sampling_rules', {}],
       ['live_data', {}],
       ['export_page', { kind: 'traces' }],
+      ['session_lens', {}],
+      ['sessions', {}],
+      ['session_timeline', { session: 'x' }],
+      ['time_tree', {}],
+      ['heatmap', {}],
+      ['holders', {}],
+      ['critical_path', { trace_id: traceId(1) }],
+      ['anomalies', {}],
+      ['incidents', {}],
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],
@@ -47,8 +64,13 @@ for (const { name, open, reason } of testDatabases) {
       ['remove_member', { user_id: member }],
       ['list_members', {}],
       ['make_partitions', { days: [] }],
+      ['ended_spans', { trace_ids: [] }],
+      ['set_sampling', { rules: {} }],
+      ['store_resources', { gauges: '[]' }],
       ['claim_tick', { holder: 'x', seconds: 1 }],
       ['release_tick', { holder: 'x' }],
+      ['detector_work', {}],
+      ['store_detections', { findings: {} }],
       ['alert_inputs', {}],
       ['store_alert_outcome', { outcome: {} }],
       ['claim_alert_push', {}],
@@ -60,8 +82,9 @@ for (const { name, open, reason } of testDatabases) {
       ['add_destination', { wanted: {} }],
       ['remove_destination', { name: 'x' }],
       ['test_destination', { name: 'x' }],
+      // Those that are one rpc: the others are verbs of the edge.
       ...tickSteps
-        .filter((step) => step !== 'evaluate_alerts' && step !== 'send_notifications')
+        .filter((step) => !['detect_anomalies', 'evaluate_alerts', 'send_notifications'].includes(step))
         .map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
     ]
 
@@ -71,7 +94,7 @@ for (const { name, open, reason } of testDatabases) {
         days: [-3, -2, -1, 0].map((n) => new Date(nowUs / 1_000 + (n * dayUs) / 1_000)),
       })
       await database.query('insert into telltale.members (user_id, email) values ($1, $2)', [member, 'a@example.org'])
-      await database.rpc('ingest_batch', { batch: rowsOf(aBatch([aSpan(), anError()])) })
+      await database.rpc('ingest_batch', { batch: failed })
       await database.rpc('create_key', { key_id: 'abcdefghij01', key_hash: 'a'.repeat(64), name: 'test' })
     })
     afterAll(() => database.close())

@@ -1,6 +1,9 @@
 import type { AlertDocument, AlertPush } from '../../src/core/alert/alert_document.ts'
 import type { AlertInputs } from '../../src/core/alert/alert_input.ts'
 import type { AlertOutcome } from '../../src/core/alert/alert_pass.ts'
+import type { DetectorState } from '../../src/core/anomaly/detector.ts'
+import type { Episode } from '../../src/core/anomaly/episode.ts'
+import type { Metric } from '../../src/core/anomaly/measure.ts'
 import type { HotBatch, Push } from '../../src/core/live_snapshot.ts'
 import type { HotEntry, HotView, LiveState } from '../../src/core/live_state.ts'
 import type { Accepted, Gauge, Message, ProcessInfo, Rejection, RunningCall, Source } from '../../src/core/record.ts'
@@ -106,10 +109,15 @@ export class StoreError extends Error {
   }
 }
 
+/** Span ids by trace id. */
+export type EndedSpans = { readonly [traceId: string]: readonly string[] }
+
 /** Everything that the edge asks of Postgres. Each method is one rpc; each throws StoreError. */
 export interface BatchStore {
   readKey(keyId: string): Promise<KeyRow | null>
   ingestBatch(rows: BatchRows): Promise<IngestReply>
+  /** The ids of the spans that have ended, of those of the traces that are stored. */
+  endedSpans(traceIds: readonly string[]): Promise<EndedSpans>
   /** Makes the partitions of the given UTC days (YYYY-MM-DD), in a transaction of their own. */
   makePartitions(days: readonly string[]): Promise<void>
 }
@@ -122,8 +130,11 @@ export const tickSteps = [
   'measure_clocks',
   'compact_minutes',
   'recompute_hours',
+  'measure_resources',
+  'detect_anomalies',
   'evaluate_alerts',
   'send_notifications',
+  'decide_sampling',
   'drop_partitions',
   'prune',
 ] as const
@@ -135,12 +146,91 @@ export type StepAnswer = { readonly done: number; readonly more: boolean }
 /** The steps that are more than one rpc: each a verb in functions/action, with its stores bound. The others are `runStep`. */
 export type TickActions = { readonly [step in TickStep]?: () => Promise<StepAnswer> }
 
+/** A sample of a resource of Telltale's own; `labels` tell instances apart. */
+export type OwnGauge = {
+  readonly name: string
+  readonly value: number
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** What Telltale itself uses, as far as Postgres knows and keeps it. Each method is one rpc; each throws StoreError. */
+export interface ResourceStore {
+  /** Where a minute has passed: stores what Postgres uses, which is at `instance`, and says that it is due. */
+  beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }>
+  /** Stores more, of the same moment; how many. */
+  storeResources(gauges: readonly OwnGauge[]): Promise<number>
+}
+
+/** Throws StoreError. */
+export interface MemoryMeter {
+  /** Where it is: a host, never a token. */
+  readonly instance: string
+  /** What keys and values take, null where it does not say, and how many keys there are. Two commands. */
+  readUsage(): Promise<{ readonly memoryBytes: number | null; readonly keyCount: number }>
+}
+
 export interface TickStore {
   /** Takes or renews the lease for `seconds`; false when another holder has it. */
   claimTick(holder: string, seconds: number): Promise<boolean>
   /** Runs a step that is one rpc, `telltale.tick_<step>()`. */
   runStep(step: TickStep): Promise<StepAnswer>
   releaseTick(holder: string): Promise<void>
+}
+
+/** [start in s since the epoch, calls, failures, p95 in ms or null] of a minute, or [start, mean] of a gauge's. */
+export type SeriesPoint = readonly [at: number, first: number, errors?: number, p95_ms?: number | null]
+
+/** An anomaly as it is stored, with the series that it belongs to; `place` 1 is the likeliest root of its incident. */
+export type FoundAnomaly = Episode & {
+  readonly series_key: string
+  readonly metric: Metric
+  readonly incident_id: string
+  readonly place: number
+}
+
+/** What is remembered of a series: the detector's state, and the last anomaly. */
+export type WatchedRow = {
+  readonly series_key: string
+  readonly metric: Metric
+  readonly state: DetectorState | null
+  readonly anomaly: FoundAnomaly | null
+}
+
+/** What `telltale.detector_work()` answers; its comment says what is in it. Times are s since the epoch. */
+export type DetectorWork = {
+  readonly service: string
+  readonly environment: string
+  readonly revision: number
+  readonly from: number
+  readonly to: number | null
+  readonly now: number
+  readonly more: boolean
+  readonly learn: readonly (readonly [seriesKey: string, points: readonly SeriesPoint[]])[]
+  readonly look: readonly (readonly [seriesKey: string, points: readonly SeriesPoint[]])[]
+  readonly series: readonly WatchedRow[]
+  readonly known: { readonly calls: number; readonly gauges: number }
+  readonly recent: readonly FoundAnomaly[]
+}
+
+/** The one argument of `telltale.store_detections(findings jsonb)`. */
+export type Detections = Pick<DetectorWork, 'service' | 'environment' | 'revision' | 'to'> & {
+  readonly series: readonly {
+    readonly series_key: string
+    readonly metric: Metric
+    readonly state: DetectorState
+    readonly look_above: number | null
+    readonly seen_at: number
+    readonly anomaly_id: string | null
+  }[]
+  readonly anomalies: readonly FoundAnomaly[]
+}
+
+/** What the detector of anomalies asks of Postgres. Each method is one rpc; each throws StoreError. */
+export interface DetectorStore {
+  /** What the detector that is next has to look at; null when none is due. */
+  readDetectorWork(): Promise<DetectorWork | null>
+  /** False, and nothing stored: another look was stored since this one read. */
+  storeDetections(detections: Detections): Promise<boolean>
 }
 
 /** What a batch asks for beside being added: a turn to push every `everyMs`; one at once, if quiet, where it is `urgent`. */

@@ -9,9 +9,16 @@ import {
   type BatchRows,
   type BatchStore,
   type Delivery,
+  type Detections,
+  type DetectorStore,
+  type DetectorWork,
+  type EndedSpans,
   type IngestReply,
   type KeyRow,
   type Notification,
+  type OwnGauge,
+  type ResourceStore,
+  type StepAnswer,
   StoreError,
   type TickStep,
   type TickStore,
@@ -34,7 +41,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore, AlertStore {
+export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore, AlertStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -58,6 +65,12 @@ export class PostgresStore implements BatchStore, TickStore, AlertStore {
     return reply
   }
 
+  async endedSpans(traceIds: readonly string[]): Promise<EndedSpans> {
+    const reply = await this.#call(this.#quick, 'ended_spans', { trace_ids: traceIds })
+    if (!isObject(reply) || !Object.values(reply).every(Array.isArray)) throw misread('ended_spans')
+    return reply as EndedSpans
+  }
+
   async makePartitions(days: readonly string[]): Promise<void> {
     await this.#call(this.#quick, 'make_partitions', { days })
   }
@@ -74,6 +87,32 @@ export class PostgresStore implements BatchStore, TickStore, AlertStore {
       throw misread(`tick_${step}`)
     }
     return { done: reply.done, more: reply.more }
+  }
+
+  async readDetectorWork(): Promise<DetectorWork | null> {
+    const work = await this.#call(this.#patient, 'detector_work', {})
+    if (work !== null && !isWork(work)) throw misread('detector_work')
+    return work
+  }
+
+  async storeDetections(detections: Detections): Promise<boolean> {
+    const stored = await this.#call(this.#patient, 'store_detections', { findings: detections })
+    if (typeof stored !== 'boolean') throw misread('store_detections')
+    return stored
+  }
+
+  async beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }> {
+    const reply = await this.#call(this.#patient, 'tick_measure_resources', { instance })
+    if (!isObject(reply) || typeof reply.done !== 'number' || typeof reply.due !== 'boolean') {
+      throw misread('tick_measure_resources')
+    }
+    return { done: reply.done, more: false, due: reply.due }
+  }
+
+  async storeResources(gauges: readonly OwnGauge[]): Promise<number> {
+    const reply = await this.#call(this.#quick, 'store_resources', { gauges })
+    if (!isObject(reply) || typeof reply.done !== 'number') throw misread('store_resources')
+    return reply.done
   }
 
   async releaseTick(holder: string): Promise<void> {
@@ -167,5 +206,16 @@ function isReply(value: unknown): value is IngestReply {
     isObject(value.renamed) &&
     typeof value.watched === 'boolean' &&
     typeof value.tick_due === 'boolean'
+  )
+}
+
+function isWork(value: unknown): value is DetectorWork {
+  return (
+    isObject(value) &&
+    typeof value.service === 'string' &&
+    typeof value.environment === 'string' &&
+    typeof value.revision === 'number' &&
+    typeof value.more === 'boolean' &&
+    [value.learn, value.look, value.series, value.recent].every(Array.isArray)
   )
 }

@@ -1,5 +1,4 @@
-import { evaluateAlerts } from '../action/evaluate_alerts.ts'
-import { sendNotifications } from '../action/send_notifications.ts'
+import { tickActionsOf } from '../action/tick_action.ts'
 import { tickApp } from '../route/tick.ts'
 import { destinationPolicyOf } from '../store/destination_check.ts'
 import { fetchDial } from '../store/destination_dial.ts'
@@ -7,6 +6,7 @@ import { readEdgeEnv } from '../store/edge_env.ts'
 import { HttpNotifier } from '../store/http_notifier.ts'
 import { PostgresStore } from '../store/postgres.ts'
 import { RealtimeChannel } from '../store/realtime.ts'
+import { UpstashHotStore } from '../store/redis.ts'
 
 declare const Deno: {
   resolveDns(name: string, kind: 'A' | 'AAAA'): Promise<string[]>
@@ -16,7 +16,6 @@ declare const Deno: {
 
 const env = readEdgeEnv((name) => Deno.env.get(name))
 const store = new PostgresStore(env)
-const channel = new RealtimeChannel(env)
 const clock = () => Date.now() * 1_000
 const resolve = async (host: string) => {
   const found = await Promise.allSettled([Deno.resolveDns(host, 'A'), Deno.resolveDns(host, 'AAAA')])
@@ -30,10 +29,14 @@ const notifier = new HttpNotifier({
 })
 const app = tickApp({
   store,
-  actions: {
-    evaluate_alerts: () => evaluateAlerts(store, channel),
-    send_notifications: () => sendNotifications(store, notifier, Math.random),
-  },
+  actions: tickActionsOf({
+    store,
+    instance: new URL(env.url).host,
+    redis: env.redis === null ? null : new UpstashHotStore(env.redis),
+    channel: new RealtimeChannel(env),
+    notifier,
+    chance: Math.random,
+  }),
   secret: env.secretKey,
   clock,
 })

@@ -28,6 +28,18 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'follow the calls as they end',
     register: async () => (await import('./tail.ts')).registerTail,
   },
+  why: {
+    description: 'say what makes slow calls slow, with the evidence',
+    register: async () => (await import('./ask_why.ts')).registerWhy,
+  },
+  mcp: {
+    description: 'serve what is stored to an agent, as an MCP server on stdio',
+    register: async () => (await import('./serve_mcp.ts')).registerMcp,
+  },
+  errors: {
+    description: 'list kinds of errors, and resolve or ignore them',
+    register: async () => (await import('./errors.ts')).registerErrors,
+  },
   import: {
     description: 'take in log files',
     register: async () => (await import('./import.ts')).registerImport,
@@ -43,6 +55,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
   keys: {
     description: 'list, create and revoke ingest keys',
     register: async () => (await import('./keys.ts')).registerKeys,
+  },
+  sampling: {
+    description: 'say or set whose spans are kept',
+    register: async () => (await import('./sampling.ts')).registerSampling,
   },
   members: {
     description: 'list, add and remove who may see the dashboard',

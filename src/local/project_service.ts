@@ -1,12 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
-import { evaluateAlerts } from '../../functions/action/evaluate_alerts.ts'
-import { sendNotifications } from '../../functions/action/send_notifications.ts'
+import { tickActionsOf } from '../../functions/action/tick_action.ts'
 import { createBackground } from '../../functions/route/background.ts'
 import { ingestApp } from '../../functions/route/ingest.ts'
 import { liveApp } from '../../functions/route/live.ts'
+import { mcpApp } from '../../functions/route/mcp.ts'
 import { tickApp } from '../../functions/route/tick.ts'
-import { readLiveData } from '../../functions/store/caller.ts'
+import { whyApp } from '../../functions/route/why_app.ts'
+import { readAs, readLiveData } from '../../functions/store/caller.ts'
+import type { ReadAs } from '../../functions/store/caller_port.ts'
 import { destinationPolicyOf } from '../../functions/store/destination_check.ts'
 import { HttpNotifier } from '../../functions/store/http_notifier.ts'
 import { PostgresStore } from '../../functions/store/postgres.ts'
@@ -94,12 +96,13 @@ export function openServices(options: ServiceOptions): Services {
     pageUrl: url,
     clock,
   })
-  const actions = {
-    evaluate_alerts: () => evaluateAlerts(store, channel),
-    send_notifications: () => sendNotifications(store, notifier, Math.random),
-  }
+  const instance = new URL(url).host
+  const actions = tickActionsOf({ store, instance, redis: hot, channel, notifier, chance: Math.random })
   const tick = tickApp({ store, actions, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
+  const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
+  const why = whyApp({ readAs: reading })
+  const mcp = mcpApp({ readAs: reading, publishableKey: keys.publishableKey })
   const redisRest = embedded === null ? null : redisApp(embedded, redis.token)
   const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })
   const app = gatewayApp(
@@ -112,6 +115,8 @@ export function openServices(options: ServiceOptions): Services {
         ingest: (request) => ingest.fetch(request),
         tick: (request) => tick.fetch(request),
         live: (request) => live.fetch(request),
+        why: (request) => why.fetch(request),
+        mcp: (request) => mcp.fetch(request),
       },
       dashboard: (request) => page.fetch(request),
       isHealthy: () => isHealthy(database),

@@ -64,7 +64,7 @@ declare
   kind text;
   names text[];
 begin
-  if exists (select from unnest(array['outcome', 'session', 'request_id', 'min_duration_ms', 'text']) as k
+  if exists (select from unnest(array['outcome', 'session', 'request_id', 'min_duration_ms', 'max_duration_ms', 'text']) as k
     where filter ->> k is not null) or call not between 1 and 5 then
     return null;
   end if;
@@ -261,6 +261,23 @@ comment on function telltale.cell_stats(text[], jsonb[], double precision) is
 places at once, since to start a query costs far more than a row in it.';
 revoke all on function telltale.cell_stats(text[], jsonb[], double precision) from public, anon, authenticated, service_role;
 
+create function telltale.counted_where(filter jsonb, since timestamptz, till timestamptz) returns text
+language sql stable security definer
+set search_path = ''
+as $$
+  select telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null)
+    || ' and t.duration_ms is not null and not (t.outcome = ''interrupted'' and coalesce(t.sampled ? ''concluded'', false))
+      and not (t.outcome = ''interrupted'' and exists (
+      select from jsonb_each(t.spans) as s
+      where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
+        and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))'
+$$;
+comment on function telltale.counted_where(jsonb, timestamptz, timestamptz) is
+  'A condition in SQL on a trace t: it began in this stretch of time, the filter finds it, and it counts, which what still runs
+and what the tick concluded does not. Definer: part of the readers.';
+revoke all on function telltale.counted_where(jsonb, timestamptz, timestamptz)
+  from public, anon, authenticated, service_role;
+
 create function telltale.samples_of(filter jsonb, since timestamptz, till timestamptz, kinds text[]) returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -286,10 +303,7 @@ begin
       select t.started_at as at, t.tool, t.call_number, t.outcome, t.bytes_in, t.bytes_out, t.tokens_in, t.tokens_out,
         t.duration_ms * 1000 as us, t.spans
       from telltale.traces as t
-      where t.duration_ms is not null and %s and not (t.outcome = ''interrupted'' and exists (
-        select from jsonb_each(t.spans) as s
-        where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
-          and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))
+      where %s
     ), span as (
       select call.at, s.value from call cross join lateral jsonb_each(call.spans) as s
       where s.value ? ''end_us'' and not s.value ? ''concluded''
@@ -298,14 +312,15 @@ begin
       select null::timestamptz as at, null as key, null as outcome, null::bigint as bytes_in, null::bigint as bytes_out,
         null::bigint as tokens_in, null::bigint as tokens_out, null::double precision as us where false
       %s) as sample',
-    telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null),
+    telltale.counted_where(filter, since, till),
     (select string_agg('union all ' || (branch ->> kind), ' ') from unnest(kinds) as kind where branch ? kind));
 end
 $$;
 comment on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[]) is
   'A query in SQL for what the traces of a filter add to the series keys of these kinds (all, tool, call, layer, provider,
 model): (at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us), as src/core/window.ts counts spans, but under the
-start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere.
+start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere. The
+spans of a trace that were let go are gone here too: layers, providers and models count those that kept them.
 Definer: part of the readers.';
 revoke all on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[])
   from public, anon, authenticated, service_role;
@@ -519,7 +534,7 @@ begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
   select * into asked from telltale.range_of(filter);
   sources := telltale.sources_of(filter);
   keys := telltale.series_keys_of(filter, sources);
@@ -527,7 +542,7 @@ begin
   total := coalesce(by_key -> 'all', telltale.stats_between(filter, keys, sources, asked.since, asked.till));
   before := telltale.stats_between(filter, keys, sources, asked.since - (asked.till - asked.since), asked.since);
   select max(p.last_seen_at) into received from telltale.processes as p
-  where sources is null or p.source_id = any (sources);
+  where (sources is null or p.source_id = any (sources)) and p.source_id <> telltale.own_source();
   if received is not null then
     recent := telltale.stats_between(filter, keys, sources,
       greatest(asked.since, date_trunc('minute', least(asked.till, telltale.clock())) - interval '5 minutes'), asked.till);
@@ -539,17 +554,20 @@ begin
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
+    'caches', telltale.most_counted(by_key, 'cache'),
     'health', health, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
+      select distinct s.environment as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
     'services', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.service as name from telltale.sources as s order by 1 limit 100) as listed), '[]'));
+      select distinct s.service as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'));
 end
 $$;
 comment on function telltale.overview(jsonb) is
   '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
-layers, tools, providers, models, calls, connections: [{key: the name, ...Stats}], at most 100 each, the most counted first,
-health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
+first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 revoke all on function telltale.overview(jsonb) from public, anon;
@@ -604,11 +622,11 @@ begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
-  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection):.+|call:([1-5]|6[+]|unknown))$' then
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection|cache):.+|call:([1-5]|6[+]|unknown))$' then
     raise exception 'Cannot read series: key is %', to_json(left(key, 100))
-      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection: and a name, or call:1 to call:5,
-call:6+, call:unknown.';
+      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection:, cache: and a name, or call:1 to
+call:5, call:6+, call:unknown.';
   end if;
   step := telltale.step_of(filter, step_s);
   select * into asked from telltale.range_of(filter, step);
@@ -619,10 +637,10 @@ call:6+, call:unknown.';
     keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
       then array[key] end;
   end if;
-  if keys is null and starts_with(key, 'connection:') then
-    raise exception 'Cannot read series: the events of a connection are not counted by what the filter asks for'
-      using errcode = '22023', hint = 'With a connection the filter has from, to, environment and service alone. One that
-its source had no room for is counted under connection:other.';
+  if keys is null and key ~ '^(connection|cache):' then
+    raise exception 'Cannot read series: connections and caches are not counted by what the filter asks for'
+      using errcode = '22023', hint = 'With a connection or a cache the filter has from, to, environment and service alone.
+One that its source had no room for is counted under connection:other or cache:other.';
   end if;
   if keys is null then
     counted := telltale.sample_stats(

@@ -251,7 +251,7 @@ comment on function telltale.ingest_lag() is
 live_data.';
 revoke all on function telltale.ingest_lag() from public, anon, authenticated, service_role;
 
-create function telltale.live_data(viewer_id uuid default null, minutes integer default 60) returns jsonb
+create function telltale.live_data(viewer_id uuid default null, minutes integer default 60, present integer default 0) returns jsonb
 language plpgsql volatile security definer
 set search_path = ''
 set jit = off
@@ -259,21 +259,22 @@ as $$
 begin
   perform telltale.require_reader();
   if viewer_id is not null and telltale.caller_id() is not null then
-    perform telltale.see(viewer_id);
+    perform telltale.see(viewer_id, present);
   end if;
   return jsonb_build_object('at_us', telltale.us_of(telltale.clock()), 'minutes', telltale.live_minutes(minutes),
     'running', telltale.live_running(), 'sessions', telltale.live_sessions(), 'gauges', telltale.live_gauges(),
     'ended', telltale.live_ended(), 'errors', telltale.live_errors(), 'batches', telltale.live_batches(),
     'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, telltale.clock() - interval '1 day', 'infinity'),
-    'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p),
+    'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p
+      where p.source_id <> telltale.own_source()),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
-      where s.environment <> 'demo'));
+      where s.environment <> 'demo' and s.source_id <> telltale.own_source()));
 end
 $$;
-comment on function telltale.live_data(uuid, integer) is
+comment on function telltale.live_data(uuid, integer, integer) is
   'LiveData (src/core/live_snapshot.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
 processes heard of in the last day), last_received_at_us, real. `minutes` says how far back the minutes go: a page that has
 them asks for fewer. Notes that the page viewer_id looks, as see() does, where one
 is given and the token names a user. Definer, see the head of this file; the first line refuses non-members with 42501.';
-revoke all on function telltale.live_data(uuid, integer) from public, anon;
-grant execute on function telltale.live_data(uuid, integer) to authenticated, service_role;
+revoke all on function telltale.live_data(uuid, integer, integer) from public, anon;
+grant execute on function telltale.live_data(uuid, integer, integer) to authenticated, service_role;

@@ -24,10 +24,15 @@ const loads: { readonly [page in Page]: () => Promise<unknown> } = {
   overview: () => import('./overview_page.ts'),
   traces: () => import('./trace_list.ts'),
   trace: () => import('./trace_page.ts'),
+  sessions: () => import('./sessions_page.ts'),
+  session: () => import('./session_page.ts'),
+  where: () => import('./where_page.ts'),
   errors: () => import('./error_list.ts'),
   error: () => import('./error_page.ts'),
   alerts: () => import('./alert_list.ts'),
 }
+
+const pagesWithRange: ReadonlySet<Page> = new Set(['overview', 'traces', 'sessions', 'where', 'errors'])
 
 /** The frame around every page: who looks, where, and the live view that all pages share. */
 export class AppFrame extends LitElement {
@@ -101,7 +106,7 @@ export class AppFrame extends LitElement {
     }
     if (this.phase === 'refused') return this.#refused()
     if (this.phase === 'signed_out') return html`<tt-sign-in .api=${this.#api} .refusal=${this.refusal}></tt-sign-in>`
-    const hasRange = this.place.page === 'overview' || this.place.page === 'traces' || this.place.page === 'errors'
+    const hasRange = pagesWithRange.has(this.place.page)
     const { environments, services } = knownSourcesOf(this.live)
     return html`
       <tt-page-header .place=${this.place} .live=${this.live} .alerts=${this.alerts} @tt-sign-out=${() => void this.#signOut()}></tt-page-header>
@@ -134,6 +139,12 @@ export class AppFrame extends LitElement {
         return html`<tt-trace-list .api=${api} .place=${place} .live=${live}></tt-trace-list>`
       case 'trace':
         return html`<tt-trace-page .api=${api} .place=${place} .live=${live}></tt-trace-page>`
+      case 'sessions':
+        return html`<tt-sessions-page .api=${api} .place=${place} .live=${live}></tt-sessions-page>`
+      case 'session':
+        return html`<tt-session-page .api=${api} .place=${place} .live=${live}></tt-session-page>`
+      case 'where':
+        return html`<tt-where-page .api=${api} .place=${place} .live=${live}></tt-where-page>`
       case 'errors':
         return html`<tt-error-list .api=${api} .place=${place} .live=${live}></tt-error-list>`
       case 'error':

@@ -47,6 +47,7 @@ import './recent_errors.ts'
 import './running_requests.ts'
 import './stat_tile.ts'
 import './stats_table.ts'
+import './why_panel.ts'
 
 type Loaded = {
   /** The path that it was read for. */
@@ -152,6 +153,7 @@ export class OverviewPage extends LitElement {
         ${this.#health(shown, live)} ${this.#tiles(place, shown, live)} ${this.#charts(place, shown, live)}
         <section class="card half"><tt-running-list .live=${live} .place=${place}></tt-running-list></section>
         <section class="card half">${this.#errors(place, shown, live)}</section>
+        <section class="card"><tt-why-panel .api=${this.api} .place=${place} .nowUs=${this.now_us}></tt-why-panel></section>
         ${this.#tables(place, shown.overview)}
       </div>
     `

@@ -128,9 +128,15 @@ export class PageHeader extends LitElement {
           order: 4;
           flex-basis: 100%;
         }
+        nav {
+          flex-wrap: wrap;
+          gap: 2px;
+        }
         nav a {
           flex: 1;
           justify-content: center;
+          padding-inline: 5px;
+          font-size: 13px;
         }
         .badge {
           flex: 1;
@@ -173,6 +179,7 @@ export class PageHeader extends LitElement {
         </a>
         <nav aria-label="Pages">
           ${this.#link(place, 'overview', 'Overview', ['overview'])} ${this.#link(place, 'traces', 'Traces', ['traces', 'trace'])}
+          ${this.#link(place, 'sessions', 'Sessions', ['sessions', 'session'])} ${this.#link(place, 'where', 'Time', ['where'])}
           ${this.#link(
             place,
             'errors',

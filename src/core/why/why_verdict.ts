@@ -1,0 +1,223 @@
+import type { Candidate } from './candidate.ts'
+import { worseByOf } from './choice.ts'
+import { confidenceOf } from './confidence.ts'
+import type { Finding } from './finding.ts'
+import { type Mechanism, mechanismOf, partOf } from './mechanism.ts'
+import { overheadOf } from './overhead.ts'
+import { sentenceOf } from './sentence.ts'
+import { sinceOf } from './since.ts'
+import { slopeOf } from './slope.ts'
+import { timeoutMassOf } from './timeout_mass.ts'
+import type { Cause, Factor, Verdict } from './why_answer.ts'
+
+type Named = Pick<Verdict, 'cause' | 'attribute' | 'value' | 'share'> & { readonly layer?: string }
+
+/** What a finding amounts to; null where nothing but chance or nature can be told. `calls` begins the sentence. */
+export function verdictOf(finding: Finding, calls: string): Verdict | null {
+  const best = finding.ranked[0] ?? null
+  const named = namedOf(finding, best)
+  if (named === null) return null
+  const { extra } = finding
+  const layer = named.layer ?? (finding.layerShare >= 0.5 ? finding.layer : null)
+  const since = sinceOf(finding.features, finding.strata, finding.response, best?.predictor ?? null, finding.slow)
+  const lead = leadOf(finding)
+  const share = Math.round(named.share * 1_000) / 1_000
+  const n = countOf(finding.slow)
+  const effect = extra.totalMs / Math.max(extra.usualMs, 1e-9)
+  const slope = named.cause === 'grows_with' ? slopeOf(finding, String(named.attribute)) : null
+  return {
+    cause: named.cause,
+    layer,
+    attribute: named.attribute,
+    value: named.value,
+    since,
+    share,
+    confidence: confidenceOf({ z: finding.z, lead, effect, share, n }),
+    sentence: sentenceOf({ calls, extraMs: extra.totalMs, layer, share, since }, { ...named, slope }),
+  }
+}
+
+const rareShare = 0.07
+
+function countOf(mask: Uint8Array): number {
+  return mask.reduce((sum, bit) => sum + bit, 0)
+}
+
+/** Most specific first: who is not asked where spans tell what was waited for. */
+function namedOf(finding: Finding, best: Candidate | null): Named | null {
+  const { features, strata, slow, base, extra } = finding
+  const mechanism = mechanismOf(features, slow, extra)
+  const family = best?.predictor.family
+  const mass = timeoutMassOf(features, slow, base)
+  if (best !== null && family === 'previous' && !isHeld(mechanism)) {
+    if (mass === null || isCertain(finding, best)) return previousOf(finding, best)
+  }
+  if (mass !== null) return { cause: 'fixed_timeout', attribute: null, value: mass.value, share: mass.share }
+  if (mechanism?.cause === 'retries') {
+    return { cause: 'retries', attribute: null, value: mechanism.attempts, share: mechanism.share }
+  }
+  const isGrowth = best?.predictor.kind === 'quantity'
+  const fit = best?.fits[finding.k]?.r2 ?? 0
+  if (mechanism?.cause === 'waiting') {
+    if (/^frame before/.test(mechanism.wait)) {
+      return {
+        cause: 'previous_call',
+        attribute: null,
+        value: mechanism.holder ?? toolBeforeOf(finding),
+        share: mechanism.share,
+        layer: mechanism.layer,
+      }
+    }
+    if (!(isGrowth && fit > 0.6 && mechanism.holder === null)) {
+      const { wait, holder, share, layer } = mechanism
+      return { cause: 'waiting', attribute: wait, value: holder, share, layer }
+    }
+  }
+  if (mechanism?.cause === 'first_chunk' && !(isGrowth && fit > 0.3)) {
+    return { cause: 'first_chunk', attribute: null, value: null, share: mechanism.share }
+  }
+  if (best !== null) {
+    const named = attributedOf(finding, best)
+    if (named !== null) return named
+  }
+  const part = finding.layerShare >= 0.6 ? finding.response.part : -1
+  const added = overheadOf(features, strata, slow, base, part)
+  if (added !== null && (best !== null || finding.isMode)) {
+    return { cause: 'uniform_overhead', attribute: null, value: null, share: partOf(added, extra.totalMs) }
+  }
+  if (best?.predictor.kind === 'time') return { cause: 'changed_at', attribute: null, value: null, share: 1 }
+  if (best === null && !finding.isMode) return null
+  // Now and then every layer is slow: tails are long by nature.
+  if (best === null && (finding.layerShare < 0.5 || countOf(slow) < rareShare * features.n)) return null
+  return { cause: 'layer_slow', attribute: null, value: null, share: finding.layerShare }
+}
+
+/** Whether nearly all slow calls, and hardly any others, are those that the predictor holds for. */
+function isCertain({ slow, features }: Finding, { predictor: { mask } }: Candidate): boolean {
+  let both = 0
+  let either = 0
+  for (let i = 0; i < features.n; i++) {
+    both += (slow[i] as number) & (mask?.[i] as number)
+    either += (slow[i] as number) | (mask?.[i] as number)
+  }
+  return both > 0.8 * either
+}
+
+function isHeld(mechanism: Mechanism | null): boolean {
+  if (mechanism?.cause === 'retries') return true
+  return mechanism?.cause === 'waiting' && !/^frame before/.test(mechanism.wait) && mechanism.holder !== null
+}
+
+function attributedOf(finding: Finding, best: Candidate): Named | null {
+  const { kind, names, values, family } = best.predictor
+  const share = shareOf(finding, best)
+  if (kind === 'quantity') return { cause: 'grows_with', attribute: names[0] as string, value: null, share }
+  if (kind === 'pair') {
+    return {
+      cause: 'attribute_value',
+      attribute: [names[0] as string, names[1] as string],
+      value: [values[0] as string | number, values[1] as string | number],
+      share,
+    }
+  }
+  if (kind !== 'value' || family === 'place') return null
+  return { cause: 'attribute_value', attribute: names[0] as string, value: values[0] as string | number, share }
+}
+
+function previousOf(finding: Finding, best: Candidate): Named {
+  const { names, values } = best.predictor
+  const at = names.findIndex((name) => name.endsWith('.tool'))
+  const value =
+    at >= 0 ? (values[at] as string) : toolBeforeOf(finding, best.predictor.mask, names[0]?.startsWith('before'))
+  return { cause: 'previous_call', attribute: null, value, share: shareOf(finding, best) }
+}
+
+/** The tool that ran before most of the slow calls. */
+function toolBeforeOf({ features, slow }: Finding, mask: Uint8Array | null = null, inProcess = false): string | null {
+  const counts = new Map<string, number>()
+  for (let i = 0; i < features.n; i++) {
+    if (slow[i] === 0 || (mask !== null && mask[i] === 0)) continue
+    const trace = features.traces[i]
+    const tool = (inProcess ? trace?.before : trace?.previous)?.tool ?? null
+    if (tool !== null) counts.set(tool, (counts.get(tool) ?? 0) + 1)
+  }
+  return [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0]?.[0] ?? null
+}
+
+/** The part of the slow calls' time above the usual that is spent by those for which the predictor holds. */
+function shareOf({ features, strata, slow, base, extra, k }: Finding, { predictor, fits }: Candidate): number {
+  if (predictor.mask === null) return Math.min(1, Math.sqrt(Math.max(0, fits[k]?.r2 ?? 0)))
+  const usual = usualOf(features.durationMs, strata.codes, base)
+  let sum = 0
+  let explained = 0
+  for (let i = 0; i < features.n; i++) {
+    if (slow[i] === 0) continue
+    const over = (features.durationMs[i] as number) - (usual.get(strata.codes[i] as number) ?? extra.usualMs)
+    if (over <= 0) continue
+    sum += over
+    if (predictor.mask[i] === 1) explained += over
+  }
+  return sum === 0 ? 0 : explained / sum
+}
+
+function usualOf(ms: Float64Array, codes: Int32Array, base: Uint8Array): Map<number, number> {
+  const lists = new Map<number, number[]>()
+  for (let i = 0; i < ms.length; i++) {
+    if (base[i] === 0) continue
+    const list = lists.get(codes[i] as number)
+    if (list === undefined) lists.set(codes[i] as number, [ms[i] as number])
+    else list.push(ms[i] as number)
+  }
+  return new Map([...lists].map(([code, list]) => [code, list.sort((a, b) => a - b)[list.length >> 1] as number]))
+}
+
+function leadOf({ ranked, k, response, strata }: Finding): number {
+  const [best, ...others] = ranked
+  if (best === undefined) return 3
+  const rivals = others.filter(({ predictor }) => predictor.kind !== 'cohort' && predictor.kind !== 'time')
+  return rivals.length === 0
+    ? 6
+    : Math.max(0, Math.min(...rivals.slice(0, 5).map((other) => worseByOf(best, other, k, response, strata))))
+}
+
+/** What else was considered. */
+export function factorsOf(finding: Finding, calls: string): Factor[] {
+  const { ranked, layer, extra, features } = finding
+  const factors: Factor[] = []
+  for (const candidate of ranked.slice(0, 8)) {
+    const named =
+      candidate.predictor.family === 'previous' ? previousOf(finding, candidate) : attributedOf(finding, candidate)
+    if (named === null) continue
+    const { cause, attribute, value } = named
+    const share = Math.round(named.share * 1_000) / 1_000
+    const slope = cause === 'grows_with' ? slopeOf(finding, String(attribute)) : null
+    const subject = { calls, extraMs: candidate.totalMs, layer, share, since: null }
+    factors.push({
+      cause,
+      layer,
+      attribute,
+      value,
+      share,
+      sentence: sentenceOf(subject, { cause, attribute, value, slope }),
+    })
+  }
+  const parts = features.parts
+    .map((part, i) => ({ ...part, ms: extra.partMs[i] as number }))
+    .filter(({ ms }) => ms > 0.1 * extra.totalMs)
+    .sort((a, b) => b.ms - a.ms)
+  for (const part of parts.slice(0, 4)) {
+    const cause: Cause = part.wait === null ? 'layer_slow' : 'waiting'
+    const share = Math.round(partOf(part.ms, extra.totalMs) * 1_000) / 1_000
+    const named = { cause, attribute: part.wait, value: null, slope: null }
+    const subject = { calls, extraMs: extra.totalMs, layer: part.layer, share, since: null }
+    factors.push({
+      cause,
+      layer: part.layer,
+      attribute: part.wait,
+      value: null,
+      share,
+      sentence: sentenceOf(subject, named),
+    })
+  }
+  return factors
+}
