@@ -1,5 +1,6 @@
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type AlertHistory, replayRule } from '../src/core/alert/alert_replay.ts'
 import {
   aCall,
   addWebhook,
@@ -94,6 +95,17 @@ for (const { name, open, reason } of testDatabases) {
       ])
       expect(slowest[0]?.provider).toBe('kimi')
       expect(Number(slowest[0]?.duration_ms)).toBeGreaterThan(2_000)
+
+      // Played again over what is stored, to the minute, the rule fires as it did.
+      const history = (await database.rpc('alert_history', {
+        rule_id: 'slow',
+        since: new Date(simulationUs / 1_000).toISOString(),
+        till: new Date(alerts.world.nowUs / 1_000).toISOString(),
+      })) as AlertHistory
+      const replayed = replayRule(history, simulationUs, alerts.world.nowUs)
+      expect(replayed.map(({ title }) => title)).toEqual([expect.stringMatching(/^P95 latency of provider kimi is /)])
+      expect(Math.abs((replayed[0]?.fired_us ?? 0) - (fired?.atUs ?? 0))).toBeLessThanOrEqual(minuteUs)
+      expect(Math.abs((replayed[0]?.resolved_us ?? 0) - (resolved?.atUs ?? 0))).toBeLessThanOrEqual(2 * minuteUs)
     })
   })
 }

@@ -1,7 +1,7 @@
 -- Gathering what the rules are judged from: one call, set-based, whatever the number of rules. Every part of it is definer
 -- and closed; alert_inputs() is for the edge alone.
 
-create function telltale.alert_key_patterns() returns text[]
+create function telltale.alert_key_patterns(only_rule text) returns text[]
 language sql stable security definer
 set search_path = ''
 as $$
@@ -10,10 +10,10 @@ as $$
     else replace(replace(replace(k, '\', '\\'), '_', '\_'), '%', '\%') end), '{}')
   from telltale.alert_rules as r
   cross join lateral jsonb_array_elements_text(coalesce(r.filter -> 'keys', '["all"]')) as k
-  where r.enabled and r.kind in ('metric', 'slo')
+  where case when only_rule is null then r.enabled else r.rule_id = only_rule end and r.kind in ('metric', 'slo')
 $$;
-comment on function telltale.alert_key_patterns() is 'The series keys that rules name, as patterns of LIKE. Definer: part of alert_inputs.';
-revoke all on function telltale.alert_key_patterns() from public, anon, authenticated, service_role;
+comment on function telltale.alert_key_patterns(text) is 'The series keys that the enabled rules, or the one of that id, name, as patterns of LIKE. Definer: part of alert_inputs.';
+revoke all on function telltale.alert_key_patterns(text) from public, anon, authenticated, service_role;
 
 create function telltale.picked_series(series jsonb, patterns text[]) returns jsonb
 language sql immutable
@@ -318,7 +318,7 @@ as $$
 declare
   now_at timestamptz := telltale.clock();
   v_state telltale.alert_state;
-  patterns text[] := telltale.alert_key_patterns();
+  patterns text[] := telltale.alert_key_patterns(null);
   kinds text[];
   with_burns boolean;
   with_gauges boolean;

@@ -27,9 +27,9 @@ export type AlertLine = {
   readonly isOpen: boolean
 }
 
-/** Those that fire and that nobody has said to know of or wants to be silent. */
+/** Those that fire, stand for themselves, and that nobody has said to know of or wants to be silent. */
 export function firingOf(push: AlertPush | null): readonly AlertDocument[] {
-  return push?.alerts.filter(({ state, silenced }) => state === 'firing' && !silenced) ?? []
+  return push?.alerts.filter(({ state, silenced, under }) => state === 'firing' && !silenced && under === null) ?? []
 }
 
 /** One sentence of what fires: the gravest, and how many more; null where nothing does. */
