@@ -75,6 +75,7 @@ describe('ten daemons for a day', () => {
     const store: BatchStore = {
       readKey: (key_id) => database.rpc('read_key', { key_id }) as ReturnType<BatchStore['readKey']>,
       ingestBatch: (batch) => database.rpc('ingest_batch', { batch }) as ReturnType<BatchStore['ingestBatch']>,
+      endedSpans: (trace_ids) => database.rpc('ended_spans', { trace_ids }) as ReturnType<BatchStore['endedSpans']>,
       makePartitions: async (days) => void (await database.rpc('make_partitions', { days })),
     }
     const ticking: TickStore = {
