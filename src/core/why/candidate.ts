@@ -62,7 +62,11 @@ export function candidatesOf(plan: SearchPlan): readonly Candidate[] {
   kept.push(...stepsOf(plan, kept).filter(({ z }) => z > demanded + 0.5))
   kept.push(...moments.map((predictor) => candidateOf(plan, predictor)).filter(({ z }) => z > demanded + 0.5))
   if (given !== null) kept.push(candidateOf(plan, given))
-  const partners = [...values.slice(0, pairedMax), ...moments, ...(given === null ? [] : [given])]
+  const partners = [
+    ...values.filter(({ family }) => family !== 'span').slice(0, pairedMax),
+    ...moments,
+    ...(given === null ? [] : [given]),
+  ]
   kept.push(...pairsOf(plan, partners, normalQuantileOf(1 - chance / (tests * 50))))
   return kept.filter(({ totalMs, usualMs }) => totalMs >= extraPartMin * usualMs && totalMs > 0)
 }
@@ -159,6 +163,7 @@ function togetherOf(a: Predictor, b: Predictor): What {
     names,
     values: [...a.values, ...b.values],
     since,
+    ...(names.length > 1 ? { halves: [a, b] as const } : {}),
   }
 }
 

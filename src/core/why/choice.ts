@@ -83,13 +83,14 @@ export function correlationOf(a: Predictor, b: Predictor, { scores }: Response, 
 }
 
 /** Lower is more specific: what somebody can act on stands before what only says where to look. */
-function specificityOf({ kind, family, names, values }: Predictor, layer: string | null): number {
+function specificityOf({ kind, family, names, halves }: Predictor, layer: string | null): number {
   if (kind === 'cohort') return 10
   if (kind === 'time') return 9
-  if (kind === 'pair') return 6 + 0.1 * values.length
+  if (kind === 'pair') return 6 + 0.01 * (halves ?? []).reduce((sum, half) => sum + specificityOf(half, layer), 0)
   if (kind === 'quantity') return names[0] === 'call_number' ? 5 : names[0] === 'running' ? 3.5 : 2
   if (family === 'previous') return names[0]?.startsWith('previous') ? 2.5 : 4
   if (family === 'place') return 7
+  if (family === 'span') return 0.5
   if (family === 'step') return 5.5
   if (family === 'outer') return 2.6
   const outer = layer === 'api' || layer === 'provider'

@@ -17,6 +17,8 @@ export type Predictor = {
   readonly column: Float64Array
   /** Of a value, its category. */
   readonly category?: Category
+  /** Of a pair. */
+  readonly halves?: readonly [Predictor, Predictor]
   /** Of a quantity. */
   readonly quantity?: Quantity
   /** How many calls it holds for, or for which the quantity is known. */
@@ -80,7 +82,7 @@ class FitSum {
   }
 }
 
-export type What = Pick<Predictor, 'kind' | 'family' | 'names' | 'values' | 'since' | 'category'>
+export type What = Pick<Predictor, 'kind' | 'family' | 'names' | 'values' | 'since' | 'category' | 'halves'>
 
 export function maskPredictorOf(mask: Uint8Array, what: What): Predictor {
   let count = 0

@@ -38,13 +38,17 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
   }
 }
 
-const rareShare = 0.07
+const rareShare = 0.085
 
 /** Most specific first: who is not asked where spans tell what was waited for. */
 function namedOf(finding: Finding, best: Candidate | null): Named | null {
   const { features, strata, slow, base, extra } = finding
   const mechanism = mechanismOf(features, slow, extra)
   const family = best?.predictor.family
+  if (mechanism?.cause === 'waiting' && isFrameBefore(mechanism)) {
+    const { share, layer, holder } = mechanism
+    return { cause: 'previous_call', attribute: null, value: holder ?? toolBeforeOf(finding), share, layer }
+  }
   const mass = timeoutMassOf(features, slow, base)
   if (best !== null && family === 'previous' && !isHeld(mechanism)) {
     if (mass === null || isCertain(finding, best)) return previousOf(finding, best)
@@ -53,23 +57,14 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
   if (mechanism?.cause === 'retries') {
     return { cause: 'retries', attribute: null, value: mechanism.attempts, share: mechanism.share }
   }
+  const growth = growthOf(finding)
+  if (mechanism?.cause === 'waiting') {
+    const { wait, holder, share, layer } = mechanism
+    if (growth !== null && holder === null) return attributedOf(finding, growth)
+    return { cause: 'waiting', attribute: wait, value: holder, share, layer }
+  }
   const isGrowth = best?.predictor.kind === 'quantity'
   const fit = best?.fits[finding.k]?.r2 ?? 0
-  if (mechanism?.cause === 'waiting') {
-    if (/^frame before/.test(mechanism.wait)) {
-      return {
-        cause: 'previous_call',
-        attribute: null,
-        value: mechanism.holder ?? toolBeforeOf(finding),
-        share: mechanism.share,
-        layer: mechanism.layer,
-      }
-    }
-    if (!(isGrowth && fit > 0.6 && mechanism.holder === null)) {
-      const { wait, holder, share, layer } = mechanism
-      return { cause: 'waiting', attribute: wait, value: holder, share, layer }
-    }
-  }
   if (mechanism?.cause === 'first_chunk' && !(isGrowth && fit > 0.3)) {
     return { cause: 'first_chunk', attribute: null, value: null, share: mechanism.share }
   }
@@ -78,6 +73,7 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
     if (named !== null) return named
   }
   const part = finding.layerShare >= 0.6 ? finding.response.part : -1
+  if (family === 'span' && !finding.isMode) return null
   const added = overheadOf(features, strata, slow, base, part)
   if (added !== null && (best !== null || finding.isMode)) {
     return { cause: 'uniform_overhead', attribute: null, value: null, share: partOf(added, extra.totalMs) }
@@ -100,9 +96,21 @@ function isCertain({ slow, features }: Finding, { predictor: { mask } }: Candida
   return both > 0.8 * either
 }
 
+/** A quantity that nearly all of the time goes along with. */
+function growthOf({ ranked, k }: Finding): Candidate | null {
+  const most = Math.max(...ranked.map(({ fits }) => fits[k]?.r2 as number))
+  const fits = ({ predictor, fits }: Candidate): boolean =>
+    predictor.kind === 'quantity' && (fits[k]?.r2 as number) > Math.max(0.6, 0.9 * most)
+  return ranked.find(fits) ?? null
+}
+
+function isFrameBefore({ wait }: Mechanism & { readonly cause: 'waiting' }): boolean {
+  return /^frame before/.test(wait)
+}
+
 function isHeld(mechanism: Mechanism | null): boolean {
   if (mechanism?.cause === 'retries') return true
-  return mechanism?.cause === 'waiting' && !/^frame before/.test(mechanism.wait) && mechanism.holder !== null
+  return mechanism?.cause === 'waiting' && mechanism.holder !== null
 }
 
 function attributedOf(finding: Finding, best: Candidate): Named | null {
@@ -117,7 +125,7 @@ function attributedOf(finding: Finding, best: Candidate): Named | null {
       share,
     }
   }
-  if (kind !== 'value' || family === 'place') return null
+  if (kind !== 'value' || family === 'place' || family === 'span') return null
   return { cause: 'attribute_value', attribute: names[0] as string, value: values[0] as string | number, share }
 }
 
