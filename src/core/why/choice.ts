@@ -1,6 +1,8 @@
 import type { Candidate } from './candidate.ts'
-import { fitOf, type Predictor } from './factor.ts'
+import { type Fit, fitOf, type Predictor } from './factor.ts'
 import type { Response, Strata } from './response.ts'
+
+type Fitted = Pick<Candidate, 'predictor' | 'fits'>
 
 // Of two factors the one that explains more is the cause: what only goes along with a cause cannot explain more than it does.
 
@@ -17,7 +19,7 @@ export function rankedOf(
 ): Candidate[] {
   const r2 = (candidate: Candidate): number => candidate.fits[k]?.r2 as number
   const sorted = candidates
-    .filter((candidate) => isEarned(candidate, candidates, k, response, strata))
+    .filter((candidate) => isEarned(candidate, k, response, strata))
     .sort((a, b) => r2(b) - r2(a) || compareNames(a.predictor, b.predictor))
   const best = sorted[0]
   if (best === undefined) return []
@@ -34,21 +36,18 @@ export function rankedOf(
 }
 
 /** Of the many pairs some fit better by chance: one must explain clearly more than each that it is made of. */
-function isEarned(pair: Candidate, all: readonly Candidate[], k: number, response: Response, strata: Strata): boolean {
-  const { values, since, kind, mask } = pair.predictor
-  if (kind !== 'pair' && !(kind === 'value' && since !== null)) return true
-  return all.every((other) => {
-    const { predictor } = other
-    const isCohort = predictor.kind === 'cohort' || (predictor.kind === 'time' && predictor.since === since)
-    const isHalf =
-      predictor.kind === 'value' && predictor.since === null && values.includes(predictor.values[0] as string)
-    if (other === pair || !(isCohort || isHalf)) return true
-    if (!mask?.every((bit, i) => bit === 0 || predictor.mask?.[i] === 1)) return true
-    return worseByOf(pair, other, k, response, strata) > earnedZ
+function isEarned(pair: Candidate, k: number, response: Response, strata: Strata): boolean {
+  const isWithin = pair.predictor.kind !== 'pair'
+  return (pair.predictor.halves ?? []).every((predictor) => {
+    const fits: Fit[] = []
+    fits[k] = fitOf(predictor.column, response.scores, strata)
+    return worseByOf(pair, { predictor, fits }, k, response, strata) > (isWithin ? withinZ : pairZ)
   })
 }
 
-const earnedZ = 3
+const pairZ = 2
+/** Among given calls, or from a moment on, any value may do better than they all by chance. */
+const withinZ = 3
 
 function compareNames(a: Predictor, b: Predictor): number {
   const left = `${a.names.join(' ')} ${a.values.join(' ')}`
@@ -63,7 +62,7 @@ function isWorse(best: Candidate, other: Candidate, k: number, response: Respons
   return worseByOf(best, other, k, response, strata) > worseZ
 }
 
-export function worseByOf(best: Candidate, other: Candidate, k: number, response: Response, strata: Strata): number {
+export function worseByOf(best: Fitted, other: Fitted, k: number, response: Response, strata: Strata): number {
   const a = Math.sqrt(Math.max(0, best.fits[k]?.r2 as number))
   const b = Math.sqrt(Math.max(0, other.fits[k]?.r2 as number))
   const ab = correlationOf(best.predictor, other.predictor, response, strata)

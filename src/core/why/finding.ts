@@ -20,6 +20,8 @@ export type Finding = {
   readonly ranked: readonly Candidate[]
   /** In standard deviations of chance. */
   readonly z: number
+  /** Whether the question says which calls are slow. */
+  readonly isAsked: boolean
   /** Whether the slow ones are a mode of their own. */
   readonly isMode: boolean
 }

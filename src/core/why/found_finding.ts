@@ -15,7 +15,7 @@ export function foundFindingOf(features: Features): Finding | null {
   const strata = strataOf(features, true)
   const responses = responsesOf(features, strata)
   if (responses.length === 0) return null
-  const plan: SearchPlan = { features, strata, responses, given: null, withEffects: false }
+  const plan: SearchPlan = { features, strata, responses, given: null }
   const candidates = candidatesOf(plan).filter((candidate) => isStriking(plan, candidate))
   const mode = modeOf(features, strata, responses, modeChance)
   const leading = [...candidates].sort((a, b) => (b.fits[0]?.r2 as number) - (a.fits[0]?.r2 as number))[0]
@@ -40,6 +40,7 @@ export function foundFindingOf(features: Features): Finding | null {
         k,
         ranked,
         z: best.z,
+        isAsked: false,
         isMode: false,
       }
     }
@@ -61,15 +62,22 @@ export function foundFindingOf(features: Features): Finding | null {
     k,
     ranked: [],
     z: mode.z,
+    isAsked: false,
     isMode: true,
   }
 }
 
 /** Providers and models differ by nature, values of one attribute differ a little: what stands out differs more. */
-function isStriking(plan: SearchPlan, { predictor, totalMs, usualMs }: Candidate): boolean {
+function isStriking(plan: SearchPlan, { predictor, fits, totalMs, usualMs }: Candidate): boolean {
   const name = predictor.names[0] as string
-  if (predictor.kind === 'quantity') return totalMs >= 0.3 * usualMs
+  if (predictor.kind === 'quantity') {
+    // What a call puts out takes its time by nature; only where hardly anything else does it is that worth saying.
+    const isPlain = predictor.quantity?.isEffect !== true || fits.some(({ r2 }) => r2 > 0.5)
+    return isPlain && totalMs >= 0.3 * usualMs
+  }
   if (predictor.kind !== 'value') return true
+  // What most calls have is what is usual.
+  if (predictor.count > 0.75 * plan.features.n) return false
   const isNature = name === 'provider' || name === 'model' || name === 'tool'
   if (isNature && predictor.since === null && totalMs < 0.5 * usualMs) return false
   const { category } = predictor

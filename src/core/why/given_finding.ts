@@ -26,7 +26,7 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
     values: [],
     since: isLater ? (features.traces[slow.indexOf(1)]?.started_us ?? null) : null,
   })
-  const plan: SearchPlan = { features, strata, responses: responsesOf(features, strata), given, withEffects: true }
+  const plan: SearchPlan = { features, strata, responses: responsesOf(features, strata), given }
   if (plan.responses.length === 0) return null
   const candidates = candidatesOf(plan)
   const itself = candidates.find(({ predictor }) => predictor === given)
@@ -58,6 +58,7 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
     k,
     ranked,
     z: leading.z,
+    isAsked: true,
     isMode: false,
   }
 }

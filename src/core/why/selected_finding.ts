@@ -23,7 +23,7 @@ export function selectedFindingOf(features: Features, slow: Uint8Array, one = -1
   const isMix = sumOf(within?.squares) < 0.4 * sumOf(all.squares)
   const strata = isMix ? whole : byTool
   const responses = isMix ? [all] : responsesOf(features, strata)
-  const plan: SearchPlan = { features, strata, responses, given: null, withEffects: true }
+  const plan: SearchPlan = { features, strata, responses, given: null }
   const extra = extraOf(features, isMix ? whole : byTool, slow, base)
   const { layer: first, share: firstShare } = layerOfExtra(features, extra)
   const membership = isMix ? all : (within as Response)
@@ -51,6 +51,7 @@ export function selectedFindingOf(features: Features, slow: Uint8Array, one = -1
     k,
     ranked,
     z: ranked[0]?.z ?? mode?.z ?? 0,
+    isAsked: true,
     isMode,
   }
 }

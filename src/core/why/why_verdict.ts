@@ -43,8 +43,8 @@ const rareShare = 0.085
 /** Most specific first: who is not asked where spans tell what was waited for. */
 function namedOf(finding: Finding, best: Candidate | null): Named | null {
   const { features, strata, slow, base, extra } = finding
-  const mechanism = mechanismOf(features, slow, extra)
   const family = best?.predictor.family
+  const mechanism = mechanismOf(features, slow, extra, family === 'span' ? 0.3 : 0.5)
   if (mechanism?.cause === 'waiting' && isFrameBefore(mechanism)) {
     const { share, layer, holder } = mechanism
     return { cause: 'previous_call', attribute: null, value: holder ?? toolBeforeOf(finding), share, layer }
@@ -81,7 +81,8 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
   if (best?.predictor.kind === 'time') return { cause: 'changed_at', attribute: null, value: null, share: 1 }
   if (best === null && !finding.isMode) return null
   // Now and then every layer is slow: tails are long by nature.
-  if (best === null && (finding.layerShare < 0.5 || countOf(slow) < rareShare * features.n)) return null
+  const isRare = !finding.isAsked && countOf(slow) < rareShare * features.n
+  if (best === null && (finding.layerShare < 0.5 || isRare)) return null
   return { cause: 'layer_slow', attribute: null, value: null, share: finding.layerShare }
 }
 
