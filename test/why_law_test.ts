@@ -40,7 +40,7 @@ const worlds = fc
     const disturb = causes[cause]
     return { seed, traces, noiseAttributes: 6, ...(disturb ? { disturb } : {}) }
   })
-const few = { numRuns: 12 }
+const few = { numRuns: 8 }
 
 function mapped(data: WhyData, change: (trace: WhyTrace) => WhyTrace): WhyData {
   return { ...data, traces: data.traces.map(change) }

@@ -1,5 +1,6 @@
-import type { Candidate } from './candidate.ts'
+import type { Candidate, SearchPlan } from './candidate.ts'
 import { type Fit, fitOf, type Predictor } from './factor.ts'
+import { normalQuantileOf } from './rank.ts'
 import type { Response, Strata } from './response.ts'
 
 type Fitted = Pick<Candidate, 'predictor' | 'fits'>
@@ -13,13 +14,15 @@ type Fitted = Pick<Candidate, 'predictor' | 'fits'>
 export function rankedOf(
   candidates: readonly Candidate[],
   k: number,
-  response: Response,
-  strata: Strata,
+  { features, responses, strata }: SearchPlan,
   layer: string | null,
 ): Candidate[] {
+  const response = responses[k] as Response
+  const values = features.categories.reduce((sum, category) => sum + category.values.length, 0)
+  const beyondChance = normalQuantileOf(1 - pairChance / Math.max(1, values))
   const r2 = (candidate: Candidate): number => candidate.fits[k]?.r2 as number
   const sorted = candidates
-    .filter((candidate) => isEarned(candidate, k, response, strata))
+    .filter((candidate) => isEarned(candidate, k, response, strata, beyondChance))
     .sort((a, b) => r2(b) - r2(a) || compareNames(a.predictor, b.predictor))
   const best = sorted[0]
   if (best === undefined) return []
@@ -35,19 +38,16 @@ export function rankedOf(
   return [...alike, ...sorted.filter((other) => !alike.includes(other))]
 }
 
+const pairChance = 0.05
+
 /** Of the many pairs some fit better by chance: one must explain clearly more than each that it is made of. */
-function isEarned(pair: Candidate, k: number, response: Response, strata: Strata): boolean {
-  const isWithin = pair.predictor.kind !== 'pair'
+function isEarned(pair: Candidate, k: number, response: Response, strata: Strata, beyondChance: number): boolean {
   return (pair.predictor.halves ?? []).every((predictor) => {
     const fits: Fit[] = []
     fits[k] = fitOf(predictor.column, response.scores, strata)
-    return worseByOf(pair, { predictor, fits }, k, response, strata) > (isWithin ? withinZ : pairZ)
+    return worseByOf(pair, { predictor, fits }, k, response, strata) > beyondChance
   })
 }
-
-const pairZ = 2
-/** Among given calls, or from a moment on, any value may do better than they all by chance. */
-const withinZ = 3
 
 function compareNames(a: Predictor, b: Predictor): number {
   const left = `${a.names.join(' ')} ${a.values.join(' ')}`
@@ -62,7 +62,7 @@ function isWorse(best: Candidate, other: Candidate, k: number, response: Respons
   return worseByOf(best, other, k, response, strata) > worseZ
 }
 
-export function worseByOf(best: Fitted, other: Fitted, k: number, response: Response, strata: Strata): number {
+function worseByOf(best: Fitted, other: Fitted, k: number, response: Response, strata: Strata): number {
   const a = Math.sqrt(Math.max(0, best.fits[k]?.r2 as number))
   const b = Math.sqrt(Math.max(0, other.fits[k]?.r2 as number))
   const ab = correlationOf(best.predictor, other.predictor, response, strata)

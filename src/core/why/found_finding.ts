@@ -22,7 +22,7 @@ export function foundFindingOf(features: Features): Finding | null {
   if (leading !== undefined) {
     const { extra, k, layer, share } = placeOf(plan, leading)
     const response = responses[k] as Response
-    const ranked = rankedOf(candidates, k, response, strata, layer)
+    const ranked = rankedOf(candidates, k, plan, layer)
     const best = ranked[0] as Candidate
     const ofMode = mode === null ? 0 : modeFitOf(strata, mode.mask, response)
     if ((best.fits[k]?.r2 as number) >= 0.35 * ofMode) {

@@ -45,7 +45,7 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
     ? explaining.filter(({ predictor }) => fitOf(predictor.column, given.column, strata).z > givenZ)
     : explaining
   if (differing.length < 2 && isMix) return null
-  const ranked = rankedOf(differing, k, response, strata, layer)
+  const ranked = rankedOf(differing, k, plan, layer)
   return {
     features,
     strata,

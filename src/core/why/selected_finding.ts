@@ -35,7 +35,7 @@ export function selectedFindingOf(features: Features, slow: Uint8Array, one = -1
   const mode = modeOf(features, byTool, responsesOf(features, byTool), modeChance)
   const isMode =
     (mode !== null && overlapOf(mode.mask, slow) > 0.35) || isUnlike(features, byTool, base, first, firstShare)
-  const ranked = rankedOf(candidates, k, response, strata, first)
+  const ranked = rankedOf(candidates, k, plan, first)
   const held = ranked[0]?.predictor.mask ?? slow
   const both = slow.map((bit, i) => bit & (held[i] as number))
   const { layer, share } = layerOfExtra(features, held === slow ? extra : extraOf(features, strata, both, base))

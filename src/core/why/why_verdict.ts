@@ -1,5 +1,4 @@
 import type { Candidate } from './candidate.ts'
-import { worseByOf } from './choice.ts'
 import { confidenceOf } from './confidence.ts'
 import type { Finding } from './finding.ts'
 import { type Mechanism, mechanismOf, partOf } from './mechanism.ts'
@@ -21,10 +20,8 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
   const { extra } = finding
   const layer = named.layer ?? (finding.layerShare >= 0.5 ? finding.layer : null)
   const since = sinceOf(finding.features, finding.strata, finding.response, best?.predictor ?? null, finding.slow)
-  const lead = leadOf(finding)
   const share = Math.round(named.share * 1_000) / 1_000
   const n = countOf(finding.slow)
-  const effect = extra.totalMs / Math.max(extra.usualMs, 1e-9)
   const slope = named.cause === 'grows_with' ? slopeOf(finding, String(named.attribute)) : null
   return {
     cause: named.cause,
@@ -33,7 +30,7 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
     value: named.value,
     since,
     share,
-    confidence: confidenceOf({ z: finding.z, lead, effect, share, n }),
+    confidence: confidenceOf({ z: finding.z, share, n }),
     sentence: sentenceOf({ calls, extraMs: extra.totalMs, layer, share, since }, { ...named, slope }),
   }
 }
@@ -175,15 +172,6 @@ function usualOf(ms: Float64Array, codes: Int32Array, base: Uint8Array): Map<num
     else list.push(ms[i] as number)
   }
   return new Map([...lists].map(([code, list]) => [code, list.sort((a, b) => a - b)[list.length >> 1] as number]))
-}
-
-function leadOf({ ranked, k, response, strata }: Finding): number {
-  const [best, ...others] = ranked
-  if (best === undefined) return 3
-  const rivals = others.filter(({ predictor }) => predictor.kind !== 'cohort' && predictor.kind !== 'time')
-  return rivals.length === 0
-    ? 6
-    : Math.max(0, Math.min(...rivals.slice(0, 5).map((other) => worseByOf(best, other, k, response, strata))))
 }
 
 /** What else was considered. */
