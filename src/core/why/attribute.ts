@@ -4,7 +4,7 @@ import type { WhyData, WhyProcess, WhyTrace } from './why_data.ts'
 /** What may tell calls apart, one code a trace. */
 export type Category = {
   readonly name: string
-  readonly family: 'attribute' | 'outer' | 'place' | 'previous'
+  readonly family: 'attribute' | 'outer' | 'place' | 'previous' | 'span'
   /** An index into `values`; -1 where it is not known. */
   readonly codes: Int32Array
   readonly values: readonly (string | number)[]
