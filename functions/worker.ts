@@ -12,7 +12,10 @@ import { tickApp } from './route/tick.ts'
 import { whyApp } from './route/why_app.ts'
 import { readAs, readLiveData } from './store/caller.ts'
 import type { ReadAs } from './store/caller_port.ts'
+import { destinationPolicyOf } from './store/destination_check.ts'
+import { fetchDial } from './store/destination_dial.ts'
 import { readEdgeEnv } from './store/edge_env.ts'
+import { HttpNotifier } from './store/http_notifier.ts'
 import { PostgresStore } from './store/postgres.ts'
 import { RealtimeChannel } from './store/realtime.ts'
 import { UpstashHotStore } from './store/redis.ts'
@@ -61,7 +64,16 @@ function buildApps(bindings: Bindings): Apps {
   const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
 
   const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
-  const actions = tickActionsOf({ store, instance: new URL(env.url).host, redis: hot })
+  const channel = new RealtimeChannel(env)
+  const notifier = new HttpNotifier({
+    // A Worker resolves no names; its requests leave from a network in which there are no private ones.
+    dial: fetchDial(null),
+    policy: destinationPolicyOf(env.allowsPrivateDestinations),
+    pageUrl: env.pageUrl,
+    clock,
+  })
+  const instance = new URL(env.url).host
+  const actions = tickActionsOf({ store, instance, redis: hot, channel, notifier, chance: Math.random })
   const ticks = tickApp({ store, actions, secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
@@ -70,7 +82,7 @@ function buildApps(bindings: Bindings): Apps {
     clock,
     flushMs: env.flushMs,
     nudge: () => background(tick()),
-    ...(hot === null ? {} : { hot, channel: new RealtimeChannel(env) }),
+    ...(hot === null ? {} : { hot, channel }),
     pushMs: env.pushMs,
     background,
     otlpRules: readOtlpRules(setting('TELLTALE_OTLP_RULES')),

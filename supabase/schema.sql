@@ -18,6 +18,311 @@ comment on column telltale.admitted_names.source_id is 'Whose name it is.';
 comment on column telltale.admitted_names.series_key is 'The series key, such as tool:read_file.';
 comment on column telltale.admitted_names.admitted_at is 'When it was first seen.';
 
+create table telltale.alert_destinations (
+  destination_id uuid not null default gen_random_uuid(),
+  name text not null,
+  kind text not null,
+  url text not null,
+  secret text,
+  detail jsonb not null default '{}'::jsonb,
+  severity text not null default 'info'::text,
+  created_at timestamp with time zone not null default telltale.clock(),
+  removed_at timestamp with time zone
+);
+alter table telltale.alert_destinations add constraint alert_destinations_are_of_a_kind CHECK ((kind = ANY (ARRAY['webhook'::text, 'slack'::text, 'discord'::text, 'email'::text])));
+alter table telltale.alert_destinations add constraint alert_destinations_have_a_severity CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text])));
+alter table telltale.alert_destinations add constraint alert_destinations_have_addresses CHECK (((url ~ '^https?://[^/?#[:space:]@]+(/[^[:space:]]*)?$'::text) AND (octet_length(url) <= 2048)));
+alter table telltale.alert_destinations add constraint alert_destinations_have_details CHECK (((jsonb_typeof(detail) = 'object'::text) AND (octet_length((detail)::text) <= 4096)));
+alter table telltale.alert_destinations add constraint alert_destinations_have_short_names CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9_. -]{0,63}$'::text));
+alter table telltale.alert_destinations add constraint alert_destinations_have_short_secrets CHECK ((octet_length(secret) <= 1024));
+alter table telltale.alert_destinations add constraint alert_destinations_pkey PRIMARY KEY (destination_id);
+alter table telltale.alert_destinations add constraint alert_destinations_sign_what_they_send CHECK (((kind <> ALL (ARRAY['webhook'::text, 'email'::text])) OR (secret IS NOT NULL)));
+CREATE UNIQUE INDEX alert_destinations_are_named_once ON telltale.alert_destinations USING btree (name) WHERE (removed_at IS NULL);
+alter table telltale.alert_destinations enable row level security;
+comment on table telltale.alert_destinations is 'Who is told. No role may read it: addresses and secrets are for the sender alone, see destinations().';
+comment on column telltale.alert_destinations.destination_id is 'UUID.';
+comment on column telltale.alert_destinations.name is 'For people.';
+comment on column telltale.alert_destinations.kind is 'webhook (Standard Webhooks), slack, discord, or email by an HTTP API.';
+comment on column telltale.alert_destinations.url is 'Where to POST; of slack and discord a secret in itself.';
+comment on column telltale.alert_destinations.secret is 'What signs (webhook: whsec_...) or opens (email: the key of the API).';
+comment on column telltale.alert_destinations.detail is 'Of email: {from, to: [address]}.';
+comment on column telltale.alert_destinations.severity is 'The least that it is told of.';
+comment on column telltale.alert_destinations.created_at is 'When it was made.';
+comment on column telltale.alert_destinations.removed_at is 'When it was removed; null while it is told. The secret goes then.';
+
+create table telltale.alert_marks (
+  rule_id text collate "C" not null,
+  process_id uuid not null,
+  lost bigint not null,
+  grew_at timestamp with time zone not null
+);
+alter table telltale.alert_marks add constraint alert_marks_pkey PRIMARY KEY (rule_id, process_id);
+alter table telltale.alert_marks add constraint alert_marks_rule_id_fkey FOREIGN KEY (rule_id) REFERENCES telltale.alert_rules(rule_id) ON DELETE CASCADE;
+alter table telltale.alert_marks enable row level security;
+create policy alert_marks_read on telltale.alert_marks for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_marks to authenticated;
+grant select on telltale.alert_marks to service_role;
+comment on table telltale.alert_marks is 'What a rule has seen of a process''s losses, so that the same loss is told of once.';
+comment on column telltale.alert_marks.rule_id is 'Which rule.';
+comment on column telltale.alert_marks.process_id is 'Whose losses.';
+comment on column telltale.alert_marks.lost is 'Missing batches and dropped records so far.';
+comment on column telltale.alert_marks.grew_at is 'When they last became more.';
+
+create table telltale.alert_notifications (
+  notification_id text collate "C" not null,
+  alert_id uuid,
+  destination_id uuid not null,
+  event text not null,
+  payload jsonb not null,
+  state text not null default 'waiting'::text,
+  created_at timestamp with time zone not null default telltale.clock(),
+  next_at timestamp with time zone not null default telltale.clock(),
+  leased_until timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  attempts integer not null default 0,
+  last_status integer,
+  last_error text,
+  last_at timestamp with time zone
+);
+alter table telltale.alert_notifications add constraint alert_notifications_alert_id_fkey FOREIGN KEY (alert_id) REFERENCES telltale.alerts(alert_id) ON DELETE CASCADE;
+alter table telltale.alert_notifications add constraint alert_notifications_are_in_a_state CHECK ((state = ANY (ARRAY['waiting'::text, 'sent'::text, 'given_up'::text])));
+alter table telltale.alert_notifications add constraint alert_notifications_count_from_zero CHECK ((attempts >= 0));
+alter table telltale.alert_notifications add constraint alert_notifications_destination_id_fkey FOREIGN KEY (destination_id) REFERENCES telltale.alert_destinations(destination_id);
+alter table telltale.alert_notifications add constraint alert_notifications_have_short_errors CHECK ((octet_length(last_error) <= 1024));
+alter table telltale.alert_notifications add constraint alert_notifications_pkey PRIMARY KEY (notification_id);
+alter table telltale.alert_notifications add constraint alert_notifications_tell_of_an_event CHECK ((event = ANY (ARRAY['firing'::text, 'resolved'::text, 'test'::text])));
+CREATE INDEX alert_notifications_by_alert ON telltale.alert_notifications USING btree (alert_id) WHERE (alert_id IS NOT NULL);
+CREATE INDEX alert_notifications_by_destination ON telltale.alert_notifications USING btree (destination_id);
+CREATE INDEX alert_notifications_by_time ON telltale.alert_notifications USING btree (created_at, notification_id);
+CREATE INDEX alert_notifications_that_wait ON telltale.alert_notifications USING btree (next_at) WHERE (state = 'waiting'::text);
+alter table telltale.alert_notifications enable row level security;
+create policy alert_notifications_read on telltale.alert_notifications for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_notifications to authenticated;
+grant select on telltale.alert_notifications to service_role;
+comment on table telltale.alert_notifications is 'What was told to whom, and how it went; kept 30 days.';
+comment on column telltale.alert_notifications.notification_id is 'alert, event and destination: the same however often it is sent.';
+comment on column telltale.alert_notifications.alert_id is 'What it tells of; null for a test.';
+comment on column telltale.alert_notifications.destination_id is 'Whom it tells.';
+comment on column telltale.alert_notifications.event is 'firing, resolved, or test.';
+comment on column telltale.alert_notifications.payload is 'The alert as it was then; frozen, so that every attempt says the same.';
+comment on column telltale.alert_notifications.state is 'waiting; sent: it was answered with 2xx; given_up: after a day, or refused for good.';
+comment on column telltale.alert_notifications.created_at is 'When it was made.';
+comment on column telltale.alert_notifications.next_at is 'When it may be tried next.';
+comment on column telltale.alert_notifications.leased_until is 'Until when somebody is at it.';
+comment on column telltale.alert_notifications.attempts is 'How often it was tried.';
+comment on column telltale.alert_notifications.last_status is 'What the last attempt was answered; null where it was not.';
+comment on column telltale.alert_notifications.last_error is 'Why the last attempt failed, without the address; null when it did not.';
+comment on column telltale.alert_notifications.last_at is 'When it was last tried.';
+
+create table telltale.alert_rules (
+  rule_id text collate "C" not null,
+  name text not null,
+  enabled boolean not null default true,
+  is_template boolean not null default false,
+  kind text not null,
+  metric text,
+  filter jsonb not null default '{}'::jsonb,
+  condition text,
+  threshold double precision,
+  clear_threshold double precision,
+  min_count integer not null default 1,
+  window_s integer not null default 300,
+  for_s integer not null default 0,
+  clear_for_s integer not null default 60,
+  baseline_s integer not null default 21600,
+  severity text not null default 'warning'::text,
+  group_by text[] not null default '{service,environment}'::text[],
+  objective double precision,
+  destinations uuid[],
+  changed_at timestamp with time zone not null default telltale.clock()
+);
+alter table telltale.alert_rules add constraint alert_rules_allow_some_errors CHECK (((objective > (0)::double precision) AND (objective < (1)::double precision)));
+alter table telltale.alert_rules add constraint alert_rules_are_of_a_kind CHECK ((kind = ANY (ARRAY['metric'::text, 'anomaly'::text, 'slo'::text, 'errors'::text, 'no_data'::text, 'gap'::text, 'stuck'::text, 'starvation'::text, 'leak'::text])));
+alter table telltale.alert_rules add constraint alert_rules_clear_on_the_good_side CHECK (((clear_threshold IS NULL) OR (threshold IS NULL) OR
+CASE
+    WHEN (condition = 'below'::text) THEN (clear_threshold >= threshold)
+    ELSE (clear_threshold <= threshold)
+END));
+alter table telltale.alert_rules add constraint alert_rules_compare CHECK ((condition = ANY (ARRAY['above'::text, 'below'::text, 'above_baseline'::text])));
+alter table telltale.alert_rules add constraint alert_rules_count_from_one CHECK (((min_count >= 1) AND (min_count <= 1000000)));
+alter table telltale.alert_rules add constraint alert_rules_group_by_known_things CHECK ((group_by <@ ARRAY['service'::text, 'environment'::text, 'subject'::text]));
+alter table telltale.alert_rules add constraint alert_rules_have_a_baseline_of_hours CHECK (((baseline_s >= 3600) AND (baseline_s <= 86400)));
+alter table telltale.alert_rules add constraint alert_rules_have_a_filter CHECK (((jsonb_typeof(filter) = 'object'::text) AND (octet_length((filter)::text) <= 4096)));
+alter table telltale.alert_rules add constraint alert_rules_have_a_severity CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text])));
+alter table telltale.alert_rules add constraint alert_rules_have_finite_bounds CHECK (((abs(threshold) < ('1000000000000000'::numeric)::double precision) AND (abs(clear_threshold) < ('1000000000000000'::numeric)::double precision)));
+alter table telltale.alert_rules add constraint alert_rules_have_plain_ids CHECK ((rule_id ~ '^[a-z][a-z0-9_]{0,63}$'::text));
+alter table telltale.alert_rules add constraint alert_rules_have_short_names CHECK (((octet_length(name) >= 1) AND (octet_length(name) <= 256)));
+alter table telltale.alert_rules add constraint alert_rules_look_at_a_metric CHECK ((metric = ANY (ARRAY['error_rate'::text, 'errors_per_minute'::text, 'calls_per_minute'::text, 'mean_ms'::text, 'p50_ms'::text, 'p95_ms'::text, 'p99_ms'::text, 'bytes_per_second'::text, 'tokens_per_minute'::text, 'gauge'::text, 'slow_rate'::text, 'throughput'::text])));
+alter table telltale.alert_rules add constraint alert_rules_look_back_a_day_at_most CHECK (((window_s >= 30) AND (window_s <= 86400)));
+alter table telltale.alert_rules add constraint alert_rules_of_a_gauge_name_it CHECK (((metric <> 'gauge'::text) OR ((filter ? 'gauge'::text) AND (condition <> 'above_baseline'::text))));
+alter table telltale.alert_rules add constraint alert_rules_of_a_metric_say_when CHECK (((kind <> 'metric'::text) OR ((metric IS NOT NULL) AND (metric <> 'slow_rate'::text) AND (condition IS NOT NULL) AND (threshold IS NOT NULL))));
+alter table telltale.alert_rules add constraint alert_rules_of_an_slo_have_an_objective CHECK (((kind <> 'slo'::text) OR ((objective IS NOT NULL) AND (metric = ANY (ARRAY['error_rate'::text, 'slow_rate'::text])) AND ((metric = 'error_rate'::text) OR (threshold IS NOT NULL)))));
+alter table telltale.alert_rules add constraint alert_rules_pkey PRIMARY KEY (rule_id);
+alter table telltale.alert_rules add constraint alert_rules_wait_a_day_at_most CHECK ((((for_s >= 0) AND (for_s <= 86400)) AND ((clear_for_s >= 0) AND (clear_for_s <= 86400))));
+alter table telltale.alert_rules enable row level security;
+create policy alert_rules_read on telltale.alert_rules for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_rules to authenticated;
+grant select on telltale.alert_rules to service_role;
+comment on table telltale.alert_rules is 'What is watched (src/core/alert/alert_rule.ts). Templates are shipped; they can be disabled, not removed.';
+comment on column telltale.alert_rules.rule_id is 'Lower case words joined by _.';
+comment on column telltale.alert_rules.name is 'For people.';
+comment on column telltale.alert_rules.enabled is 'Whether it is looked at; disabling it resolves what it has open.';
+comment on column telltale.alert_rules.is_template is 'Whether it was shipped.';
+comment on column telltale.alert_rules.kind is 'A number, a burnt objective, or the presence of something: an anomaly, errors, a silence ...';
+comment on column telltale.alert_rules.metric is 'Which number; of slo which calls are bad; null for the other kinds.';
+comment on column telltale.alert_rules.filter is '{service, environment, not_environment, keys, error_type, tool: [text], gauge: text}: what it is about; all where absent.';
+comment on column telltale.alert_rules.condition is 'On which side of the threshold is trouble; above_baseline: times what is usual.';
+comment on column telltale.alert_rules.threshold is 'In the unit of the metric; rates 0..1; s for no_data and stuck; ms for starvation and slow_rate; a score 0..1 for anomaly.';
+comment on column telltale.alert_rules.clear_threshold is 'Where it counts as over; null: at the threshold.';
+comment on column telltale.alert_rules.min_count is 'Of fewer calls nothing is concluded.';
+comment on column telltale.alert_rules.window_s is 'How far back is looked, in s; of no_data how long a service must have gone on before.';
+comment on column telltale.alert_rules.for_s is 'How long it must hold before the alert fires, in s.';
+comment on column telltale.alert_rules.clear_for_s is 'How long it must be over before the alert resolves, in s.';
+comment on column telltale.alert_rules.baseline_s is 'Of above_baseline: how far back what is usual is taken from, in s.';
+comment on column telltale.alert_rules.severity is 'Of its alerts.';
+comment on column telltale.alert_rules.group_by is 'What differs in none of these is one alert; subject is the series, error group, tool or permit.';
+comment on column telltale.alert_rules.objective is 'Of slo: the share of calls that has to be good.';
+comment on column telltale.alert_rules.destinations is 'Who is told; null: every destination of its severity.';
+comment on column telltale.alert_rules.changed_at is 'When it was last changed.';
+
+create table telltale.alert_silences (
+  silence_id uuid not null default gen_random_uuid(),
+  rule_id text collate "C",
+  service text,
+  environment text,
+  starts_at timestamp with time zone not null,
+  ends_at timestamp with time zone not null,
+  repeat_s integer,
+  reason text not null default ''::text,
+  made_by text not null,
+  made_at timestamp with time zone not null default telltale.clock()
+);
+alter table telltale.alert_silences add constraint alert_silences_end_after_they_start CHECK ((ends_at > starts_at));
+alter table telltale.alert_silences add constraint alert_silences_have_short_words CHECK (((octet_length(reason) <= 1024) AND (octet_length(service) <= 256) AND (octet_length(environment) <= 256)));
+alter table telltale.alert_silences add constraint alert_silences_last_a_year_at_most CHECK ((ends_at <= (starts_at + '366 days'::interval)));
+alter table telltale.alert_silences add constraint alert_silences_pkey PRIMARY KEY (silence_id);
+alter table telltale.alert_silences add constraint alert_silences_repeat_after_they_end CHECK ((((repeat_s >= 3600) AND (repeat_s <= 31622400)) AND ((ends_at - starts_at) <= ((repeat_s)::double precision * '00:00:01'::interval))));
+alter table telltale.alert_silences add constraint alert_silences_rule_id_fkey FOREIGN KEY (rule_id) REFERENCES telltale.alert_rules(rule_id) ON DELETE CASCADE;
+CREATE INDEX alert_silences_by_end ON telltale.alert_silences USING btree (ends_at);
+CREATE INDEX alert_silences_by_rule ON telltale.alert_silences USING btree (rule_id) WHERE (rule_id IS NOT NULL);
+alter table telltale.alert_silences enable row level security;
+create policy alert_silences_read on telltale.alert_silences for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_silences to authenticated;
+grant select on telltale.alert_silences to service_role;
+comment on table telltale.alert_silences is 'When nobody is told of what; with repeat_s a maintenance window. Alerts go on being judged and shown.';
+comment on column telltale.alert_silences.silence_id is 'UUID.';
+comment on column telltale.alert_silences.rule_id is 'Of which rule; null: of all.';
+comment on column telltale.alert_silences.service is 'Of which service; null: of all.';
+comment on column telltale.alert_silences.environment is 'Of which environment; null: of all.';
+comment on column telltale.alert_silences.starts_at is 'From when on; may lie ahead.';
+comment on column telltale.alert_silences.ends_at is 'Until when, exclusive.';
+comment on column telltale.alert_silences.repeat_s is 'Again every so many s, such as 86400 or 604800; null: once.';
+comment on column telltale.alert_silences.reason is 'For people.';
+comment on column telltale.alert_silences.made_by is 'The e-mail address or id of whoever made it.';
+comment on column telltale.alert_silences.made_at is 'When.';
+
+create table telltale.alert_state (
+  only_row boolean not null default true,
+  revision bigint not null default 1,
+  pushed_revision bigint not null default 1,
+  looked_at timestamp with time zone
+);
+alter table telltale.alert_state add constraint alert_state_is_one_row CHECK (only_row);
+alter table telltale.alert_state add constraint alert_state_pkey PRIMARY KEY (only_row);
+alter table telltale.alert_state add constraint alert_state_pushes_what_it_has CHECK ((pushed_revision <= revision));
+alter table telltale.alert_state enable row level security;
+create policy alert_state_read on telltale.alert_state for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_state to authenticated;
+grant select on telltale.alert_state to service_role;
+comment on table telltale.alert_state is 'How often anything about alerts changed. One row, locked by whoever changes something.';
+comment on column telltale.alert_state.only_row is 'True.';
+comment on column telltale.alert_state.revision is 'Grows with every change: a pass that read an older one is not stored.';
+comment on column telltale.alert_state.pushed_revision is 'The last one that the open pages were told of.';
+comment on column telltale.alert_state.looked_at is 'When a pass last looked at all rules; null before the first.';
+
+create table telltale.alert_stretches (
+  service text not null,
+  environment text not null,
+  age_s integer not null,
+  series jsonb not null,
+  computed_at timestamp with time zone not null
+);
+alter table telltale.alert_stretches add constraint alert_stretches_pkey PRIMARY KEY (service, environment, age_s);
+alter table telltale.alert_stretches enable row level security;
+create policy alert_stretches_read on telltale.alert_stretches for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_stretches to authenticated;
+grant select on telltale.alert_stretches to service_role;
+comment on table telltale.alert_stretches is 'What was counted over long stretches, kept for five minutes: what is usual changes slowly, and costs much to add up.';
+comment on column telltale.alert_stretches.service is 'Of which service.';
+comment on column telltale.alert_stretches.environment is 'Of which environment.';
+comment on column telltale.alert_stretches.age_s is '0: what is usual, the hours before the last ten minutes; 21600, 259200: from there to the next smaller age of a burn rate.';
+comment on column telltale.alert_stretches.series is 'As in rollup_minutes, the keys that rules name.';
+comment on column telltale.alert_stretches.computed_at is 'When it was added up.';
+
+create table telltale.alerts (
+  alert_id uuid not null default gen_random_uuid(),
+  rule_id text collate "C" not null,
+  group_key text collate "C" not null,
+  state text not null,
+  severity text not null,
+  topic text not null,
+  service text not null,
+  environment text not null,
+  title text not null default ''::text,
+  evidence jsonb not null default '{}'::jsonb,
+  verdict jsonb,
+  started_at timestamp with time zone not null,
+  fired_at timestamp with time zone,
+  acknowledged_at timestamp with time zone,
+  acknowledged_by text,
+  resolved_at timestamp with time zone,
+  seen_at timestamp with time zone not null,
+  clear_at timestamp with time zone,
+  notified boolean not null default false,
+  silenced boolean not null default false,
+  under uuid,
+  revision bigint not null
+);
+alter table telltale.alerts add constraint alerts_are_acknowledged_by_somebody CHECK (((acknowledged_at IS NULL) = (acknowledged_by IS NULL)));
+alter table telltale.alerts add constraint alerts_are_in_a_state CHECK ((state = ANY (ARRAY['pending'::text, 'firing'::text, 'acknowledged'::text, 'resolved'::text])));
+alter table telltale.alerts add constraint alerts_fire_before_they_resolve CHECK (((state = 'pending'::text) OR (fired_at IS NOT NULL)));
+alter table telltale.alerts add constraint alerts_have_a_severity CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text])));
+alter table telltale.alerts add constraint alerts_have_evidence CHECK ((jsonb_typeof(evidence) = 'object'::text));
+alter table telltale.alerts add constraint alerts_pkey PRIMARY KEY (alert_id);
+alter table telltale.alerts add constraint alerts_resolve_at_an_instant CHECK (((state = 'resolved'::text) = (resolved_at IS NOT NULL)));
+alter table telltale.alerts add constraint alerts_rule_id_fkey FOREIGN KEY (rule_id) REFERENCES telltale.alert_rules(rule_id) ON DELETE CASCADE;
+alter table telltale.alerts add constraint alerts_under_fkey FOREIGN KEY (under) REFERENCES telltale.alerts(alert_id) ON DELETE SET NULL;
+CREATE UNIQUE INDEX alerts_are_open_once ON telltale.alerts USING btree (rule_id, group_key) WHERE (state <> 'resolved'::text);
+CREATE INDEX alerts_by_leader ON telltale.alerts USING btree (under) WHERE (under IS NOT NULL);
+CREATE INDEX alerts_by_rule ON telltale.alerts USING btree (rule_id);
+CREATE INDEX alerts_by_time ON telltale.alerts USING btree (started_at, alert_id);
+alter table telltale.alerts enable row level security;
+create policy alerts_read on telltale.alerts for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alerts to authenticated;
+grant select on telltale.alerts to service_role;
+comment on table telltale.alerts is 'What the rules noticed; kept 400 days after it resolved.';
+comment on column telltale.alerts.alert_id is 'UUID.';
+comment on column telltale.alerts.rule_id is 'Which rule.';
+comment on column telltale.alerts.group_key is 'Which group of the rule, as JSON; of each at most one alert is open.';
+comment on column telltale.alerts.state is 'pending: not for long enough; firing; acknowledged: somebody knows; resolved.';
+comment on column telltale.alerts.severity is 'As the rule said when it began.';
+comment on column telltale.alerts.topic is 'latency, errors, traffic, unusual, data, permits, stuck, resource: alerts of one topic and service are told of as one.';
+comment on column telltale.alerts.service is 'Whose trouble it is.';
+comment on column telltale.alerts.environment is 'Where.';
+comment on column telltale.alerts.title is 'What is wrong, in one sentence.';
+comment on column telltale.alerts.evidence is '{subject, metric, value (seen), expected: {low, mid, high}, count, others, trace_ids, link}, as when it was last breached.';
+comment on column telltale.alerts.verdict is 'Why: a WhyAnswer; null where nobody has asked.';
+comment on column telltale.alerts.started_at is 'Since when the condition holds.';
+comment on column telltale.alerts.fired_at is 'When it fired; null while it is pending.';
+comment on column telltale.alerts.acknowledged_at is 'When somebody said that they know; null where nobody did.';
+comment on column telltale.alerts.acknowledged_by is 'The e-mail address or id of whoever did; operator for the secret key.';
+comment on column telltale.alerts.resolved_at is 'When it resolved.';
+comment on column telltale.alerts.seen_at is 'When a pass last wrote it.';
+comment on column telltale.alerts.clear_at is 'Since when the condition is over without a break; null while it holds.';
+comment on column telltale.alerts.notified is 'Whether destinations were told that it fires.';
+comment on column telltale.alerts.silenced is 'Whether a silence or a maintenance window keeps it from being told of.';
+comment on column telltale.alerts.under is 'The alert that it was told of with; null where it stands for itself.';
+comment on column telltale.alerts.revision is 'That of alert_state when it last changed for people.';
+
 create table telltale.anomalies (
   anomaly_id uuid not null,
   service text not null,
@@ -560,7 +865,8 @@ comment on column telltale.processes.dropped is 'How many records it gave up so 
 comment on column telltale.processes.counters_seq is 'The greatest seq seen; recorded and dropped are as of this batch.';
 comment on column telltale.processes.stored is 'How many of its records were accepted.';
 comment on column telltale.processes.rejected is 'How many of its records were refused one by one.';
-comment on column telltale.processes.clock_offset_us is 'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards. Null: unknown.
+comment on column telltale.processes.clock_offset_us is 'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards, and at once
+by more than 30 s. Null: unknown.
 Applied when reading, never when storing.';
 
 create table telltale.rollup_hours (
@@ -654,6 +960,29 @@ comment on table telltale.sampling_limits is 'From when on a request is slow: p9
 comment on column telltale.sampling_limits.source_id is 'Where it is counted.';
 comment on column telltale.sampling_limits.series_key is 'all, or tool:X.';
 comment on column telltale.sampling_limits.p99_ms is 'In ms. There is none of a series with fewer than 100 requests: those all count as slow.';
+
+create table telltale.source_clocks (
+  source_id uuid not null,
+  from_minute timestamp with time zone not null,
+  to_minute timestamp with time zone,
+  shift interval not null,
+  measured_at timestamp with time zone not null default telltale.clock()
+);
+alter table telltale.source_clocks add constraint source_clocks_are_off_by_at_most_a_day CHECK (((shift >= '-1 days'::interval) AND (shift <= '1 day'::interval)));
+alter table telltale.source_clocks add constraint source_clocks_end_after_they_begin CHECK ((to_minute >= from_minute));
+alter table telltale.source_clocks add constraint source_clocks_pkey PRIMARY KEY (source_id, from_minute);
+alter table telltale.source_clocks add constraint source_clocks_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX source_clocks_that_last ON telltale.source_clocks USING btree (source_id) WHERE (to_minute IS NULL);
+alter table telltale.source_clocks enable row level security;
+create policy source_clocks_read on telltale.source_clocks for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.source_clocks to authenticated;
+grant select on telltale.source_clocks to service_role;
+comment on table telltale.source_clocks is 'When the clock of a source was off by a minute or more.';
+comment on column telltale.source_clocks.source_id is 'Whose clock.';
+comment on column telltale.source_clocks.from_minute is 'The first minute that is to be moved, as the source named it.';
+comment on column telltale.source_clocks.to_minute is 'The first one that is not any more; null: it is off still.';
+comment on column telltale.source_clocks.shift is 'What to add to its minutes: whole minutes, at most a day either way.';
+comment on column telltale.source_clocks.measured_at is 'When it was last seen to be so.';
 
 create table telltale.sources (
   source_id uuid not null,
@@ -921,6 +1250,60 @@ grant execute on function telltale.abnormal_where(jsonb,jsonb,text) to authentic
 grant execute on function telltale.abnormal_where(jsonb,jsonb,text) to service_role;
 comment on function telltale.abnormal_where(jsonb,jsonb,text) is 'The condition on anomalies or incidents t that a filter and a place in their list are; id is the name of their key.';
 
+CREATE OR REPLACE FUNCTION telltale.acknowledge_alert(alert_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_revision bigint;
+  v_alert telltale.alerts;
+begin
+  perform telltale.require_reader();
+  update telltale.alert_state as s set revision = s.revision + 1 returning s.revision into v_revision;
+  update telltale.alerts as a set state = 'acknowledged', acknowledged_at = telltale.clock(),
+    acknowledged_by = telltale.caller_name(), revision = v_revision
+  where a.alert_id = acknowledge_alert.alert_id and a.state = 'firing';
+  select a.* into v_alert from telltale.alerts as a where a.alert_id = acknowledge_alert.alert_id;
+  if not found then
+    raise exception 'Cannot acknowledge alert: there is none of that id' using errcode = '22023';
+  end if;
+  return telltale.alert_document(v_alert);
+end
+$function$;
+grant execute on function telltale.acknowledge_alert(uuid) to authenticated;
+grant execute on function telltale.acknowledge_alert(uuid) to service_role;
+comment on function telltale.acknowledge_alert(uuid) is 'Somebody knows: a firing alert becomes acknowledged, by whom and when; any other stays as it is. Answers its AlertDocument.
+Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.add_destination(wanted jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_row telltale.alert_destinations;
+begin
+  perform telltale.check_filter(wanted, array['name', 'kind', 'url', 'secret', 'detail', 'severity']);
+  if (select count(*) from telltale.alert_destinations where removed_at is null) >= 50 then
+    raise exception 'Cannot add destination: there are 50' using errcode = '22023';
+  end if;
+  if exists (select from telltale.alert_destinations where name = wanted ->> 'name' and removed_at is null) then
+    raise exception 'Cannot add destination: there is one of that name' using errcode = '22023';
+  end if;
+  insert into telltale.alert_destinations (name, kind, url, secret, detail, severity)
+  values (wanted ->> 'name', wanted ->> 'kind', wanted ->> 'url', wanted ->> 'secret', coalesce(wanted -> 'detail', '{}'),
+    coalesce(wanted ->> 'severity', 'info'))
+  returning * into v_row;
+  return telltale.destination_row(v_row);
+end
+$function$;
+grant execute on function telltale.add_destination(jsonb) to service_role;
+comment on function telltale.add_destination(jsonb) is 'Keeps a destination: {name, kind, url, secret, detail, severity}. The secret can be written, never read. Definer: the operator
+alone.';
+
 CREATE OR REPLACE FUNCTION telltale.add_member(user_id uuid, email text)
  RETURNS boolean
  LANGUAGE sql
@@ -985,6 +1368,473 @@ end
 $function$;
 comment on function telltale.admit_names(uuid,text[]) is 'Admits series keys of a source while their kind has room; {key: its kind:other} of those that had to stay out. Definer:
 part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_anomalies(since timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  answer jsonb := '[]';
+begin
+  if to_regclass('telltale.anomalies') is not null then
+    execute $query$
+      select coalesce(jsonb_agg(jsonb_build_object('service', a.service, 'environment', a.environment,
+        'anomaly_id', a.anomaly_id, 'incident_id', a.incident_id, 'series_key', a.series_key, 'metric', a.metric,
+        'score', a.score, 'seen', a.seen, 'started_us', telltale.us_of(a.started_at), 'ended_us', telltale.us_of(a.ended_at),
+        'expected', jsonb_build_object('low', a.expected -> 'low', 'mid', a.expected -> 'mid', 'high', a.expected -> 'high'))), '[]')
+      from (select * from telltale.anomalies where ended_at is null or ended_at >= $1
+        order by started_at desc limit 200) as a $query$ into answer using since;
+  end if;
+  return answer;
+end
+$function$;
+comment on function telltale.alert_anomalies(timestamp with time zone) is '[AnomalySign]: 200 of those that last or ended since; none where no detector is installed. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_burns(patterns text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  now_at timestamptz := telltale.clock();
+begin
+  return (
+    select coalesce(jsonb_agg(to_jsonb(b)), '[]') from (
+      select s.service, s.environment, t.age_s, telltale.series_merge(t.series) as series
+      from (
+        select m.source_id, telltale.picked_series(m.series, patterns) as series,
+          case when m.minute >= now_at - interval '5 minutes' then 300
+            when m.minute >= now_at - interval '30 minutes' then 1800 else 3600 end as age_s
+        from telltale.rollup_minutes as m
+        where m.minute >= now_at - interval '1 hour' and m.minute <= now_at
+          and m.day between ((now_at - interval '1 hour') at time zone 'UTC')::date and (now_at at time zone 'UTC')::date
+        offset 0
+      ) as t
+      join telltale.sources as s on s.source_id = t.source_id
+      where t.series is not null
+      group by s.service, s.environment, t.age_s
+      union all
+      select service, environment, age_s, series from telltale.alert_stretches where age_s > 0
+    ) as b
+  );
+end
+$function$;
+comment on function telltale.alert_burns(text[]) is '[{service, environment, age_s, series}]: what was counted up to so many s ago, from the next smaller age on. Definer: part
+of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_calls()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    with running as materialized (
+      select s.service, s.environment, coalesce(p.clock_offset_us, 0) as offset_us, c.value as call
+      from telltale.processes as p
+      join telltale.sources as s on s.source_id = p.source_id
+      cross join lateral jsonb_array_elements(p.running) as c
+      where p.running_total > 0 and telltale.is_alive(p)
+      order by (c.value -> 'start_us')::bigint limit 500
+    ), known as (
+      select r.*, t.tool, t.started_at, t.spans -> (r.call ->> 'span_id') ->> 'holder' as holder
+      from running as r
+      left join telltale.trace_days as d on d.trace_id = r.call ->> 'trace_id'
+      left join telltale.traces as t on t.trace_id = d.trace_id and t.day = d.day
+    )
+    select jsonb_build_object(
+      'calls', coalesce(jsonb_agg(jsonb_build_object('service', service, 'environment', environment,
+        'tool', coalesce(call ->> 'tool', tool), 'trace_id', call -> 'trace_id',
+        'start_us', least((call -> 'start_us')::bigint, telltale.us_of(started_at)) + offset_us)), '[]'),
+      'waits', coalesce(jsonb_agg(jsonb_build_object('service', service, 'environment', environment,
+        'permit', call -> 'name', 'trace_id', call -> 'trace_id', 'start_us', (call -> 'start_us')::bigint + offset_us,
+        'end_us', null, 'holder', holder)) filter (where starts_with(call ->> 'name', 'permit ')), '[]'))
+    from known
+  );
+end
+$function$;
+comment on function telltale.alert_calls() is '{calls: [LongCall], waits: [LongWait]} of the 500 calls that have run longest, by the edge''s clock. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_document(a telltale.alerts)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('alert_id', a.alert_id, 'rule_id', a.rule_id,
+    'rule', (select r.name from telltale.alert_rules as r where r.rule_id = a.rule_id), 'state', a.state,
+    'severity', a.severity, 'topic', a.topic, 'service', a.service, 'environment', a.environment, 'title', a.title,
+    'subject', a.evidence -> 'subject', 'metric', a.evidence -> 'metric', 'value', a.evidence -> 'value',
+    'expected', a.evidence -> 'expected', 'count', a.evidence -> 'count', 'others', coalesce(a.evidence -> 'others', '[]'),
+    'trace_ids', coalesce(a.evidence -> 'trace_ids', '[]'), 'link', a.evidence -> 'link', 'verdict', a.verdict,
+    'started_us', telltale.us_of(a.started_at), 'fired_us', telltale.us_of(a.fired_at),
+    'acknowledged_us', telltale.us_of(a.acknowledged_at), 'acknowledged_by', a.acknowledged_by,
+    'resolved_us', telltale.us_of(a.resolved_at), 'silenced', a.silenced, 'under', a.under, 'revision', a.revision)
+$function$;
+comment on function telltale.alert_document(telltale.alerts) is 'AlertDocument (src/core/alert/alert_document.ts): what lists, pushes and notifications say of an alert. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_errors(since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('service', e.service, 'environment', e.environment,
+      'fingerprint', e.fingerprint, 'error_type', e.sample -> 'error_type', 'message', left(e.sample ->> 'message', 500),
+      'trace_id', e.sample -> 'trace_id', 'first_us', telltale.us_of(e.first_at), 'last_us', telltale.us_of(e.last_at),
+      'count', e.count, 'reopened_us', telltale.us_of(e.reopened_at), 'ignored', e.ignored)
+      order by e.last_at desc, e.fingerprint), '[]')
+    from (
+      select g.fingerprint, s.service, s.environment, min(g.first_seen_at) as first_at, max(g.last_seen_at) as last_at,
+        sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc))[1] as sample,
+        null::timestamptz as reopened_at, false as ignored
+      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+      where g.last_seen_at >= since and g.first_seen_at <= till
+      group by g.fingerprint, s.service, s.environment
+      order by max(g.last_seen_at) desc limit 200
+    ) as e
+  );
+end
+$function$;
+comment on function telltale.alert_errors(timestamp with time zone,timestamp with time zone) is '[ErrorSign]: the 200 groups that were last seen, of those seen since, and not first after till. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_history(rule_id text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  v_rule telltale.alert_rules;
+begin
+  perform telltale.require_reader();
+  select r.* into v_rule from telltale.alert_rules as r where r.rule_id = alert_history.rule_id;
+  if not found then
+    raise exception 'Cannot test rule: there is none of that id' using errcode = '22023';
+  end if;
+  if since >= till or till > since + interval '6 hours' then
+    raise exception 'Cannot test rule: from is not before to, by at most six hours'
+      using errcode = '22023', hint = 'Ask for a longer time in parts.';
+  end if;
+  return jsonb_build_object('rule', telltale.alert_rules_data(alert_history.rule_id) -> 0,
+    'minutes', case when v_rule.kind in ('metric', 'slo') and v_rule.metric <> 'gauge'
+      then telltale.alert_minutes(since, till - interval '1 microsecond', telltale.alert_key_patterns(alert_history.rule_id))
+      else '[]' end,
+    'errors', case when v_rule.kind in ('errors', 'leak') then telltale.history_of_errors(since, till) else '[]' end,
+    'waits', case when v_rule.kind = 'starvation'
+      then telltale.alert_waits(since, till, coalesce(v_rule.threshold, 0)) else '[]' end,
+    'calls', case when v_rule.kind = 'stuck'
+      then telltale.history_of_calls(since, till, 1000 * coalesce(v_rule.threshold, 0)) else '[]' end,
+    'heard', case when v_rule.kind = 'no_data' then (
+      select coalesce(jsonb_agg(distinct jsonb_build_object('service', s.service, 'environment', s.environment,
+        'minute', extract(epoch from date_trunc('minute', b.received_at))::bigint)), '[]')
+      from telltale.batches as b join telltale.processes as p on p.process_id = b.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      where b.received_at >= since and b.received_at < till) else '[]' end,
+    'gauges', case when v_rule.metric = 'gauge' then (
+      select coalesce(jsonb_agg(to_jsonb(d)), '[]') from (
+        select distinct on (g.process_id, g.labels_hash, date_trunc('minute', g.at)) s.service, s.environment, g.name, g.value,
+          telltale.us_of(g.at) as at_us,
+          (select coalesce(string_agg(l.key || '=' || l.value, ' ' order by l.key), '') from jsonb_each_text(g.labels) as l) as labels
+        from telltale.gauges as g join telltale.processes as p on p.process_id = g.process_id
+        join telltale.sources as s on s.source_id = p.source_id
+        where g.name = v_rule.filter ->> 'gauge' and g.at >= since and g.at < till
+          and g.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+        order by g.process_id, g.labels_hash, date_trunc('minute', g.at), g.at desc
+      ) as d) else '[]' end,
+    'anomalies', case when v_rule.kind = 'anomaly' then telltale.alert_anomalies(since) else '[]' end);
+end
+$function$;
+grant execute on function telltale.alert_history(text,timestamp with time zone,timestamp with time zone) to authenticated;
+grant execute on function telltale.alert_history(text,timestamp with time zone,timestamp with time zone) to service_role;
+comment on function telltale.alert_history(text,timestamp with time zone,timestamp with time zone) is 'AlertHistory (src/core/alert/alert_replay.ts) of a rule: what it is judged from, from since to till, at most six hours.
+Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_inputs()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  now_at timestamptz := telltale.clock();
+  v_state telltale.alert_state;
+  patterns text[] := telltale.alert_key_patterns(null);
+  kinds text[];
+  with_burns boolean;
+  with_gauges boolean;
+  metric_s integer;
+  errors_s integer;
+  waits_s integer;
+  least_ms double precision;
+  running jsonb := '{"calls": [], "waits": []}';
+begin
+  select * into v_state from telltale.alert_state;
+  select coalesce(array_agg(distinct kind), '{}'), coalesce(bool_or(metric = 'gauge'), false),
+    coalesce(max(window_s) filter (where kind = 'metric'), 0),
+    coalesce(max(window_s) filter (where kind in ('errors', 'leak')), 0),
+    coalesce(max(window_s) filter (where kind = 'starvation'), 0),
+    min(threshold) filter (where kind = 'starvation')
+  into kinds, with_gauges, metric_s, errors_s, waits_s, least_ms
+  from telltale.alert_rules where enabled;
+  with_burns := 'slo' = any (kinds);
+  perform telltale.refresh_stretches(patterns, with_burns);
+  if kinds && array['stuck', 'starvation'] then
+    running := telltale.alert_calls();
+  end if;
+  return jsonb_build_object('now_us', telltale.us_of(now_at), 'revision', v_state.revision,
+    'pushed_revision', v_state.pushed_revision, 'watched', telltale.is_watched(),
+    'rules', telltale.alert_rules_data(null), 'open', telltale.alert_open(),
+    'silences', (
+      select coalesce(jsonb_agg(jsonb_build_object('silence_id', s.silence_id, 'rule_id', s.rule_id, 'service', s.service,
+        'environment', s.environment, 'starts_us', telltale.us_of(s.starts_at), 'ends_us', telltale.us_of(s.ends_at),
+        'repeat_s', s.repeat_s) order by s.silence_id), '[]')
+      from telltale.alert_silences as s where s.ends_at > now_at or s.repeat_s is not null),
+    'marks', (
+      select coalesce(jsonb_agg(jsonb_build_object('rule_id', m.rule_id, 'process', m.process_id, 'lost', m.lost,
+        'grew_us', telltale.us_of(m.grew_at))), '[]')
+      from telltale.alert_marks as m
+      join telltale.processes as p on p.process_id = m.process_id and p.last_seen_at > now_at - interval '1 hour'),
+    'minutes', case when metric_s = 0 then '[]'
+      else telltale.alert_minutes(date_trunc('minute', now_at - metric_s * interval '1 second'), now_at, patterns) end,
+    'baselines', (
+      select coalesce(jsonb_agg(jsonb_build_object('service', t.service, 'environment', t.environment, 'series', t.series)), '[]')
+      from telltale.alert_stretches as t where t.age_s = 0),
+    'burns', case when with_burns then telltale.alert_burns(patterns) else '[]' end,
+    'services', case when 'no_data' = any (kinds) then telltale.alert_services() else '[]' end,
+    'losses', case when 'gap' = any (kinds) then telltale.alert_losses() else '[]' end,
+    'calls', running -> 'calls',
+    'waits', (running -> 'waits') || case when least_ms is null then '[]'
+      else telltale.alert_waits(now_at - waits_s * interval '1 second', now_at, least_ms) end,
+    'errors', case when errors_s = 0 then '[]'
+      else telltale.alert_errors(now_at - errors_s * interval '1 second', now_at) end,
+    'gauges', case when with_gauges then (
+      select coalesce(jsonb_agg(jsonb_build_object('service', g.value -> 'service', 'environment', g.value -> 'environment',
+        'name', g.value -> 'name', 'at_us', g.value -> 'at_us', 'value', g.value -> 'value',
+        'labels', (select coalesce(string_agg(l.key || '=' || l.value, ' ' order by l.key), '')
+          from jsonb_each_text(g.value -> 'labels') as l))), '[]')
+      from jsonb_array_elements(telltale.live_gauges()) as g
+      where g.value ->> 'name' in (select filter ->> 'gauge' from telltale.alert_rules where enabled)) else '[]' end,
+    'anomalies', case when 'anomaly' = any (kinds) then telltale.alert_anomalies(now_at - interval '1 hour') else '[]' end);
+end
+$function$;
+grant execute on function telltale.alert_inputs() to service_role;
+comment on function telltale.alert_inputs() is 'AlertInputs (src/core/alert/alert_input.ts) of now, with pushed_revision and watched. Volatile: it adds up again what it
+keeps of long stretches. Definer: for the edge alone.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_key_patterns(only_rule text)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(distinct case when k like '%*'
+    then replace(replace(replace(left(k, -1), '\', '\\'), '_', '\_'), '%', '\%') || '%'
+    else replace(replace(replace(k, '\', '\\'), '_', '\_'), '%', '\%') end), '{}')
+  from telltale.alert_rules as r
+  cross join lateral jsonb_array_elements_text(coalesce(r.filter -> 'keys', '["all"]')) as k
+  where case when only_rule is null then r.enabled else r.rule_id = only_rule end and r.kind in ('metric', 'slo')
+$function$;
+comment on function telltale.alert_key_patterns(text) is 'The series keys that the enabled rules, or the one of that id, name, as patterns of LIKE. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_losses()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('process', l.process_id, 'service', s.service, 'environment', s.environment,
+    'lost', l.lost, 'seen_us', telltale.us_of(l.last_seen_at)) order by l.process_id), '[]')
+  from (
+    select p.process_id, p.source_id, p.last_seen_at, p.seqs_forgotten
+      + coalesce((select sum(upper(r) - lower(r)) from unnest(case when isempty(p.seqs) then p.seqs
+          else int8multirange(int8range(1, upper(p.seqs))) - p.seqs end) as r), 0)
+      + coalesce((select sum(d.value::numeric) from jsonb_each_text(p.dropped) as d), 0) as lost
+    from telltale.processes as p
+    where p.last_seen_at > telltale.clock() - interval '1 hour'
+    order by p.last_seen_at desc limit 1000
+  ) as l
+  join telltale.sources as s on s.source_id = l.source_id
+  where l.lost > 0 or exists (select from telltale.alert_marks as m where m.process_id = l.process_id)
+$function$;
+comment on function telltale.alert_losses() is '[Loss] of processes that were heard within the hour and lost something, or had. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_minutes(since timestamp with time zone, till timestamp with time zone, patterns text[])
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('minute', extract(epoch from m.minute)::bigint, 'service', m.service,
+      'environment', m.environment, 'series', m.series) order by m.minute, m.service, m.environment), '[]')
+    from (
+      select p.minute, s.service, s.environment, telltale.series_merge(p.series) as series
+      from (
+        select r.minute, r.source_id, telltale.picked_series(r.series, patterns) as series
+        from telltale.rollup_minutes as r
+        where r.minute >= since and r.minute <= till
+          and r.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+        offset 0
+      ) as p
+      join telltale.sources as s on s.source_id = p.source_id
+      where p.series is not null
+      group by p.minute, s.service, s.environment
+    ) as m
+  );
+end
+$function$;
+comment on function telltale.alert_minutes(timestamp with time zone,timestamp with time zone,text[]) is '[MinuteSeries] of the minutes that start from since to till, both inclusive; the one that runs is as it is now. Definer:
+part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_open()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('alert_id', a.alert_id, 'rule_id', a.rule_id, 'group_key', a.group_key,
+    'state', a.state, 'severity', a.severity, 'topic', a.topic, 'service', a.service, 'environment', a.environment,
+    'started_us', telltale.us_of(a.started_at), 'fired_us', telltale.us_of(a.fired_at), 'seen_us', telltale.us_of(a.seen_at),
+    'clear_us', telltale.us_of(a.clear_at), 'notified', a.notified, 'silenced', a.silenced, 'under', a.under,
+    'under_resolved_us', telltale.us_of(l.resolved_at)) order by a.started_at, a.alert_id), '[]')
+  from telltale.alerts as a left join telltale.alerts as l on l.alert_id = a.under
+  where a.state <> 'resolved'
+$function$;
+comment on function telltale.alert_open() is '[OpenAlert]: those that are not resolved. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_push()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('rev', (select revision from telltale.alert_state), 'at_us', telltale.us_of(telltale.clock()),
+    'total', count(*), 'alerts', coalesce(jsonb_agg(telltale.alert_document(o.a) order by telltale.severity_rank((o.a).severity) desc,
+      (o.a).fired_at desc, (o.a).alert_id) filter (where o.place <= 50), '[]'))
+  from (
+    select a, row_number() over (order by telltale.severity_rank(a.severity) desc, a.fired_at desc, a.alert_id) as place
+    from telltale.alerts as a where a.state in ('firing', 'acknowledged')
+  ) as o
+$function$;
+comment on function telltale.alert_push() is 'AlertPush {rev, at_us, total, alerts}: the 50 gravest that fire or are acknowledged, absolute; the highest rev wins. Definer:
+part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_rules_data(only_rule text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(r) - array['changed_at'] order by r.rule_id), '[]')
+  from telltale.alert_rules as r
+  where case when only_rule is null then r.enabled else r.rule_id = only_rule end
+$function$;
+comment on function telltale.alert_rules_data(text) is '[AlertRule]: the enabled ones, or the one of that id. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_services()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('service', h.service, 'environment', h.environment,
+    'heard_us', telltale.us_of(h.heard_at), 'steady_s', extract(epoch from h.steady)::bigint)
+    order by h.service, h.environment), '[]')
+  from (
+    select s.service, s.environment, max(p.last_seen_at) as heard_at, max(p.last_seen_at - p.first_seen_at) as steady
+    from telltale.processes as p join telltale.sources as s on s.source_id = p.source_id
+    where p.last_seen_at > telltale.clock() - interval '1 day'
+    group by s.service, s.environment
+    order by heard_at desc limit 500
+  ) as h
+$function$;
+comment on function telltale.alert_services() is '[HeardService] of the last day. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_waits(since timestamp with time zone, till timestamp with time zone, least_ms double precision)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('service', s.service, 'environment', s.environment,
+      'permit', w.value -> 'name', 'trace_id', t.trace_id, 'holder', w.value -> 'holder',
+      'start_us', (w.value -> 'start_us')::bigint, 'end_us', (w.value -> 'end_us')::bigint)), '[]')
+    from (
+      select r.trace_id, r.process_id, r.spans from telltale.traces as r
+      where r.duration_ms is not null and r.changed_at >= since and r.changed_at <= till and r.wait_ms >= least_ms
+      order by r.changed_at desc limit 200
+    ) as t
+    join telltale.processes as p on p.process_id = t.process_id
+    join telltale.sources as s on s.source_id = p.source_id
+    cross join lateral jsonb_each(t.spans) as w
+    where w.value ->> 'kind' = 'wait' and starts_with(w.value ->> 'name', 'permit ')
+      and (w.value -> 'end_us')::bigint - (w.value -> 'start_us')::bigint >= least_ms * 1000
+  );
+end
+$function$;
+comment on function telltale.alert_waits(timestamp with time zone,timestamp with time zone,double precision) is '[LongWait] that ended in calls changed from since to till and took so many ms, of 200 calls. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alerts(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  size integer;
+  place jsonb;
+  since timestamptz;
+  till timestamptz;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['from', 'to', 'state', 'severity', 'rule_id', 'service', 'environment', 'alert_id']);
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}');
+  since := telltale.instant_of(filter, 'from');
+  till := telltale.instant_of(filter, 'to');
+  execute format(
+    'with page as (
+      select a as row, a.started_at, a.alert_id from telltale.alerts as a
+      where ($1 is null or coalesce(a.resolved_at, ''infinity'') >= $1) and ($2 is null or a.started_at < $2)
+        and ($3 is null or (a.started_at, a.alert_id) < (telltale.at_of(($3 ->> ''us'')::bigint), ($3 ->> ''id'')::uuid)) %s
+      order by a.started_at desc, a.alert_id desc limit $4
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(telltale.alert_document(page.row) order by started_at desc, alert_id desc), ''[]''),
+      ''next'', case when count(*) = $4 then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(started_at)), ''id'', (array_agg(alert_id order by started_at, alert_id))[1])) end,
+      ''rev'', (select revision from telltale.alert_state))
+    from page',
+    telltale.matching(filter, 'state', 'a.state') || telltale.matching(filter, 'severity', 'a.severity')
+      || telltale.matching(filter, 'rule_id', 'a.rule_id') || telltale.matching(filter, 'service', 'a.service')
+      || telltale.matching(filter, 'environment', 'a.environment') || telltale.matching(filter, 'alert_id', 'a.alert_id::text'))
+  using since, till, place, size into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.alerts(jsonb,text,integer) to authenticated;
+grant execute on function telltale.alerts(jsonb,text,integer) to service_role;
+comment on function telltale.alerts(jsonb,text,integer) is 'Alerts, those that began last first: {rows: [AlertDocument], next, rev}. Filter: from, to (open in between; ISO 8601 or µs), state,
+severity, rule_id, service, environment, alert_id (each a string or an array). n is 1 to 1000. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.anomalies(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb
@@ -1183,6 +2033,17 @@ grant execute on function telltale.caller_id() to authenticated;
 grant execute on function telltale.caller_id() to service_role;
 comment on function telltale.caller_id() is 'The user id of the caller''s token, null without one.';
 
+CREATE OR REPLACE FUNCTION telltale.caller_name()
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select case when telltale.caller_id() is null then 'operator' else coalesce(
+    (select email from telltale.members where user_id = telltale.caller_id()), telltale.caller_id()::text) end
+$function$;
+comment on function telltale.caller_name() is 'Who asks, for people: the member''s address or id, operator without a user. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.cell_stats(places text[], cells jsonb[], seconds double precision)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -1310,6 +2171,64 @@ end
 $function$;
 comment on function telltale.check_state(text,jsonb) is 'Raises 22023 unless a state may be set with these options. Only set_error_group_state asks it.';
 
+CREATE OR REPLACE FUNCTION telltale.claim_alert_push()
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select case when s.pushed_revision < s.revision and telltale.is_watched() then telltale.alert_push() end
+  from telltale.alert_state as s
+$function$;
+grant execute on function telltale.claim_alert_push() to service_role;
+comment on function telltale.claim_alert_push() is 'AlertPush where the open pages do not know the last revision, null where they do or there are none. Definer: for the edge alone.';
+
+CREATE OR REPLACE FUNCTION telltale.claim_notifications(n integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  answer jsonb;
+begin
+  delete from telltale.alert_notifications where notification_id in (
+    select notification_id from telltale.alert_notifications where created_at < telltale.clock() - interval '30 days'
+    order by created_at limit 500);
+  delete from telltale.alerts where alert_id in (
+    select alert_id from telltale.alerts where started_at < telltale.clock() - interval '400 days' and state = 'resolved'
+    order by started_at limit 500);
+  delete from telltale.alert_silences where ends_at < telltale.clock() - interval '30 days' and repeat_s is null;
+  delete from telltale.alert_marks where grew_at < telltale.clock() - interval '60 days';
+  update telltale.alert_notifications as o set state = 'given_up', last_error = coalesce(last_error, 'It was not tried in time')
+  where o.state = 'waiting' and (o.created_at < telltale.clock() - interval '1 day'
+    or exists (select from telltale.alert_destinations as d where d.destination_id = o.destination_id and d.removed_at is not null));
+  with due as (
+    select o.notification_id from telltale.alert_notifications as o
+    where o.state = 'waiting' and o.next_at <= telltale.clock() and o.leased_until <= telltale.clock()
+      -- That it is over is told after that it began.
+      and not exists (select from telltale.alert_notifications as f where o.event = 'resolved' and f.event = 'firing'
+        and f.alert_id = o.alert_id and f.destination_id = o.destination_id and f.state = 'waiting')
+    order by o.next_at, o.notification_id limit n for update skip locked
+  ), taken as (
+    update telltale.alert_notifications as o set leased_until = telltale.clock() + interval '60 seconds', attempts = o.attempts + 1,
+      last_at = telltale.clock()
+    from due where o.notification_id = due.notification_id
+    returning o.*
+  )
+  select coalesce(jsonb_agg(jsonb_build_object('notification_id', t.notification_id, 'attempt', t.attempts, 'event', t.event,
+    'alert', t.payload, 'created_us', telltale.us_of(t.created_at), 'kind', d.kind, 'url', d.url, 'secret', d.secret,
+    'detail', d.detail) order by t.next_at, t.notification_id), '[]')
+  into answer
+  from taken as t join telltale.alert_destinations as d on d.destination_id = t.destination_id;
+  return answer;
+end
+$function$;
+grant execute on function telltale.claim_notifications(integer) to service_role;
+comment on function telltale.claim_notifications(integer) is 'Takes up to n notifications that are due, for a minute, with what is needed to send them: [Notification] (functions/store/port.ts).
+Gives up what is a day old, and deletes what is past its time. Definer: for the edge alone.';
+
 CREATE OR REPLACE FUNCTION telltale.claim_tick(holder text, seconds integer)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1323,7 +2242,9 @@ begin
   update telltale.tick_lease as l
   set holder = claim_tick.holder, claimed_at = telltale.clock(),
     expires_at = telltale.clock() + seconds * interval '1 second'
-  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder
+    -- No lease is that long: the clock went back, and whoever held it may be gone for good.
+    or l.expires_at > telltale.clock() + interval '600 seconds';
   return found;
 end
 $function$;
@@ -1338,6 +2259,25 @@ RETURN now();
 grant execute on function telltale.clock() to authenticated;
 grant execute on function telltale.clock() to service_role;
 comment on function telltale.clock() is 'What time it is: that of the transaction. Nothing here asks another clock, so that a test can replace this one.';
+
+CREATE OR REPLACE FUNCTION telltale.clocks_off(since timestamp with time zone, till timestamp with time zone, sources uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('service', service, 'environment', environment, 'instance', instance,
+    'offset_ms', ms) order by abs(ms) desc, service, environment, instance), '[]')
+  from (
+    select s.service, s.environment, s.instance, -extract(epoch from c.shift)::bigint * 1000 as ms
+    from telltale.source_clocks as c join telltale.sources as s on s.source_id = c.source_id
+    where c.source_id = any (telltale.skewed_between(since, till, sources)) and c.from_minute + c.shift < till
+      and coalesce(c.to_minute + c.shift, 'infinity') > since
+    order by abs(extract(epoch from c.shift)) desc limit 100
+  ) as listed
+$function$;
+comment on function telltale.clocks_off(timestamp with time zone,timestamp with time zone,uuid[]) is '[{service, environment, instance, offset_ms: how far its clock is ahead, to the minute}], those that are off most first, at most
+100. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.compare(a jsonb DEFAULT '{}'::jsonb, b jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
@@ -1597,6 +2537,193 @@ $function$;
 grant execute on function telltale.create_key(text,text,text) to service_role;
 comment on function telltale.create_key(text,text,text) is 'Keeps a new ingest key by its id (12 of [a-z0-9]) and sha256 (64 hex digits). Definer: no role may write the table.';
 
+CREATE OR REPLACE FUNCTION telltale.critical_path(trace_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  root_id text;
+  all_spans jsonb;
+begin
+  perform telltale.require_reader();
+  root_id := telltale.root_trace_of(lower(critical_path.trace_id));
+  all_spans := telltale.joined_spans(root_id);
+  if all_spans is null then
+    return null;
+  end if;
+  return (
+    with part as materialized (
+      select * from telltale.critical_path_of(all_spans)
+    ), whole as (
+      select nullif(sum(end_us - start_us), 0) as us from part
+    ), own as (
+      select span_id, sum(end_us - start_us) as us from part group by span_id
+    ), self as (
+      select s.span_id, s.layer, s.wait, s.self_us, coalesce(o.us, 0) as us
+      from telltale.self_times_of(array[all_spans]) as s left join own as o on o.span_id = s.span_id
+    )
+    select jsonb_build_object('trace_id', root_id, 'start_us', (select min(start_us) from part),
+      'end_us', (select max(end_us) from part), 'total_ms', trim_scale(coalesce((select us from whole), 0) / 1000.0),
+      'unexplained_ms', trim_scale(coalesce((select us from own where span_id is null), 0) / 1000.0),
+      'parts', coalesce((select jsonb_agg(jsonb_build_object('span_id', p.span_id, 'start_us', p.start_us, 'end_us', p.end_us,
+        'moved_us', p.moved_us) order by p.part) from part as p), '[]'),
+      'spans', coalesce((select jsonb_agg(jsonb_build_object('span_id', s.span_id, 'layer', s.layer,
+        'kind', case when s.wait then 'wait' else 'work' end, 'name', all_spans -> s.span_id -> 'name',
+        'self_ms', trim_scale(s.self_us / 1000.0), 'path_ms', trim_scale(s.us / 1000.0),
+        'share', round(coalesce(s.us / (select us from whole), 0), 6)) order by s.us desc, s.self_us desc, s.span_id collate "C")
+        from self as s), '[]'))
+  );
+end
+$function$;
+grant execute on function telltale.critical_path(text) to authenticated;
+grant execute on function telltale.critical_path(text) to service_role;
+comment on function telltale.critical_path(text) is 'The critical path of a trace, null when there is none: {trace_id: of the outermost that it is joined into, start_us, end_us,
+total_ms, unexplained_ms of it, parts: [{span_id, start_us, end_us, moved_us}] in order (see critical_path_of), spans: [{span_id,
+layer, kind, name, self_ms, path_ms: how much of its self time is on the path, share of the path}] of every ended span, what is
+most on the path first}. Definer, see the head of create_trace_reader; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.critical_path_of(spans jsonb)
+ RETURNS TABLE(part integer, span_id text, start_us bigint, end_us bigint, moved_us bigint)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  -- Of each span, by its number: children stand together, those that end last first.
+  v_ids text[];
+  v_starts bigint[];
+  v_stops bigint[];
+  v_moves bigint[];
+  v_ranks bigint[];
+  v_firsts bigint[];
+  v_lasts bigint[];
+  v_roots bigint;
+  -- The stretches that are being walked, each within the one before: which span, from where, how far back it got, from which
+  -- child on the rest is to be looked at, and which of those looked at began first.
+  d integer := 1;
+  d_span bigint[];
+  d_start bigint[];
+  d_stop bigint[];
+  d_reached bigint[];
+  d_moved bigint[];
+  d_next bigint[];
+  d_last bigint[];
+  d_best bigint[] := array[0];
+  d_best_start bigint[] := array[null::bigint];
+  v_child bigint;
+  v_start bigint;
+  v_stop bigint;
+  v_end bigint;
+  -- The parts, the last first.
+  p_span bigint[] := '{}';
+  p_start bigint[] := '{}';
+  p_stop bigint[] := '{}';
+  p_moved bigint[] := '{}';
+begin
+  with span as materialized (
+    select key as id, nullif(value ->> 'parent_span_id', key) as parent_id, value ->> 'process' as process,
+      coalesce(value -> 'attributes' -> 'telltale.derived' = 'true', false) as derived,
+      (value -> 'start_us')::bigint as start, greatest((value -> 'start_us')::bigint, (value -> 'end_us')::bigint) as stop
+    from jsonb_each(spans) where value ->> 'end_us' is not null
+  ), seen as (
+    select s.*, p.start as outer_start, p.stop as outer_stop,
+      s.process is distinct from p.process and s.stop - s.start <= p.stop - p.start as foreign_fit
+    from span as s left join span as p on p.id = s.parent_id
+    where (s.parent_id is null or not spans ? s.parent_id or p.id is not null)
+      and not (s.derived and s.parent_id is not null and spans ? s.parent_id and exists (
+        select from span as o where o.parent_id = s.parent_id and o.process <> s.process and not o.derived))
+  ), moved as (
+    select id, case when spans ? parent_id then parent_id end as parent_id, start, stop,
+      case when parent_id is null or not spans ? parent_id or not foreign_fit then 0
+        when start < outer_start then outer_start - start
+        when stop > outer_stop then outer_stop - stop else 0 end as move
+    from seen
+  ), numbered as materialized (
+    select *, row_number() over (order by parent_id is not null, parent_id collate "C", stop + move desc, id collate "C") as nth,
+      row_number() over (order by id collate "C") as rank
+    from moved
+  ), kin as (
+    select parent_id, min(nth) as first, max(nth) as last from numbered where parent_id is not null group by parent_id
+  )
+  select array_agg(n.id order by n.nth), array_agg(n.start order by n.nth), array_agg(n.stop order by n.nth),
+    array_agg(n.move order by n.nth), array_agg(n.rank order by n.nth), array_agg(coalesce(k.first, 1) order by n.nth),
+    array_agg(coalesce(k.last, 0) order by n.nth), count(*) filter (where n.parent_id is null)
+  into v_ids, v_starts, v_stops, v_moves, v_ranks, v_firsts, v_lasts, v_roots
+  from numbered as n left join kin as k on k.parent_id = n.id;
+  if coalesce(v_roots, 0) = 0 then
+    return;
+  end if;
+  select array[min(s)], array[max(e)] into d_start, d_stop from unnest(v_starts[1:v_roots], v_stops[1:v_roots]) as r(s, e);
+  d_span := array[0];
+  d_reached := d_stop;
+  d_moved := array[0];
+  d_next := array[1];
+  d_last := array[v_roots];
+  while d > 0 loop
+    if d_reached[d] <= d_start[d] then
+      d := d - 1;
+      continue;
+    end if;
+    -- Of the children that ended at this moment or later, the one that began first.
+    v_end := d_start[d];
+    while d_next[d] <= d_last[d] loop
+      v_child := d_next[d];
+      v_start := greatest(v_starts[v_child] + v_moves[v_child] + d_moved[d], d_start[d]);
+      v_stop := least(v_stops[v_child] + v_moves[v_child] + d_moved[d], d_stop[d]);
+      if v_start < v_stop then
+        if v_stop < d_reached[d] then
+          v_end := v_stop;
+          exit;
+        end if;
+        if d_best[d] = 0 or v_start < d_best_start[d]
+          or (v_start = d_best_start[d] and v_ranks[v_child] < v_ranks[d_best[d]]) then
+          d_best[d] := v_child;
+          d_best_start[d] := v_start;
+        end if;
+      end if;
+      d_next[d] := v_child + 1;
+    end loop;
+    if d_best[d] = 0 or d_best_start[d] >= d_reached[d] then
+      -- None ran: the span itself, down to where the next child ended.
+      p_span := p_span || d_span[d];
+      p_start := p_start || v_end;
+      p_stop := p_stop || d_reached[d];
+      p_moved := p_moved || d_moved[d];
+      d_reached[d] := v_end;
+    else
+      v_child := d_best[d];
+      v_stop := d_reached[d];
+      d_reached[d] := d_best_start[d];
+      d := d + 1;
+      d_span[d] := v_child;
+      d_start[d] := d_best_start[d - 1];
+      d_stop[d] := v_stop;
+      d_reached[d] := v_stop;
+      d_moved[d] := d_moved[d - 1] + v_moves[v_child];
+      d_next[d] := v_firsts[v_child];
+      d_last[d] := v_lasts[v_child];
+      d_best[d] := 0;
+      d_best_start[d] := null;
+    end if;
+  end loop;
+  return query
+    select (cardinality(p_span) - p.nth + 1)::int, n.id, p.start, p.stop, p.moved
+    from unnest(p_span, p_start, p_stop, p_moved) with ordinality as p(span, start, stop, moved, nth)
+    left join unnest(v_ids) with ordinality as n(id, nth) on n.nth = p.span
+    order by p.nth desc;
+end
+$function$;
+grant execute on function telltale.critical_path_of(jsonb) to service_role;
+comment on function telltale.critical_path_of(jsonb) is 'The critical path of the spans of a trace, in order and without gaps from the first start to the last end of its ended roots:
+from the end back through whatever child ran last, cut to that moment, and where none ran through the span itself; span_id null
+where no root ran. Times in µs by the clocks of the roots; moved_us is what was added to the times of the span''s own process.
+What still runs, is shadowed or hangs on no root is on no path.';
+
 CREATE OR REPLACE FUNCTION telltale.cursor_of(place jsonb)
  RETURNS text
  LANGUAGE sql
@@ -1661,6 +2788,79 @@ begin
 end
 $function$;
 comment on function telltale.days_missing(jsonb) is 'The UTC days of BatchRows that have no partitions yet, null when all have. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.deliveries(filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  size integer;
+  place jsonb;
+  answer jsonb;
+begin
+  perform telltale.require_reader();
+  size := telltale.page_size(n);
+  filter := coalesce(filter, '{}');
+  perform telltale.check_filter(filter, array['state', 'event', 'alert_id', 'destination', 'notification_id']);
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "."}');
+  execute format(
+    'with page as (
+      select o.*, d.name, d.kind from telltale.alert_notifications as o
+      join telltale.alert_destinations as d on d.destination_id = o.destination_id
+      where ($1 is null or (o.created_at, o.notification_id) < (telltale.at_of(($1 ->> ''us'')::bigint), $1 ->> ''id'')) %s
+      order by o.created_at desc, o.notification_id desc limit $2
+    )
+    select jsonb_build_object(
+      ''rows'', coalesce(jsonb_agg(jsonb_build_object(''notification_id'', notification_id, ''alert_id'', alert_id,
+        ''destination'', name, ''kind'', kind, ''event'', event, ''title'', payload -> ''title'', ''state'', state,
+        ''attempts'', attempts, ''status'', last_status, ''error'', last_error, ''created_us'', telltale.us_of(created_at),
+        ''last_us'', telltale.us_of(last_at), ''next_us'', case when state = ''waiting'' then telltale.us_of(next_at) end)
+        order by created_at desc, notification_id desc), ''[]''),
+      ''next'', case when count(*) = $2 then telltale.cursor_of(jsonb_build_object(
+        ''us'', telltale.us_of(min(created_at)), ''id'', (array_agg(notification_id order by created_at, notification_id))[1])) end)
+    from page',
+    telltale.matching(filter, 'state', 'o.state') || telltale.matching(filter, 'event', 'o.event')
+      || telltale.matching(filter, 'alert_id', 'o.alert_id::text') || telltale.matching(filter, 'destination', 'd.name')
+      || telltale.matching(filter, 'notification_id', 'o.notification_id'))
+  using place, size into answer;
+  return answer;
+end
+$function$;
+grant execute on function telltale.deliveries(jsonb,text,integer) to authenticated;
+grant execute on function telltale.deliveries(jsonb,text,integer) to service_role;
+comment on function telltale.deliveries(jsonb,text,integer) is 'What was told to whom, the newest first: {rows: [{notification_id, alert_id, destination, kind, event, title, state, attempts,
+status, error, created_us, last_us, next_us}], next}. Filter: state, event, alert_id, destination, notification_id (each a string or
+an array). n is 1 to 1000. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.destination_row(d telltale.alert_destinations)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('destination_id', d.destination_id, 'name', d.name, 'kind', d.kind,
+    'url', telltale.masked_url(d.url), 'severity', d.severity, 'to', coalesce(d.detail -> 'to', '[]'),
+    'created_us', telltale.us_of(d.created_at))
+$function$;
+comment on function telltale.destination_row(telltale.alert_destinations) is 'A destination without its secrets: of its address the host alone. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.destinations()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform telltale.require_reader();
+  return (select coalesce(jsonb_agg(telltale.destination_row(d) order by d.name), '[]')
+    from telltale.alert_destinations as d where d.removed_at is null);
+end
+$function$;
+grant execute on function telltale.destinations() to authenticated;
+grant execute on function telltale.destinations() to service_role;
+comment on function telltale.destinations() is '[{destination_id, name, kind, url: of it the host alone, severity, to, created_us}]. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.detector_anomaly(a telltale.anomalies)
  RETURNS jsonb
@@ -1967,6 +3167,26 @@ end
 $function$;
 comment on function telltale.due_sums(integer) is 'The outermost traces of up to n joins of which a side has changed since they were summed up, with all that is joined into them.
 Definer: part of tick_join_traces.';
+
+CREATE OR REPLACE FUNCTION telltale.end_silence(silence_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform telltale.require_reader();
+  delete from telltale.alert_silences as s where s.silence_id = end_silence.silence_id;
+  if not found then
+    return false;
+  end if;
+  update telltale.alert_state set revision = revision + 1;
+  return true;
+end
+$function$;
+grant execute on function telltale.end_silence(uuid) to authenticated;
+grant execute on function telltale.end_silence(uuid) to service_role;
+comment on function telltale.end_silence(uuid) is 'Ends a silence at once; false when there is none. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.ended_spans(trace_ids text[])
  RETURNS jsonb
@@ -2335,6 +3555,38 @@ grant execute on function telltale.errors(jsonb,text,integer) to authenticated;
 grant execute on function telltale.errors(jsonb,text,integer) to service_role;
 comment on function telltale.errors(jsonb,text,integer) is 'Errors, newest first: {rows, next}. Filter: from, to (ISO 8601 or µs), fingerprint, error_type, trace_id, connection_type,
 environment, service (each a string or an array), text. n is 1 to 1000. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.exemplars_of(wanted text, subject text, service text, environment text, since timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(e.trace_id order by e.place), '[]') from (
+      select t.trace_id, row_number() over (order by case when wanted = 'slow' then t.duration_ms end desc nulls last,
+        t.changed_at desc) as place
+      from (
+        select r.* from telltale.traces as r
+        where r.duration_ms is not null and r.changed_at >= since and r.day >= (since at time zone 'UTC')::date - 1
+          and (wanted = 'slow' or r.outcome in ('tool_error', 'server_fault', 'timeout', 'interrupted'))
+          and (not starts_with(subject, 'tool:') or r.tool = substr(subject, 6))
+          and (not starts_with(subject, 'provider:') or r.provider = substr(subject, 10))
+          and (not starts_with(subject, 'model:') or r.model = substr(subject, 7))
+        order by r.changed_at desc limit 500
+      ) as t
+      join telltale.processes as p on p.process_id = t.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      where s.service = exemplars_of.service and s.environment = exemplars_of.environment
+      order by place limit 5
+    ) as e
+  );
+end
+$function$;
+comment on function telltale.exemplars_of(text,text,text,text,timestamp with time zone) is 'Five trace ids that stand for a series since then: the slow ones, the slowest first, or the failed ones, the latest first.
+Definer: part of store_alert_outcome.';
 
 CREATE OR REPLACE FUNCTION telltale.export_page(kind text, filter jsonb DEFAULT '{}'::jsonb, cursor text DEFAULT NULL::text, n integer DEFAULT 100)
  RETURNS jsonb
@@ -2834,6 +4086,61 @@ grant execute on function telltale.histogram_quantile(jsonb,double precision) to
 comment on function telltale.histogram_quantile(jsonb,double precision) is 'The q-quantile in µs, null when empty: nearest rank as percentile_disc, read as the middle of its bucket, 2^((i+0.5)/32);
 relative error at most 1.1 %.';
 
+CREATE OR REPLACE FUNCTION telltale.history_of_calls(since timestamp with time zone, till timestamp with time zone, least_ms double precision)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('service', s.service, 'environment', s.environment, 'tool', t.tool,
+      'trace_id', t.trace_id, 'start_us', telltale.us_of(t.started_at), 'end_us', telltale.us_of(t.ended_at))), '[]')
+    from (
+      select r.* from telltale.traces as r
+      where r.started_at >= since and r.started_at < till and (r.duration_ms is null or r.duration_ms >= least_ms)
+        and r.day between (since at time zone 'UTC')::date - 1 and (till at time zone 'UTC')::date + 1
+      order by r.started_at limit 1000
+    ) as t
+    join telltale.processes as p on p.process_id = t.process_id
+    join telltale.sources as s on s.source_id = p.source_id
+  );
+end
+$function$;
+comment on function telltale.history_of_calls(timestamp with time zone,timestamp with time zone,double precision) is '[LongCall with end_us, null where it has none] of 1,000 calls that took so many ms. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.history_of_errors(since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('service', e.service, 'environment', e.environment,
+      'fingerprint', e.fingerprint, 'error_type', e.error_type, 'message', left(e.message, 500), 'trace_id', e.trace_id,
+      'first_us', telltale.us_of(e.first_at), 'last_us', telltale.us_of(e.last_at), 'count', e.count, 'reopened_us', null,
+      'ignored', false, 'seen', e.seen)), '[]')
+    from (
+      select r.fingerprint, s.service, s.environment, min(g.first_seen_at) as first_at, max(r.at) as last_at,
+        count(*) as count, max(r.error_type) as error_type, max(r.message) as message, max(r.trace_id) as trace_id,
+        jsonb_agg(distinct extract(epoch from date_trunc('minute', r.at))::bigint) as seen
+      from telltale.errors as r
+      join telltale.processes as p on p.process_id = r.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      join telltale.error_groups as g on g.fingerprint = r.fingerprint and g.source_id = s.source_id
+      where r.at >= since and r.at < till
+        and r.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      group by r.fingerprint, s.service, s.environment
+      order by max(r.at) desc limit 500
+    ) as e
+  );
+end
+$function$;
+comment on function telltale.history_of_errors(timestamp with time zone,timestamp with time zone) is '[ErrorSign with seen: the minutes, in s since the epoch, in which there was one] of 500 groups. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.holders(filter jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3272,7 +4579,9 @@ CREATE OR REPLACE FUNCTION telltale.is_tick_due()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
+  select (expires_at <= telltale.clock() or expires_at > telltale.clock() + interval '600 seconds')
+    and claimed_at not between telltale.clock() - interval '10 seconds' and telltale.clock() + interval '10 seconds'
+  from telltale.tick_lease
 $function$;
 grant execute on function telltale.is_tick_due() to service_role;
 comment on function telltale.is_tick_due() is 'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';
@@ -3856,6 +5165,28 @@ $function$;
 comment on function telltale.lost_by(uuid[],timestamp with time zone,timestamp with time zone) is '{processes: how many that were heard of in between miss batches, dropped records or had some refused, missing: batches,
 dropped: records}. Definer: part of the readers.';
 
+CREATE OR REPLACE FUNCTION telltale.make_notifications(changes jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  insert into telltale.alert_notifications (notification_id, alert_id, destination_id, event, payload)
+  select a.alert_id || ':' || c.notify || ':' || d.destination_id, a.alert_id, d.destination_id, c.notify,
+    telltale.alert_document(a)
+  from jsonb_to_recordset(changes) as c(alert_id uuid, rule_id text, group_key text, notify text)
+  join telltale.alerts as a on a.alert_id = c.alert_id
+    or (c.alert_id is null and a.rule_id = c.rule_id and a.group_key = c.group_key and a.state <> 'resolved')
+  join telltale.alert_rules as r on r.rule_id = a.rule_id
+  join telltale.alert_destinations as d on d.removed_at is null
+    and telltale.severity_rank(d.severity) <= telltale.severity_rank(a.severity)
+    and (r.destinations is null or d.destination_id = any (r.destinations))
+  where c.notify is not null
+  on conflict (notification_id) do nothing
+$function$;
+comment on function telltale.make_notifications(jsonb) is 'One notification for each change that asks for one and each destination that it concerns, once. Definer: part of
+store_alert_outcome.';
+
 CREATE OR REPLACE FUNCTION telltale.make_partitions(days date[])
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3900,6 +5231,14 @@ $function$;
 grant execute on function telltale.make_partitions(date[]) to service_role;
 comment on function telltale.make_partitions(date[]) is 'Makes the partitions of UTC days from 30 back to 3 ahead, raises 22023 for others; {made: [days]}. Definer: only the owner
 of a table may attach to it.';
+
+CREATE OR REPLACE FUNCTION telltale.masked_url(url text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO ''
+AS $function$ select substring(url from '^https?://[^/]+') || case when url ~ '^https?://[^/]+/.' then '/...' else '' end $function$;
+comment on function telltale.masked_url(text) is 'An address without what may open it: its path and query.';
 
 CREATE OR REPLACE FUNCTION telltale.matching(filter jsonb, key text, expression text)
  RETURNS text
@@ -4246,6 +5585,42 @@ grant execute on function telltale.most_counted(jsonb,text) to authenticated;
 grant execute on function telltale.most_counted(jsonb,text) to service_role;
 comment on function telltale.most_counted(jsonb,text) is 'Of {series key: Stats} the 100 of a kind with the greatest count, as [{key: the name alone, ...Stats}].';
 
+CREATE OR REPLACE FUNCTION telltale.moved_minutes(skewed uuid[], since timestamp with time zone, till timestamp with time zone, whole_hours boolean)
+ RETURNS TABLE(at timestamp with time zone, series jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  kept timestamptz := (telltale.today() - 30)::timestamp at time zone 'UTC';
+  by_hour boolean := whole_hours and (till - since > interval '2 days' or since < kept);
+begin
+  if by_hour then
+    -- So far back, and over so long, to the hour.
+    return query
+      select h.hour + s.shift, h.series from telltale.rollup_hours as h
+      left join telltale.source_clocks as c on c.source_id = h.source_id
+        and h.hour >= date_trunc('hour', c.from_minute, 'UTC') and h.hour < coalesce(c.to_minute, 'infinity')
+      cross join lateral (select coalesce(round(extract(epoch from c.shift) / 3600) * interval '1 hour', interval '0') as shift) as s
+      where h.source_id = any (skewed) and h.hour + s.shift >= since and h.hour + s.shift < till
+        and h.hour between since - interval '1 day' and till + interval '1 day';
+    return;
+  end if;
+  return query
+    select m.minute + s.shift, m.series from telltale.rollup_minutes as m
+    left join telltale.source_clocks as c on c.source_id = m.source_id
+      and m.minute >= c.from_minute and m.minute < coalesce(c.to_minute, 'infinity')
+    cross join lateral (select coalesce(c.shift, interval '0') as shift) as s
+    where m.source_id = any (skewed) and m.minute + s.shift >= since and m.minute + s.shift < till
+      and m.minute between since - interval '1 day' and till + interval '1 day'
+      and m.day between ((since - interval '1 day') at time zone 'UTC')::date and ((till + interval '1 day') at time zone 'UTC')::date;
+end
+$function$;
+comment on function telltale.moved_minutes(uuid[],timestamp with time zone,timestamp with time zone,boolean) is 'The minutes of these sources that belong to a stretch of time once their clocks are set right. With whole_hours over more than
+two days, or further back than minutes go: their computed hours, moved by whole hours. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.ms_of(ms double precision)
  RETURNS numeric
  LANGUAGE sql
@@ -4292,6 +5667,44 @@ grant execute on function telltale.normal_tails(double precision) to authenticat
 grant execute on function telltale.normal_tails(double precision) to service_role;
 comment on function telltale.normal_tails(double precision) is 'How much of a standard normal distribution lies at least |z| from its middle, to seven digits (erfc as Numerical Recipes 6.2
 has it); null where that is nothing.';
+
+CREATE OR REPLACE FUNCTION telltale.note_alert_push(revision bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  update telltale.alert_state as s set pushed_revision = least(s.revision, greatest(s.pushed_revision, note_alert_push.revision))
+$function$;
+grant execute on function telltale.note_alert_push(bigint) to service_role;
+comment on function telltale.note_alert_push(bigint) is 'The open pages know this revision now. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.note_deliveries(deliveries jsonb)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  n integer;
+begin
+  update telltale.alert_notifications as o set
+    state = case when d.ok then 'sent' when d.final then 'given_up' else 'waiting' end,
+    last_status = d.status, last_error = left(d.error, 300), leased_until = '-infinity',
+    next_at = telltale.clock() + least(coalesce(d.retry_ms, 0), 86400000) * interval '1 millisecond'
+  from jsonb_to_recordset(deliveries) as d(notification_id text, attempt integer, ok boolean, final boolean, status integer,
+    error text, retry_ms bigint)
+  where o.notification_id = d.notification_id and o.state = 'waiting'
+    -- Who took it after the lease of another had ended says how it went; but what arrived has arrived.
+    and (d.ok or o.attempts = d.attempt);
+  get diagnostics n = row_count;
+  return n;
+end
+$function$;
+grant execute on function telltale.note_deliveries(jsonb) to service_role;
+comment on function telltale.note_deliveries(jsonb) is 'How attempts went: [{notification_id, attempt, ok, final, status, error, retry_ms}]; answers how many were noted. Definer: no
+role may write the table.';
 
 CREATE OR REPLACE FUNCTION telltale.number_in(filter jsonb, key text)
  RETURNS numeric
@@ -4341,6 +5754,21 @@ $function$;
 comment on function telltale.older_versions(text,text) is 'The versions of the group''s services whose first process started before the first of this version did, which may be still
 to come: 100, the last seen first. Definer: part of set_error_group_state.';
 
+CREATE OR REPLACE FUNCTION telltale.open_alerts()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform telltale.require_reader();
+  return telltale.alert_push();
+end
+$function$;
+grant execute on function telltale.open_alerts() to authenticated;
+grant execute on function telltale.open_alerts() to service_role;
+comment on function telltale.open_alerts() is 'AlertPush {rev, at_us, total, alerts}: what the page is pushed, for when it was not. Definer, see the head of this file.';
+
 CREATE OR REPLACE FUNCTION telltale.overview(filter jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4356,6 +5784,7 @@ declare
   total jsonb;
   before jsonb;
   recent jsonb;
+  clocks jsonb;
   health jsonb := '{"status": "empty", "reasons": ["Nothing has ever been received."]}';
   received timestamptz;
 begin
@@ -4377,13 +5806,20 @@ begin
     health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
       case when asked.till >= telltale.clock() then telltale.clock() - received end);
   end if;
+  clocks := telltale.clocks_off(asked.since, asked.till, sources);
+  if clocks <> '[]' then
+    health := jsonb_build_object('status', case when health ->> 'status' = 'ok' then 'degraded' else health ->> 'status' end,
+      'reasons', (health -> 'reasons') || to_jsonb(format('The clock of %s is %s minutes %s: its requests are counted when they really ended.',
+        concat_ws(' on ', clocks -> 0 ->> 'service', clocks -> 0 ->> 'instance'), abs((clocks -> 0 -> 'offset_ms')::bigint) / 60000,
+        case when (clocks -> 0 -> 'offset_ms')::bigint > 0 then 'ahead' else 'behind' end)));
+  end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
     'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
     'caches', telltale.most_counted(by_key, 'cache'),
-    'health', health, 'last_received_at_us', telltale.us_of(received),
+    'health', health, 'clocks', clocks, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
       select distinct s.environment as name from telltale.sources as s
       where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
@@ -4396,7 +5832,7 @@ grant execute on function telltale.overview(jsonb) to authenticated;
 grant execute on function telltale.overview(jsonb) to service_role;
 comment on function telltale.overview(jsonb) is '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
 layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
-first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+first, health: see health_of, clocks: those off by a minute or more, see clocks_off, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 
@@ -4525,6 +5961,14 @@ max, last, last_at_us}], those of service telltale being Telltale''s own; glm_la
 kimi_error_rate, and of every provider providers {name in lower case: {count, average_latency_ms, error_rate}}. Beside them
 realtime_connections (pages) and database_mb. Filter: environment, service. Null: nothing was counted. Definer, see the
 head of create_series_reader; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.picked_series(series jsonb, patterns text[])
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO ''
+AS $function$ select jsonb_object_agg(key, value) from jsonb_each(series) where key like any (patterns) $function$;
+comment on function telltale.picked_series(jsonb,text[]) is 'The cells of these keys; null where there is none.';
 
 CREATE OR REPLACE FUNCTION telltale.pin_trace(trace_id text, pinned boolean DEFAULT true)
  RETURNS boolean
@@ -4658,6 +6102,51 @@ $function$;
 grant execute on function telltale.read_key(text) to service_role;
 comment on function telltale.read_key(text) is 'KeyRow {key_id, key_hash, revoked}, null when there is none. Definer: hashes are for the edge alone, through this.';
 
+CREATE OR REPLACE FUNCTION telltale.refresh_stretches(patterns text[], with_burns boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  now_at timestamptz := telltale.clock();
+  usual_s integer := coalesce((select max(baseline_s) from telltale.alert_rules
+    where enabled and condition = 'above_baseline'), 0);
+begin
+  -- A clock that went back makes what is there look fresh for ever.
+  if exists (select from telltale.alert_stretches where computed_at > now_at - interval '5 minutes' and computed_at <= now_at) then
+    return;
+  end if;
+  delete from telltale.alert_stretches;
+  insert into telltale.alert_stretches (service, environment, age_s, series, computed_at)
+  select s.service, s.environment, t.age_s, telltale.series_merge(t.series), now_at
+  from (
+    -- What is usual: the minutes of the hour before the last ten minutes, and before them whole hours.
+    select 0 as age_s, m.source_id, telltale.picked_series(m.series, patterns) as series
+    from telltale.rollup_minutes as m
+    where usual_s > 0 and m.minute >= now_at - interval '70 minutes' and m.minute < now_at - interval '10 minutes'
+      and m.day between ((now_at - interval '70 minutes') at time zone 'UTC')::date and (now_at at time zone 'UTC')::date
+    union all
+    select 0, h.source_id, telltale.picked_series(h.series, patterns) from telltale.rollup_hours as h
+    where usual_s > 0 and h.hour >= now_at - usual_s * interval '1 second' and h.hour < now_at - interval '130 minutes'
+    union all
+    select 21600, m.source_id, telltale.picked_series(m.series, patterns) from telltale.rollup_minutes as m
+    where with_burns and m.minute >= now_at - interval '6 hours' and m.minute < now_at - interval '1 hour'
+      and m.day between ((now_at - interval '6 hours') at time zone 'UTC')::date and (now_at at time zone 'UTC')::date
+    union all
+    select 259200, h.source_id, telltale.picked_series(h.series, patterns) from telltale.rollup_hours as h
+    where with_burns and h.hour >= now_at - interval '3 days' and h.hour < now_at - interval '7 hours'
+  ) as t
+  join telltale.sources as s on s.source_id = t.source_id
+  where t.series is not null
+  group by s.service, s.environment, t.age_s
+  on conflict (service, environment, age_s) do nothing;
+end
+$function$;
+comment on function telltale.refresh_stretches(text[],boolean) is 'Adds up the long stretches again when they are older than five minutes. An hour that a stretch begins in the midst of is
+left out rather than counted twice. Definer: part of alert_inputs.';
+
 CREATE OR REPLACE FUNCTION telltale.release_tick(holder text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -4671,6 +6160,22 @@ end
 $function$;
 grant execute on function telltale.release_tick(text) to service_role;
 comment on function telltale.release_tick(text) is 'Gives the lease back; false when it was not the holder''s any more. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.remove_destination(name text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  update telltale.alert_destinations as d set removed_at = telltale.clock(), url = telltale.masked_url(d.url),
+    secret = case when d.secret is null then null else 'removed' end
+  where d.name = remove_destination.name and d.removed_at is null;
+  return found;
+end
+$function$;
+grant execute on function telltale.remove_destination(text) to service_role;
+comment on function telltale.remove_destination(text) is 'Tells it no more, and forgets its secrets; its log stays. False when there is none. Definer: the operator alone.';
 
 CREATE OR REPLACE FUNCTION telltale.remove_member(user_id uuid)
  RETURNS boolean
@@ -4689,6 +6194,24 @@ $function$;
 grant execute on function telltale.remove_member(uuid) to service_role;
 comment on function telltale.remove_member(uuid) is 'Takes the right to read from a user, at once and whatever tokens they hold; false when they had none. Definer: no role
 may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.remove_rule(rule_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  delete from telltale.alert_rules as r where r.rule_id = remove_rule.rule_id and not r.is_template;
+  if not found then
+    return false;
+  end if;
+  update telltale.alert_state set revision = revision + 1;
+  return true;
+end
+$function$;
+grant execute on function telltale.remove_rule(text) to service_role;
+comment on function telltale.remove_rule(text) is 'Removes a rule with its alerts; false for a template, which can only be disabled, or where there is none. Definer: the operator alone.';
 
 CREATE OR REPLACE FUNCTION telltale.renamed_series(series jsonb, renamed jsonb)
  RETURNS jsonb
@@ -4845,7 +6368,11 @@ AS $function$
 declare
   first_hour timestamptz := date_trunc('hour', since + interval '59 minutes', 'UTC');
   last_hour timestamptz := date_trunc('hour', till, 'UTC');
+  skewed uuid[] := telltale.skewed_between(since, till, sources);
 begin
+  if skewed <> '{}' then
+    return query select * from telltale.moved_minutes(skewed, since, till, whole_hours);
+  end if;
   if not whole_hours or first_hour >= last_hour then
     first_hour := till;
     last_hour := till;
@@ -4853,11 +6380,13 @@ begin
   return query
     select m.minute, m.series from telltale.rollup_minutes as m
     where m.minute >= since and m.minute < first_hour and (sources is null or m.source_id = any (sources))
+      and m.source_id <> all (skewed)
       and m.day between (since at time zone 'UTC')::date and (first_hour at time zone 'UTC')::date;
   if last_hour < till then
     return query
       select m.minute, m.series from telltale.rollup_minutes as m
       where m.minute >= last_hour and m.minute < till and (sources is null or m.source_id = any (sources))
+        and m.source_id <> all (skewed)
         and m.day between (last_hour at time zone 'UTC')::date and (till at time zone 'UTC')::date;
   end if;
   if first_hour = last_hour then
@@ -4875,18 +6404,20 @@ begin
     )
     select h.hour, h.series from telltale.rollup_hours as h
     where h.hour >= first_hour and h.hour < last_hour and (sources is null or h.source_id = any (sources))
+      and h.source_id <> all (skewed)
       and not exists (select from changed as c where c.hour = h.hour and c.source_id = h.source_id)
     union all
     select m.minute, m.series from changed as c
     join telltale.rollup_minutes as m on m.source_id = c.source_id and m.day = (c.hour at time zone 'UTC')::date
       and m.minute >= c.hour and m.minute < c.hour + interval '1 hour'
-    where (sources is null or c.source_id = any (sources))
+    where (sources is null or c.source_id = any (sources)) and c.source_id <> all (skewed)
       and m.day between (first_hour at time zone 'UTC')::date and (last_hour at time zone 'UTC')::date;
 end
 $function$;
 comment on function telltale.rollups_between(timestamp with time zone,timestamp with time zone,uuid[],boolean) is 'What was counted from since (whole minutes) up to till, as rows that add up to it. With whole_hours, each whole hour of a
 source comes from rollup_hours, unless it is due to be computed again or has a part that the tick has not summed: then, and
-at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. Definer: part of the readers.';
+at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. The minutes of a source whose clock is off by minutes are where
+they belong. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.root_trace_of(trace_id text)
  RETURNS text
@@ -4903,6 +6434,23 @@ AS $function$
   select id from up order by height desc limit 1
 $function$;
 comment on function telltale.root_trace_of(text) is 'The outermost trace that a trace is joined into, itself where it is in none. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.rules()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform telltale.require_reader();
+  return (select coalesce(jsonb_agg(to_jsonb(r) - 'changed_at' || jsonb_build_object('changed_us', telltale.us_of(r.changed_at),
+    'open', (select count(*) from telltale.alerts as a where a.rule_id = r.rule_id and a.state in ('firing', 'acknowledged')))
+    order by r.is_template desc, r.rule_id), '[]') from telltale.alert_rules as r);
+end
+$function$;
+grant execute on function telltale.rules() to authenticated;
+grant execute on function telltale.rules() to service_role;
+comment on function telltale.rules() is '[AlertRule] with is_template, changed_us and how many of its alerts are open. Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.sample_stats(samples text, place text, seconds double precision)
  RETURNS jsonb
@@ -5579,6 +7127,58 @@ after it reopen it); of ignored: until (a time to come) or count (while fewer th
 member calls: by (who says it). Instants are ISO 8601 or µs. Raises 22023 for anything else, and where there is no such
 group. Definer behind a first line that refuses non-members: no role may write the table.';
 
+CREATE OR REPLACE FUNCTION telltale.set_rule(rule jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_row telltale.alert_rules;
+begin
+  perform telltale.check_filter(rule, array['rule_id', 'name', 'enabled', 'kind', 'metric', 'filter', 'condition', 'threshold',
+    'clear_threshold', 'min_count', 'window_s', 'for_s', 'clear_for_s', 'baseline_s', 'severity', 'group_by', 'objective',
+    'destinations']);
+  perform telltale.check_filter(coalesce(rule -> 'filter', '{}'), array['service', 'environment', 'not_environment', 'keys',
+    'error_type', 'tool', 'gauge']);
+  perform telltale.texts_in(rule -> 'filter', k) from unnest(array['service', 'environment', 'not_environment', 'keys',
+    'error_type', 'tool', 'gauge']) as k;
+  if exists (select from jsonb_each(rule -> 'filter') as f where jsonb_typeof(f.value) <> case f.key when 'gauge' then 'string' else 'array' end) then
+    raise exception 'Cannot set rule: its filter is %', rule -> 'filter'
+      using errcode = '22023', hint = 'Each member is an array of strings, gauge a string.';
+  end if;
+  select * into v_row from telltale.alert_rules as r where r.rule_id = rule ->> 'rule_id';
+  if not found then
+    if (select count(*) from telltale.alert_rules) >= 200 then
+      raise exception 'Cannot add rule: there are 200' using errcode = '22023';
+    end if;
+    v_row := jsonb_populate_record(null::telltale.alert_rules, '{"enabled": true, "is_template": false, "filter": {},
+      "min_count": 1, "window_s": 300, "for_s": 0, "clear_for_s": 60, "baseline_s": 21600, "severity": "warning",
+      "group_by": ["service", "environment"]}');
+  elsif rule ? 'kind' and v_row.is_template and rule ->> 'kind' <> v_row.kind then
+    raise exception 'Cannot set rule: % is a template', v_row.rule_id
+      using errcode = '22023', hint = 'A template can be changed in everything but its kind. Take another id for your own.';
+  end if;
+  v_row := jsonb_populate_record(v_row, rule);
+  v_row.name := coalesce(v_row.name, v_row.rule_id);
+  v_row.changed_at := telltale.clock();
+  insert into telltale.alert_rules select v_row.*
+  on conflict (rule_id) do update set name = excluded.name, enabled = excluded.enabled, kind = excluded.kind,
+    metric = excluded.metric, filter = excluded.filter, condition = excluded.condition, threshold = excluded.threshold,
+    clear_threshold = excluded.clear_threshold, min_count = excluded.min_count, window_s = excluded.window_s,
+    for_s = excluded.for_s, clear_for_s = excluded.clear_for_s, baseline_s = excluded.baseline_s, severity = excluded.severity,
+    group_by = excluded.group_by, objective = excluded.objective, destinations = excluded.destinations,
+    changed_at = excluded.changed_at;
+  delete from telltale.alert_stretches;
+  update telltale.alert_state set revision = revision + 1;
+  return to_jsonb(v_row) - 'changed_at';
+end
+$function$;
+grant execute on function telltale.set_rule(jsonb) to service_role;
+comment on function telltale.set_rule(jsonb) is 'Adds a rule, or changes those columns of one that are given. Answers all of it. Definer: the operator alone, no role may write
+the table.';
+
 CREATE OR REPLACE FUNCTION telltale.set_sampling(rules jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -5611,6 +7211,13 @@ $function$;
 grant execute on function telltale.set_sampling(jsonb) to service_role;
 comment on function telltale.set_sampling(jsonb) is 'Sets some of baseline_share, keep_errors, keep_slow and keep_anomalous, for traces from now on; answers what sampling_rules() does.
 Raises 22023 for anything else. Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.severity_rank(severity text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE severity WHEN 'critical'::text THEN 2 WHEN 'warning'::text THEN 1 ELSE 0 END;
+comment on function telltale.severity_rank(text) is '0 info, 1 warning, 2 critical.';
 
 CREATE OR REPLACE FUNCTION telltale.shifts_of(spans jsonb)
  RETURNS TABLE(process_id uuid, shift_us bigint)
@@ -5648,6 +7255,86 @@ AS $function$
     sums[6])
 $function$;
 comment on function telltale.side_stats(numeric[],numeric,double precision[],double precision) is 'Stats (see stats_of) of sums as measured_cells has them. Part of compare.';
+
+CREATE OR REPLACE FUNCTION telltale.silence(wanted jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_row telltale.alert_silences;
+  v_starts timestamptz;
+  seconds bigint;
+begin
+  perform telltale.require_reader();
+  perform telltale.check_filter(wanted, array['rule_id', 'service', 'environment', 'starts', 'seconds', 'repeat_s', 'reason']);
+  v_starts := coalesce(telltale.instant_of(wanted, 'starts'), telltale.clock());
+  seconds := telltale.whole_number_in(wanted, 'seconds');
+  if seconds is null or seconds not between 60 and 31536000 then
+    raise exception 'Cannot silence: seconds is %', wanted -> 'seconds'
+      using errcode = '22023', hint = 'seconds is from 60 to 31536000.';
+  end if;
+  if (select count(*) from telltale.alert_silences where ends_at > telltale.clock() or repeat_s is not null) >= 200 then
+    raise exception 'Cannot silence: there are 200 silences' using errcode = '22023', hint = 'End some of them first.';
+  end if;
+  if wanted ->> 'rule_id' is not null
+    and not exists (select from telltale.alert_rules where rule_id = wanted ->> 'rule_id') then
+    raise exception 'Cannot silence: there is no rule of that id' using errcode = '22023';
+  end if;
+  insert into telltale.alert_silences (rule_id, service, environment, starts_at, ends_at, repeat_s, reason, made_by)
+  values (wanted ->> 'rule_id', wanted ->> 'service', wanted ->> 'environment', v_starts,
+    v_starts + seconds * interval '1 second', telltale.whole_number_in(wanted, 'repeat_s')::integer,
+    coalesce(wanted ->> 'reason', ''), telltale.caller_name())
+  returning * into v_row;
+  update telltale.alert_state set revision = revision + 1;
+  return telltale.silence_row(v_row);
+end
+$function$;
+grant execute on function telltale.silence(jsonb) to authenticated;
+grant execute on function telltale.silence(jsonb) to service_role;
+comment on function telltale.silence(jsonb) is 'Keeps alerts from being told of: {rule_id, service, environment (all where absent), seconds, starts (now; ISO 8601 or µs),
+repeat_s (once), reason}. Answers the silence. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.silence_row(s telltale.alert_silences)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select jsonb_build_object('silence_id', s.silence_id, 'rule_id', s.rule_id, 'service', s.service,
+    'environment', s.environment, 'starts_us', telltale.us_of(s.starts_at), 'ends_us', telltale.us_of(s.ends_at),
+    'repeat_s', s.repeat_s, 'reason', s.reason, 'made_by', s.made_by, 'made_us', telltale.us_of(s.made_at))
+$function$;
+comment on function telltale.silence_row(telltale.alert_silences) is 'A silence as the readers answer it. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.silences()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  perform telltale.require_reader();
+  return (select coalesce(jsonb_agg(telltale.silence_row(s) order by s.ends_at, s.silence_id), '[]')
+    from telltale.alert_silences as s where s.ends_at > telltale.clock() or s.repeat_s is not null);
+end
+$function$;
+grant execute on function telltale.silences() to authenticated;
+grant execute on function telltale.silences() to service_role;
+comment on function telltale.silences() is 'Those that are not over, the first to end first. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.skewed_between(since timestamp with time zone, till timestamp with time zone, sources uuid[])
+ RETURNS uuid[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(distinct c.source_id), '{}') from telltale.source_clocks as c
+  where c.from_minute < till + interval '1 day' and coalesce(c.to_minute, 'infinity') > since - interval '1 day'
+    and (sources is null or c.source_id = any (sources))
+$function$;
+comment on function telltale.skewed_between(timestamp with time zone,timestamp with time zone,uuid[]) is 'The sources some of whose minutes around a stretch of time are to be moved. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.slope_of(measure text, places bigint[], points double precision[])
  RETURNS jsonb
@@ -5899,6 +7586,85 @@ grant execute on function telltale.step_of(jsonb,integer) to service_role;
 comment on function telltale.step_of(jsonb,integer) is 'How far apart the points of a series are, in s: step_s, or the least of 60, 300, 900, 3600, 14400, 86400 with at most 120
 points. Raises 22023 unless it is a multiple of a minute (of an hour where minutes are gone) and gives at most 1,500 points.';
 
+CREATE OR REPLACE FUNCTION telltale.store_alert_outcome(outcome jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_revision bigint;
+  v_visible boolean;
+  v_changes jsonb := coalesce(outcome -> 'changes', '[]');
+  v_at timestamptz := telltale.at_of((outcome -> 'now_us')::bigint);
+begin
+  select revision into v_revision from telltale.alert_state for update;
+  if v_revision <> (outcome -> 'revision')::bigint then
+    return jsonb_build_object('stored', false, 'revision', v_revision);
+  end if;
+  v_visible := exists (select from jsonb_array_elements(v_changes) as c
+    where (c.value -> 'visible')::boolean or c.value ->> 'notify' is not null);
+  -- Also what nobody sees makes what was judged beside it void: the same alert must not be made twice.
+  v_revision := v_revision + (jsonb_array_length(v_changes) > 0)::int;
+  update telltale.alert_state set revision = v_revision, looked_at = v_at,
+    -- Nobody needs to hear of what is not shown.
+    pushed_revision = case when not v_visible and pushed_revision = v_revision - 1 then v_revision else pushed_revision end;
+  delete from telltale.alerts as a using jsonb_array_elements(v_changes) as c
+  where c.value ->> 'state' = 'dropped' and a.alert_id = (c.value ->> 'alert_id')::uuid and a.state = 'pending';
+  with change as materialized (
+    select c.*, case when c.seen is null then null else (c.seen - array['title', 'wanted']) || case
+      when c.seen ->> 'wanted' is null or c.state = 'pending' then '{}'
+      else jsonb_build_object('trace_ids', telltale.exemplars_of(c.seen ->> 'wanted', coalesce(c.seen ->> 'subject', ''),
+        c.service, c.environment, telltale.at_of(c.started_us) - interval '2 minutes')) end end as evidence
+    from jsonb_to_recordset(v_changes) as c(alert_id uuid, rule_id text, group_key text, state text, severity text,
+      topic text, service text, environment text, started_us bigint, fired_us bigint, resolved_us bigint, clear_us bigint,
+      silenced boolean, under text, notify text, visible boolean, seen jsonb)
+    where c.state <> 'dropped'
+  ), made as (
+    insert into telltale.alerts as a (rule_id, group_key, state, severity, topic, service, environment, title, evidence,
+      started_at, fired_at, seen_at, clear_at, silenced, notified, revision)
+    select c.rule_id, c.group_key, c.state, c.severity, c.topic, c.service, c.environment, coalesce(c.seen ->> 'title', ''),
+      coalesce(c.evidence, '{}'), telltale.at_of(c.started_us), telltale.at_of(c.fired_us), v_at, telltale.at_of(c.clear_us),
+      c.silenced, c.notify is not distinct from 'firing', v_revision
+    from change as c
+    where c.alert_id is null and c.state <> 'resolved'
+      and exists (select from telltale.alert_rules as r where r.rule_id = c.rule_id and r.enabled)
+    on conflict do nothing
+  )
+  update telltale.alerts as a set state = c.state, started_at = telltale.at_of(c.started_us),
+    fired_at = telltale.at_of(c.fired_us), resolved_at = telltale.at_of(c.resolved_us), seen_at = v_at,
+    clear_at = telltale.at_of(c.clear_us), silenced = c.silenced, notified = a.notified or c.notify is not distinct from 'firing',
+    title = coalesce(c.seen ->> 'title', a.title),
+    -- What stood for it when it began still does when nothing stands for it any more.
+    evidence = case when c.evidence is null then a.evidence
+      when jsonb_array_length(coalesce(c.evidence -> 'trace_ids', '[]')) = 0
+        then c.evidence || jsonb_build_object('trace_ids', coalesce(a.evidence -> 'trace_ids', '[]'))
+      else c.evidence end,
+    revision = case when c.visible then v_revision else a.revision end
+  from change as c
+  where c.alert_id = a.alert_id and a.state <> 'resolved';
+  -- A leader may have been made only now: it is known by its rule and group.
+  update telltale.alerts as a set under = l.alert_id
+  from jsonb_to_recordset(v_changes) as c(rule_id text, group_key text, state text, under text)
+  left join telltale.alerts as l on l.state <> 'resolved'
+    and (l.alert_id::text = c.under or l.rule_id || ' ' || l.group_key = c.under)
+  where a.rule_id = c.rule_id and a.group_key = c.group_key and a.state <> 'resolved' and c.state <> 'dropped'
+    and a.under is distinct from l.alert_id and (c.under is null or l.alert_id is not null);
+  perform telltale.make_notifications(v_changes);
+  insert into telltale.alert_marks as m (rule_id, process_id, lost, grew_at)
+  select k.rule_id, k.process, k.lost, telltale.at_of(k.grew_us)
+  from jsonb_to_recordset(coalesce(outcome -> 'marks', '[]')) as k(rule_id text, process uuid, lost bigint, grew_us bigint)
+  where exists (select from telltale.alert_rules as r where r.rule_id = k.rule_id)
+  on conflict (rule_id, process_id) do update set lost = excluded.lost, grew_at = excluded.grew_at;
+  return jsonb_build_object('stored', true, 'revision', v_revision);
+end
+$function$;
+grant execute on function telltale.store_alert_outcome(jsonb) to service_role;
+comment on function telltale.store_alert_outcome(jsonb) is 'Stores an AlertOutcome (src/core/alert/alert_pass.ts), with the notifications that it asks for, unless anything changed
+since the revision that it was judged from: {stored, revision}. Definer: no role may write the tables.';
+
 CREATE OR REPLACE FUNCTION telltale.store_detections(findings jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -6079,7 +7845,8 @@ begin
     running_seq = case when newer.running then v_seq else p.running_seq end,
     clock_offset_us = case
       when v_offset is null then p.clock_offset_us
-      when p.clock_offset_us is null or v_offset <= p.clock_offset_us then v_offset
+      -- Nothing is under way for half a minute: its clock was set.
+      when p.clock_offset_us is null or v_offset <= p.clock_offset_us or v_offset > p.clock_offset_us + 30000000 then v_offset
       else p.clock_offset_us + (v_offset - p.clock_offset_us) / 16 end
   from (
     select
@@ -6401,6 +8168,32 @@ grant execute on function telltale.tail(text,integer) to service_role;
 comment on function telltale.tail(text,integer) is 'Traces whose head has ended, in the order in which they changed, oldest first: {rows, next}. A null cursor gives the last
 n. A trace that changes again comes again with a greater revision; one that was committed late comes late, but it comes.
 Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.test_destination(name text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_id text := 'test:' || gen_random_uuid();
+begin
+  insert into telltale.alert_notifications (notification_id, destination_id, event, payload)
+  select v_id, d.destination_id, 'test', jsonb_build_object('alert_id', null, 'rule_id', null, 'rule', 'Test',
+    'state', 'firing', 'severity', 'info', 'topic', null, 'service', 'telltale', 'environment', 'test',
+    'title', 'This is a test of the destination ' || d.name, 'subject', null, 'metric', null, 'value', null,
+    'expected', null, 'count', 0, 'others', '[]'::jsonb, 'trace_ids', '[]'::jsonb, 'link', '/alerts', 'verdict', null,
+    'started_us', telltale.us_of(telltale.clock()), 'fired_us', telltale.us_of(telltale.clock()), 'acknowledged_us', null,
+    'acknowledged_by', null, 'resolved_us', null, 'silenced', false, 'under', null, 'revision', 0)
+  from telltale.alert_destinations as d where d.name = test_destination.name and d.removed_at is null;
+  if not found then
+    raise exception 'Cannot test destination: there is none of that name' using errcode = '22023';
+  end if;
+  return jsonb_build_object('notification_id', v_id);
+end
+$function$;
+grant execute on function telltale.test_destination(text) to service_role;
+comment on function telltale.test_destination(text) is 'Has the next tick tell a destination something harmless: {notification_id}, see deliveries(). Definer: the operator alone.';
 
 CREATE OR REPLACE FUNCTION telltale.texts_in(filter jsonb, key text)
  RETURNS text[]
@@ -6840,6 +8633,59 @@ grant execute on function telltale.tick_measure_resources(text) to service_role;
 comment on function telltale.tick_measure_resources(text) is '{done, more, due}: due where 60 s have passed since the last time; then done counts the gauges of the database that were stored:
 its connections, its size in MB, and how many pages have the live channel open. `instance` is where it is. The rest of the step is
 functions/action/measure_resources.ts. Definer: no role may write the tables.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_measure_skews()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_changed bigint;
+  v_begun bigint;
+begin
+  perform pg_advisory_xact_lock(8467125002);
+  -- Of the processes of a source that are heard, the one whose clock is off least speaks for it.
+  with heard as (
+    select distinct on (p.source_id) p.source_id, p.clock_offset_us * interval '1 microsecond' as off
+    from telltale.processes as p
+    where p.last_seen_at > telltale.clock() - interval '10 minutes' and p.clock_offset_us is not null
+    order by p.source_id, abs(p.clock_offset_us), p.process_id
+  ), ended as (
+    -- Not at every wavering around half a minute.
+    update telltale.source_clocks as c set to_minute = greatest(c.from_minute, date_trunc('minute', telltale.clock() - h.off))
+    from heard as h
+    where c.source_id = h.source_id and c.to_minute is null and (h.off between interval '-30 seconds' and interval '30 seconds'
+      or h.off - c.shift not between interval '-45 seconds' and interval '45 seconds')
+    returning 1
+  )
+  select count(*) into v_changed from ended;
+  insert into telltale.source_clocks as c (source_id, from_minute, shift)
+  select p.source_id, greatest(p.from_minute, (select max(before.to_minute) from telltale.source_clocks as before
+      where before.source_id = p.source_id)), p.shift
+  from (
+    select distinct on (p.source_id) p.source_id, p.clock_offset_us,
+      make_interval(mins => greatest(-1440, least(1440, round(p.clock_offset_us / 60e6)))::int) as shift,
+      -- A process that is new was off from its start; with one that was heard before, its clock has been set just now.
+      date_trunc('minute', case when p.first_seen_at > telltale.clock() - interval '15 minutes' then p.started_at
+        else telltale.clock() - p.clock_offset_us * interval '1 microsecond' end) as from_minute
+    from telltale.processes as p
+    where p.last_seen_at > telltale.clock() - interval '10 minutes' and p.clock_offset_us is not null
+    order by p.source_id, abs(p.clock_offset_us), p.process_id
+  ) as p
+  where abs(p.clock_offset_us) >= 60000000
+    and not exists (select from telltale.source_clocks as open where open.source_id = p.source_id and open.to_minute is null)
+  on conflict (source_id, from_minute) do update set to_minute = null, shift = excluded.shift, measured_at = telltale.clock();
+  get diagnostics v_begun = row_count;
+  delete from telltale.source_clocks where to_minute < telltale.clock() - interval '31 days';
+  return jsonb_build_object('done', v_changed + v_begun, 'more', false);
+end
+$function$;
+grant execute on function telltale.tick_measure_skews() to service_role;
+comment on function telltale.tick_measure_skews() is 'Notes of each source that is heard from when on its clock is off by a minute or more, and when it is right again; done counts what
+changed. Definer, see the head of create_tick.';
 
 CREATE OR REPLACE FUNCTION telltale.tick_prune()
  RETURNS jsonb

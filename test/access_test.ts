@@ -41,11 +41,18 @@ for (const { name, open, reason } of testDatabases) {
       ['time_tree', {}],
       ['heatmap', {}],
       ['holders', {}],
+      ['critical_path', { trace_id: traceId(1) }],
       ['anomalies', {}],
       ['incidents', {}],
       ['overview', {}],
       ['series', {}],
       ['live_data', {}],
+      ['alerts', {}],
+      ['open_alerts', {}],
+      ['silences', {}],
+      ['rules', {}],
+      ['destinations', {}],
+      ['deliveries', {}],
     ]
     const writers: [string, Record<string, unknown>][] = [
       ['ingest_batch', { batch: {} }],
@@ -64,9 +71,20 @@ for (const { name, open, reason } of testDatabases) {
       ['release_tick', { holder: 'x' }],
       ['detector_work', {}],
       ['store_detections', { findings: {} }],
+      ['alert_inputs', {}],
+      ['store_alert_outcome', { outcome: {} }],
+      ['claim_alert_push', {}],
+      ['note_alert_push', { revision: 1 }],
+      ['claim_notifications', { n: 1 }],
+      ['note_deliveries', { deliveries: {} }],
+      ['set_rule', { rule: {} }],
+      ['remove_rule', { rule_id: 'x' }],
+      ['add_destination', { wanted: {} }],
+      ['remove_destination', { name: 'x' }],
+      ['test_destination', { name: 'x' }],
       // Those that are one rpc: the others are verbs of the edge.
       ...tickSteps
-        .filter((step) => step !== 'detect_anomalies')
+        .filter((step) => !['detect_anomalies', 'evaluate_alerts', 'send_notifications'].includes(step))
         .map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
     ]
 
@@ -81,6 +99,7 @@ for (const { name, open, reason } of testDatabases) {
     })
     afterAll(() => database.close())
 
+    const closedTables = ['telltale.ingest_keys', 'telltale.alert_destinations']
     const relations = () =>
       database.query(`select c.oid::regclass::text as name, c.relkind::text as kind, c.relrowsecurity as guarded, c.relispartition as part
     from pg_class as c where c.relnamespace = 'telltale'::regnamespace and c.relkind in ('r', 'p', 'v') order by 1`)
@@ -146,7 +165,7 @@ for (const { name, open, reason } of testDatabases) {
         for (const { name, part, kind } of await relations()) {
           const read = `select * from ${name}`
           await expect(database.query(read, [], anon)).rejects.toMatchObject({ code: '42501' })
-          const closed = Boolean(part) || name === 'telltale.ingest_keys'
+          const closed = Boolean(part) || closedTables.includes(String(name))
           for (const caller of [stranger, nobody, garbled]) {
             if (closed) await expect(database.query(read, [], caller)).rejects.toMatchObject({ code: '42501' })
             else expect(await database.query(read, [], caller)).toEqual([])

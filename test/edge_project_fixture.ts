@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createClient, type SupabaseClient } from '@supabase/supabase-js'
-import { detectAnomalies } from '../functions/action/detect_anomalies.ts'
+import { tickActionsOf } from '../functions/action/tick_action.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { liveApp } from '../functions/route/live.ts'
 import { mcpApp } from '../functions/route/mcp.ts'
@@ -8,10 +8,13 @@ import { tickApp } from '../functions/route/tick.ts'
 import { whyApp } from '../functions/route/why_app.ts'
 import { readAs, readLiveData } from '../functions/store/caller.ts'
 import type { ReadAs } from '../functions/store/caller_port.ts'
+import { destinationPolicyOf } from '../functions/store/destination_check.ts'
+import { HttpNotifier } from '../functions/store/http_notifier.ts'
 import { PostgresStore } from '../functions/store/postgres.ts'
 import { embeddedFlushMs, pushMsMin } from '../src/core/limit.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
 import { createIngestKey } from '../src/local/ingest_key.ts'
+import { nodeDial } from '../src/local/node_dial.ts'
 import { startStack } from '../src/local/stack.ts'
 import {
   buildWorker,
@@ -116,15 +119,11 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
   const clock = () => Date.now() * 1_000
   const log = () => {}
   const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
+  const notifier = new HttpNotifier({ dial: nodeDial(), policy: destinationPolicyOf(false), pageUrl: url, clock })
+  const parts = { store, instance: new URL(url).host, redis: null, channel: null, notifier, chance: Math.random }
   const apps = {
     ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs, log }),
-    tick: tickApp({
-      store,
-      actions: { detect_anomalies: () => detectAnomalies(store) },
-      clock,
-      secret: secretKey,
-      log,
-    }),
+    tick: tickApp({ store, actions: tickActionsOf(parts), clock, secret: secretKey, log }),
     live: liveApp({ hot: null, readData: (caller) => readLiveData({ url }, caller), clock, log }),
     why: whyApp({ readAs: reading, log }),
     mcp: mcpApp({ readAs: reading, publishableKey: settings.SUPABASE_PUBLISHABLE_KEY ?? '', log }),

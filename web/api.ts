@@ -1,7 +1,9 @@
 import { type AuthError, createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js'
+import type { AlertDocument, AlertPush } from '../src/core/alert/alert_document.ts'
 import type { LiveSnapshot, Push } from '../src/core/live_snapshot.ts'
 import type { WhyAnswer } from '../src/core/why/why_answer.ts'
 import type {
+  DeliveryRow,
   ErrorGroup,
   ErrorGroupDetail,
   ErrorRow,
@@ -10,6 +12,7 @@ import type {
   Overview,
   Page,
   SeriesAnswer,
+  SilenceRow,
   TraceDetail,
   TraceRow,
 } from './view/answer.ts'
@@ -40,6 +43,7 @@ export class ApiError extends Error {
 export type ChannelListener = {
   readonly onUp: () => void
   readonly onPush: (push: Push) => void
+  readonly onAlerts: (push: AlertPush) => void
   readonly onDown: (reason: string) => void
 }
 
@@ -67,6 +71,15 @@ export type Api = {
   /** `x`: time, call_number, tool, provider or model; `y`: layer or latency. */
   heatmap(filter: ReadFilter, x: string, y: string): Promise<Heatmap>
   holders(filter: ReadFilter): Promise<Holders>
+  /** What fires now, as it is also pushed. */
+  openAlerts(): Promise<AlertPush>
+  alerts(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<AlertDocument>>
+  acknowledgeAlert(alertId: string): Promise<void>
+  silences(): Promise<readonly SilenceRow[]>
+  /** `rule_id`, `service`, `environment`: of all where absent. */
+  silence(wanted: SilenceWish): Promise<void>
+  endSilence(silenceId: string): Promise<void>
+  deliveries(filter: ReadFilter, cursor?: string | null, n?: number): Promise<Page<DeliveryRow>>
   /** The hot snapshot with so many of the last minutes; asking for it is also what says that somebody watches. */
   live(minutes: number): Promise<LiveSnapshot>
   /** Joins the private channel with the session's present token. The answer ends the subscription. */
@@ -78,6 +91,14 @@ export type Api = {
   signOut(): Promise<void>
   /** Calls back when the session ends, by signing out here or in another tab, or because it was revoked. */
   onSignedOut(listener: () => void): void
+}
+
+export type SilenceWish = {
+  readonly rule_id?: string
+  readonly service?: string
+  readonly environment?: string
+  readonly seconds: number
+  readonly reason?: string
 }
 
 type Config = {
@@ -120,6 +141,7 @@ export async function openApi(): Promise<Api> {
       asObject('error group', await rpc('set_error_group_state', { fingerprint, ...request })) as GroupStateAnswer,
     errors: async (filter, cursor = null, n = 100) => (await list('errors', filter, cursor, n)) as Page<ErrorRow>,
     gaps: async (filter, cursor = null, n = 100) => (await list('gaps', filter, cursor, n)) as Page<GapRow>,
+    ...alertsOf(rpc, list),
     why: async (filter) => {
       const body = JSON.stringify(filter)
       const answer = await callFunction('/functions/v1/why', await headersOf(client, config), { method: 'POST', body })
@@ -156,6 +178,26 @@ export async function openApi(): Promise<Api> {
         if (event === 'SIGNED_OUT') listener()
       })
     },
+  }
+}
+
+type Rpc = (name: string, args: Record<string, unknown>) => Promise<unknown>
+type List = (name: string, filter: ReadFilter, cursor: string | null, n: number) => Promise<unknown>
+type AlertApi = Pick<
+  Api,
+  'openAlerts' | 'alerts' | 'acknowledgeAlert' | 'silences' | 'silence' | 'endSilence' | 'deliveries'
+>
+
+function alertsOf(rpc: Rpc, list: List): AlertApi {
+  return {
+    openAlerts: async () => asObject('open_alerts', await rpc('open_alerts', {})) as AlertPush,
+    alerts: async (filter, cursor = null, n = 100) => (await list('alerts', filter, cursor, n)) as Page<AlertDocument>,
+    acknowledgeAlert: async (alertId) => void (await rpc('acknowledge_alert', { alert_id: alertId })),
+    silences: async () => (await rpc('silences', {})) as readonly SilenceRow[],
+    silence: async (wanted) => void (await rpc('silence', { wanted })),
+    endSilence: async (silenceId) => void (await rpc('end_silence', { silence_id: silenceId })),
+    deliveries: async (filter, cursor = null, n = 100) =>
+      (await list('deliveries', filter, cursor, n)) as Page<DeliveryRow>,
   }
 }
 
@@ -231,7 +273,7 @@ function refusalOf(error: AuthError | null, what: 'code' | 'password'): SignInRe
 function subscriberOf(client: SupabaseClient, onPresent: (count: number) => void): Api['subscribe'] {
   // While it closes its socket the client opens none, and says nothing.
   let closing: Promise<unknown> = Promise.resolve()
-  return ({ onUp, onPush, onDown }) => {
+  return ({ onUp, onPush, onAlerts, onDown }) => {
     let over = false
     let channel: RealtimeChannel | null = null
     const end = (reason: string): void => {
@@ -257,6 +299,9 @@ function subscriberOf(client: SupabaseClient, onPresent: (count: number) => void
       channel.on('presence', { event: 'sync' }, () => {
         const pages = Object.values(channel?.presenceState() ?? {}).flat()
         if (!over) onPresent(pages.length)
+      })
+      channel.on('broadcast', { event: 'alert' }, ({ payload }) => {
+        if (!over) onAlerts(payload as AlertPush)
       })
       channel.subscribe((status, error) => {
         if (over) return

@@ -15,13 +15,18 @@ export type EdgeEnv = {
   readonly pushMs: number
   /** The key that is no secret; '' where none is set. */
   readonly publishableKey: string
+  /** Where the dashboard is, for the links in messages; null where nobody says. */
+  readonly pageUrl: string | null
+  /** Whether alerts may be sent to addresses of a private network. */
+  readonly allowsPrivateDestinations: boolean
 }
 
 /**
  * Reads the environment that Supabase gives its functions, and the embedded stack its own. Names, first one wins:
  * SUPABASE_SECRET_KEYS (JSON, the key named `default` or else the first), SUPABASE_SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY.
  * SUPABASE_PUBLISHABLE_KEYS (JSON), SUPABASE_PUBLISHABLE_KEY and SUPABASE_ANON_KEY likewise.
- * UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN name the hot tier, TELLTALE_FLUSH_MS and TELLTALE_PUSH_MS the pace.
+ * UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN name the hot tier, TELLTALE_FLUSH_MS and TELLTALE_PUSH_MS the pace,
+ * TELLTALE_URL the dashboard, and TELLTALE_ALLOW_PRIVATE_DESTINATIONS=1 lets alerts go to private addresses.
  * Throws when the address or the key is missing, for nothing can be served without them, or of Redis only one is there.
  */
 export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv {
@@ -41,7 +46,13 @@ export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv
       read('SUPABASE_PUBLISHABLE_KEY') ||
       read('SUPABASE_ANON_KEY') ||
       '',
+    pageUrl: pageUrlOf(read('TELLTALE_URL') ?? ''),
+    allowsPrivateDestinations: read('TELLTALE_ALLOW_PRIVATE_DESTINATIONS') === '1',
   }
+}
+
+function pageUrlOf(url: string): string | null {
+  return /^https?:\/\/[^\s#?]+$/.test(url) ? url.replace(/\/+$/, '') : null
 }
 
 function redisOf(url: string, token: string): EdgeEnv['redis'] {

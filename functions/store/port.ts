@@ -1,3 +1,6 @@
+import type { AlertDocument, AlertPush } from '../../src/core/alert/alert_document.ts'
+import type { AlertInputs } from '../../src/core/alert/alert_input.ts'
+import type { AlertOutcome } from '../../src/core/alert/alert_pass.ts'
 import type { DetectorState } from '../../src/core/anomaly/detector.ts'
 import type { Episode } from '../../src/core/anomaly/episode.ts'
 import type { Metric } from '../../src/core/anomaly/measure.ts'
@@ -125,10 +128,13 @@ export const tickSteps = [
   'mark_interrupted',
   'join_traces',
   'measure_clocks',
+  'measure_skews',
   'compact_minutes',
   'recompute_hours',
   'measure_resources',
   'detect_anomalies',
+  'evaluate_alerts',
+  'send_notifications',
   'decide_sampling',
   'drop_partitions',
   'prune',
@@ -261,4 +267,60 @@ export interface HotStore {
 /** The private channel that the pages listen to. Throws StoreError. */
 export interface PushChannel {
   push(event: 'live', payload: Push): Promise<void>
+  push(event: 'alert', payload: AlertPush): Promise<void>
+}
+
+/** `AlertInputs`, and whether the open pages, if there are any, have to be told of something. */
+export type AlertReading = AlertInputs & { readonly pushed_revision: number; readonly watched: boolean }
+
+/** What alerts ask of Postgres. Each method is one rpc; each throws StoreError. */
+export interface AlertStore {
+  readAlertInputs(): Promise<AlertReading>
+  /** False where something changed since what it was judged from was read: then nothing is stored. */
+  storeAlertOutcome(outcome: AlertOutcome): Promise<boolean>
+  /** What the open pages do not know yet, null where there is nothing or nobody. */
+  claimAlertPush(): Promise<AlertPush | null>
+  noteAlertPush(revision: number): Promise<void>
+  /** Takes notifications that are due, for `notificationLeaseSeconds`. */
+  claimNotifications(n: number): Promise<readonly Notification[]>
+  noteDeliveries(deliveries: readonly Delivery[]): Promise<void>
+}
+
+export const destinationKinds = ['webhook', 'slack', 'discord', 'email'] as const
+export type DestinationKind = (typeof destinationKinds)[number]
+
+/** Something to be told to somebody. `url` and `secret` are never logged. */
+export type Notification = {
+  /** The same for every attempt: whoever is told twice can tell. */
+  readonly notification_id: string
+  /** From 1. */
+  readonly attempt: number
+  readonly event: 'firing' | 'resolved' | 'test'
+  readonly alert: AlertDocument
+  readonly created_us: number
+  readonly kind: DestinationKind
+  readonly url: string
+  readonly secret: string | null
+  readonly detail: { readonly from?: string; readonly to?: readonly string[] }
+}
+
+/** How an attempt went. `final`: it will not go better another time. `error` never names the address. */
+export type Delivery = {
+  readonly notification_id: string
+  readonly attempt: number
+  readonly ok: boolean
+  readonly final: boolean
+  /** As it was answered; null where it was not. */
+  readonly status: number | null
+  readonly error: string | null
+  /** In how many ms to try again. */
+  readonly retry_ms: number
+}
+
+/** What became of one attempt, before anybody thought of the next. `retry_after_s`: as the destination asks. */
+export type Attempt = Pick<Delivery, 'ok' | 'final' | 'status' | 'error'> & { readonly retry_after_s: number | null }
+
+/** Whoever tells. Never throws: what fails is an answer. */
+export interface Notifier {
+  send(notification: Notification): Promise<Attempt>
 }

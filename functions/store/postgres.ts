@@ -1,15 +1,21 @@
 import { PostgrestClient } from '@supabase/postgrest-js'
+import type { AlertPush } from '../../src/core/alert/alert_document.ts'
+import type { AlertOutcome } from '../../src/core/alert/alert_pass.ts'
 import { isObject } from '../../src/core/json_object.ts'
 import { statementMsMax, storeSlackMs, turnMsMax } from '../../src/core/limit.ts'
 import {
+  type AlertReading,
+  type AlertStore,
   type BatchRows,
   type BatchStore,
+  type Delivery,
   type Detections,
   type DetectorStore,
   type DetectorWork,
   type EndedSpans,
   type IngestReply,
   type KeyRow,
+  type Notification,
   type OwnGauge,
   type ResourceStore,
   type StepAnswer,
@@ -35,7 +41,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore {
+export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore, AlertStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -111,6 +117,41 @@ export class PostgresStore implements BatchStore, TickStore, DetectorStore, Reso
 
   async releaseTick(holder: string): Promise<void> {
     await this.#call(this.#quick, 'release_tick', { holder })
+  }
+
+  async readAlertInputs(): Promise<AlertReading> {
+    const reply = await this.#call(this.#patient, 'alert_inputs', {})
+    if (!isObject(reply) || typeof reply.revision !== 'number' || !Array.isArray(reply.rules)) {
+      throw misread('alert_inputs')
+    }
+    return reply as AlertReading
+  }
+
+  async storeAlertOutcome(outcome: AlertOutcome): Promise<boolean> {
+    const reply = await this.#call(this.#patient, 'store_alert_outcome', { outcome })
+    if (!isObject(reply) || typeof reply.stored !== 'boolean') throw misread('store_alert_outcome')
+    return reply.stored
+  }
+
+  async claimAlertPush(): Promise<AlertPush | null> {
+    const reply = await this.#call(this.#quick, 'claim_alert_push', {})
+    if (reply === null) return null
+    if (!isObject(reply) || typeof reply.rev !== 'number') throw misread('claim_alert_push')
+    return reply as AlertPush
+  }
+
+  async noteAlertPush(revision: number): Promise<void> {
+    await this.#call(this.#quick, 'note_alert_push', { revision })
+  }
+
+  async claimNotifications(n: number): Promise<readonly Notification[]> {
+    const reply = await this.#call(this.#quick, 'claim_notifications', { n })
+    if (!Array.isArray(reply)) throw misread('claim_notifications')
+    return reply as Notification[]
+  }
+
+  async noteDeliveries(deliveries: readonly Delivery[]): Promise<void> {
+    await this.#call(this.#quick, 'note_deliveries', { deliveries })
   }
 
   async #call(client: Client, name: string, args: Record<string, unknown>): Promise<unknown> {

@@ -199,8 +199,47 @@ export const sessionRowsListedMax = 500
 export const sessionRowsAsked = 50
 export const sessionCallsListedMax = 1_000
 export const sessionCallsAsked = 100
+export const alertRowsListedMax = 500
+export const alertRowsAsked = 50
+export const alertReadMs = 30_000
 export const waterfallRowsDrawnMax = 160
 export const waterfallShapesMax = 500
+
+// Alerts. Of few calls nothing is concluded; what nobody looked at for a while did not hold meanwhile.
+export const alertExceedingMin = 5
+export const alertEvidenceNatsMin = 16 // One stretch in ten million by chance.
+export const alertBaselineCountMin = 50
+export const alertLookGapSeconds = 300
+export const alertRefreshSeconds = 30
+export const alertAfterSeconds = 300
+export const alertOpenMax = 500
+export const alertSeriesListedMax = 10
+export const alertsPushedMax = 50
+export const alertRulesMax = 200
+export const alertReplayHoursMax = 168
+export const alertChunkHoursMax = 6
+/** Within it alerts of one topic and service are told of as one. */
+export const alertGroupSeconds: { readonly [topic: string]: number } = {
+  latency: 600,
+  errors: 120,
+  traffic: 600,
+  unusual: 600,
+  data: 600,
+  permits: 600,
+  stuck: 600,
+  resource: 600,
+}
+
+// Telling people. A notification is tried for a day.
+export const notificationsAtOnce = 20
+export const notificationMsMax = 8_000
+export const notificationLeaseSeconds = 60
+export const notificationDaySeconds = daySeconds
+export const notificationRetryBaseMs = 5_000
+export const notificationRetryMsMax = 3_600_000
+export const notificationRedirectsMax = 3
+export const destinationsMax = 50
+export const destinationReplyBytesMax = 64 * KiB
 
 // The reporter, a guest in its host.
 export const outboxBytesMax = 8 * MiB
@@ -418,6 +457,7 @@ assert(callNumbersNamed <= callNumbersMax, 'the lens can tell apart what windows
 assert(heatNamesMax < heatColumnsMax, 'names need more room than times')
 assert(traceRowsAsked <= pageRowsMax && traceRowsAsked < traceRowsListedMax, 'a list grows by pages that can be read')
 assert(errorRowsAsked <= pageRowsMax && errorRowsAsked < errorRowsListedMax, 'so does a list of errors')
+assert(alertRowsAsked <= pageRowsMax && alertRowsAsked < alertRowsListedMax, 'so does a list of alerts')
 assert(occurrencesAsked < errorRowsListedMax, 'and that of one group')
 assert(sessionRowsAsked < sessionRowsListedMax && sessionRowsAsked <= pageRowsMax, 'and those of sessions')
 assert(sessionCallsAsked < sessionCallsListedMax && sessionCallsAsked <= pageRowsMax, 'and of the calls of one')
@@ -447,3 +487,13 @@ assert(connectionChannelsMax < framesPerSecondMax, 'a client may join all of its
 assert(redisBodyBytesMax < redisReplyBytesMax, 'a value that one command could write can be read')
 assert(redisReplyBytesMax < redisBytesMax, 'a reply is smaller than what is kept')
 assert(redisSweepKeysMax * 10 >= redisKeysMax, 'every key that expired is gone within ten sweeps')
+assert(alertsPushedMax <= alertOpenMax && alertOpenMax <= pageRowsMax, 'every open alert can be read')
+assert(embeddedTickMs < alertLookGapSeconds * 1_000, 'a pass that comes in time looks at what the last one saw')
+assert(alertRefreshSeconds * 2 < alertLookGapSeconds, 'an alert that stays as it is counts as looked at')
+assert(notificationMsMax * 2 < notificationLeaseSeconds * 1_000, 'what is sent is done before another may send it')
+assert(notificationRetryBaseMs < notificationRetryMsMax, 'the pauses between attempts grow')
+assert(notificationRetryMsMax * 12 < notificationDaySeconds * 1_000, 'a day holds many attempts')
+assert(
+  alertChunkHoursMax < alertReplayHoursMax && alertReplayHoursMax <= minuteDaysKept * 24,
+  'a replay reads what is kept',
+)

@@ -9,6 +9,8 @@ import { tickApp } from '../../functions/route/tick.ts'
 import { whyApp } from '../../functions/route/why_app.ts'
 import { readAs, readLiveData } from '../../functions/store/caller.ts'
 import type { ReadAs } from '../../functions/store/caller_port.ts'
+import { destinationPolicyOf } from '../../functions/store/destination_check.ts'
+import { HttpNotifier } from '../../functions/store/http_notifier.ts'
 import { PostgresStore } from '../../functions/store/postgres.ts'
 import { RealtimeChannel } from '../../functions/store/realtime.ts'
 import { UpstashHotStore } from '../../functions/store/redis.ts'
@@ -22,6 +24,7 @@ import { createRealtime } from './embedded_realtime.ts'
 import { createRedis } from './embedded_redis.ts'
 import { gatewayApp } from './gateway.ts'
 import { refuseUpgrade, type Upgrade } from './http_server.ts'
+import { nodeDial } from './node_dial.ts'
 import type { ProjectKeys } from './project_key.ts'
 import { redisApp } from './redis_rest.ts'
 import type { GuardOptions } from './request_guard.ts'
@@ -43,6 +46,8 @@ export type ServiceOptions = {
   /** Starts a tick in the background. */
   readonly nudge: () => void
   readonly otlpRules: OtlpRules
+  /** Whether alerts may be sent to addresses of a private network. */
+  readonly allowsPrivateDestinations: boolean
 }
 
 export type Services = {
@@ -85,7 +90,14 @@ export function openServices(options: ServiceOptions): Services {
     background: background.run,
     otlpRules,
   })
-  const actions = tickActionsOf({ store, instance: new URL(url).host, redis: hot })
+  const notifier = new HttpNotifier({
+    dial: nodeDial(),
+    policy: destinationPolicyOf(options.allowsPrivateDestinations),
+    pageUrl: url,
+    clock,
+  })
+  const instance = new URL(url).host
+  const actions = tickActionsOf({ store, instance, redis: hot, channel, notifier, chance: Math.random })
   const tick = tickApp({ store, actions, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
   const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)

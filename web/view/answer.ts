@@ -45,6 +45,13 @@ export type Overview = {
   /** What caches answered: hit, miss, shared, after the cache's name where it has one. */
   readonly caches: readonly KeyStats[]
   readonly health: { readonly status: HealthStatus; readonly reasons: readonly string[] }
+  /** Clocks that are off by a minute or more; `offset_ms` is how far ahead. */
+  readonly clocks: readonly {
+    readonly service: string
+    readonly environment: string
+    readonly instance: string
+    readonly offset_ms: number
+  }[]
   readonly last_received_at_us: number | null
   readonly environments: readonly string[]
   readonly services: readonly string[]
@@ -287,4 +294,35 @@ export type GapRow = {
   readonly missing: number
   /** First and last missing sequence number of each stretch. */
   readonly gaps: readonly (readonly [number, number])[]
+}
+
+/** When nobody is told of what. */
+export type SilenceRow = {
+  readonly silence_id: string
+  readonly rule_id: string | null
+  readonly service: string | null
+  readonly environment: string | null
+  readonly starts_us: number
+  readonly ends_us: number
+  readonly repeat_s: number | null
+  readonly reason: string
+  readonly made_by: string
+  readonly made_us: number
+}
+
+/** What was told to whom, and how it went. */
+export type DeliveryRow = {
+  readonly notification_id: string
+  readonly alert_id: string | null
+  readonly destination: string
+  readonly kind: string
+  readonly event: 'firing' | 'resolved' | 'test'
+  readonly title: string
+  readonly state: 'waiting' | 'sent' | 'given_up'
+  readonly attempts: number
+  readonly status: number | null
+  readonly error: string | null
+  readonly created_us: number
+  readonly last_us: number | null
+  readonly next_us: number | null
 }

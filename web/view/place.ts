@@ -2,7 +2,17 @@ import { isFailure, outcomes } from '../../src/core/outcome.ts'
 
 // Where somebody looks: a page, a stretch of time and a filter, all of it in the address.
 
-export const pages = ['overview', 'traces', 'trace', 'sessions', 'session', 'where', 'errors', 'error'] as const
+export const pages = [
+  'overview',
+  'traces',
+  'trace',
+  'sessions',
+  'session',
+  'where',
+  'errors',
+  'error',
+  'alerts',
+] as const
 export type Page = (typeof pages)[number]
 
 /** The ranges that end now, in seconds. */
@@ -45,7 +55,7 @@ export const failedOutcome = 'failed'
 /** Either `range` is set, and the time ends now, or both bounds are, in µs since the epoch. */
 export type Place = {
   readonly page: Page
-  /** The trace's id, the session's key or the error group's fingerprint; null on the other pages. */
+  /** The id of the trace or the alert, the session's key, or the error group's fingerprint; null on the other pages. */
   readonly id: string | null
   readonly range: Range | null
   readonly from_us: number | null
@@ -58,6 +68,7 @@ const pageOfFolder: ReadonlyMap<string, readonly [list: Page, one: Page]> = new 
   ['sessions', ['sessions', 'session']],
   ['where', ['where', 'where']],
   ['errors', ['errors', 'error']],
+  ['alerts', ['alerts', 'alerts']],
 ])
 const folderOf: { readonly [page in Page]: string } = {
   overview: '',
@@ -68,6 +79,7 @@ const folderOf: { readonly [page in Page]: string } = {
   where: 'where',
   errors: 'errors',
   error: 'errors',
+  alerts: 'alerts',
 }
 // Later than any clock, and still exact as a double when turned into ms.
 const usMax = 8_640_000_000_000_000
@@ -126,6 +138,7 @@ const listed: { readonly [page in Page]: readonly FilterKey[] } = {
   where: callKeys,
   errors: ['environment', 'service', 'text', 'state'],
   error: ['environment', 'service', 'text'],
+  alerts: ['environment', 'service'],
 }
 
 /** The keys of the filter that a page's reader knows; the others stay in the address and wait for their page. */
@@ -227,9 +240,10 @@ const titles: { readonly [page in Page]: string } = {
   where: 'Where time goes',
   errors: 'Errors',
   error: 'Error',
+  alerts: 'Alerts',
 }
 
 /** What the window is called. */
 export function pageTitle({ page, id }: Place): string {
-  return id === null ? titles[page] : `${titles[page]} ${id.slice(0, 8)}`
+  return id === null || page === 'alerts' ? titles[page] : `${titles[page]} ${id.slice(0, 8)}`
 }
