@@ -28,6 +28,7 @@ type Node = {
 type Tree = {
   readonly matched: number
   readonly read: number
+  readonly emptied: number
   readonly total_ms: number
   readonly unexplained: { readonly total_ms: number; readonly share: number; readonly n: number }
   readonly nodes: readonly Node[]
@@ -266,6 +267,22 @@ for (const { name, open, reason } of testDatabases) {
         ['s2', 30],
         ['s2,s3', 20],
       ])
+    })
+
+    test('time_tree() reads what kept its spans, and says how many did not', async () => {
+      const at = noonUs + 12_000e6
+      await put([21, 22, 23].map((n) => aSpan({ trace_id: traceId(n), start_us: at + n, end_us: at + n + 5_000 })))
+      await database.query(
+        `update telltale.traces set spans = '{}', sampled = spans -> '00000000000000a1' || '{"span_id": "00000000000000a1"}'
+        where trace_id = $1`,
+        [traceId(22)],
+      )
+      expect(await tree(null, { from: at, to: at + 100 })).toMatchObject({
+        matched: 3,
+        read: 2,
+        emptied: 1,
+        total_ms: 10,
+      })
     })
 
     test('heatmap() gives the names most called a column each, and one to all others and one to those without', async () => {
