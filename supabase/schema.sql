@@ -4829,7 +4829,7 @@ comment on function telltale.lens_spans(text[],date[],integer) is 'The spans of 
 readers.';
 
 CREATE OR REPLACE FUNCTION telltale.lens_traces(filter jsonb, since timestamp with time zone, till timestamp with time zone, traces_max integer, spans_max integer DEFAULT NULL::integer)
- RETURNS TABLE(matched bigint, trace_id text, day date, started_at timestamp with time zone, duration_ms double precision, wait_ms double precision, failed boolean, tool text, provider text, model text, session_key text, session_rule text, call_number bigint, layers jsonb, spans jsonb)
+ RETURNS TABLE(matched bigint, emptied bigint, trace_id text, day date, started_at timestamp with time zone, duration_ms double precision, wait_ms double precision, failed boolean, tool text, provider text, model text, session_key text, session_rule text, call_number bigint, layers jsonb, spans jsonb)
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER ROWS 5000
  SET search_path TO ''
@@ -4839,13 +4839,15 @@ AS $function$
 begin
   return query execute format(
     'with hit as materialized (
-      select t.trace_id, t.day, t.span_count, hashtextextended(t.trace_id, 0) as lot from telltale.traces as t where %s
+      select t.trace_id, t.day, t.span_count, t.sampled is not null as emptied, hashtextextended(t.trace_id, 0) as lot
+      from telltale.traces as t where %s
     ), lots as (
-      select *, count(*) over () as matched from hit order by lot, trace_id limit $1
+      select *, count(*) over () as matched, count(*) filter (where emptied) over () as all_emptied from hit
+      order by $2 is not null and emptied, lot, trace_id limit $1
     ), chosen as materialized (
-      select *, sum(span_count) over (order by lot, trace_id) - span_count as before from lots
+      select *, sum(span_count) over (order by emptied, lot, trace_id) - span_count as before from lots
     )
-    select c.matched, t.trace_id, t.day, t.started_at, t.duration_ms, t.wait_ms,
+    select c.matched, c.all_emptied, t.trace_id, t.day, t.started_at, t.duration_ms, t.wait_ms,
       coalesce(t.outcome = any (array[''tool_error'', ''server_fault'', ''timeout'', ''interrupted'']), false),
       t.tool, t.provider, t.model, t.session_key, t.session_rule, t.call_number, t.layers,
       case when $2 is not null then t.spans end
@@ -4855,8 +4857,8 @@ begin
   using traces_max, spans_max, (since at time zone 'UTC')::date - 1, (till at time zone 'UTC')::date + 1;
 end
 $function$;
-comment on function telltale.lens_traces(jsonb,timestamp with time zone,timestamp with time zone,integer,integer) is 'The traces of a filter and a stretch of time that count, at most traces_max, and how many match. Spans, as stored, come with
-spans_max alone, and then no more traces than have about so many. Definer: part of the readers.';
+comment on function telltale.lens_traces(jsonb,timestamp with time zone,timestamp with time zone,integer,integer) is 'The traces of a filter and a stretch of time that count, at most traces_max, how many match, and how many of these kept no
+spans. Spans, as stored, come with spans_max alone, and then no more traces than have about so many, those without spans last. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.lens_waits(traces text[], days date[], spans_max integer)
  RETURNS TABLE(trace_id text, span_id text, layer text, name text, holder text, self_us bigint)
@@ -8860,6 +8862,7 @@ begin
     )
     select jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
       'matched', coalesce((select max(matched) from sample), 0), 'read', (select count(*) from trace),
+      'emptied', coalesce((select max(emptied) from sample), 0),
       'total_ms', trim_scale(round(coalesce((select us from whole), 0) / 1000, 3)),
       'unexplained', (select jsonb_build_object('total_ms', trim_scale(round(coalesce(sum(us), 0) / 1000, 3)),
         'share', round(coalesce(sum(us) / (select us from whole), 0), 6), 'n', count(*) filter (where us > 0)) from unexplained),
@@ -8878,6 +8881,7 @@ $function$;
 grant execute on function telltale.time_tree(jsonb,integer) to authenticated;
 grant execute on function telltale.time_tree(jsonb,integer) to service_role;
 comment on function telltale.time_tree(jsonb,integer) is 'The spans of many traces as one tree by path: {from_us, to_us, matched: traces that count, read: those whose spans were,
+emptied: those that kept none, for the sampling keeps what failed or was slow and few of the others,
 total_ms: of all self time and what no span explains, unexplained: {total_ms, share, n traces}, nodes: [{path: [[kind, layer,
 name]], n traces, spans, folded: of these, such as lie deeper than `depth`, total_ms = wait_ms + work_ms of it and all
 below it, share of the whole, self_ms of it alone, rest_ms: below it, in what is not listed, p50_ms, p95_ms of the total in a

@@ -138,7 +138,7 @@ export class CallTable extends LitElement {
     if (predecessors.length === 0) return html`<span class="muted">${previous}</span>`
     return html`<details>
       <summary>${previous}</summary>
-      <div class="scroll"><table aria-label="What went before ${name}">
+      <div class="scroll" role="region" tabindex="0" aria-label="What went before ${name}"><table>
         <thead>
           <tr>
             <th scope="col">Before it</th>
