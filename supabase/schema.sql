@@ -862,6 +862,35 @@ $function$;
 comment on function telltale.call_rank(text,timestamp with time zone,text,integer) is 'The position of a trace in its session, from 1, by (started_at, trace_id): for traces whose recorder sent no call number.
 Counts no further than `upto`. Definer: part of the readers.';
 
+CREATE OR REPLACE FUNCTION telltale.call_tick()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_url text;
+  v_key text;
+begin
+  if not telltale.is_tick_due() or not telltale.does_work_wait() then
+    return false;
+  end if;
+  if to_regclass('vault.decrypted_secrets') is null or to_regnamespace('net') is null then
+    return false;
+  end if;
+  execute $sql$ select max(decrypted_secret) filter (where name = 'telltale_tick_url'),
+    max(decrypted_secret) filter (where name = 'telltale_tick_key') from vault.decrypted_secrets $sql$ into v_url, v_key;
+  if v_url is null or v_key is null then
+    return false;
+  end if;
+  execute 'select net.http_post(url => $1, body => ''{}''::jsonb, headers => $2, timeout_milliseconds => 30000)'
+  using v_url, jsonb_build_object('apikey', v_key, 'Content-Type', 'application/json');
+  return true;
+end
+$function$;
+comment on function telltale.call_tick() is 'Asks the edge for a tick when one is due and work waits; whether it did. False too where the Vault does not say where the edge is.
+Definer: the Vault is for the owner.';
+
 CREATE OR REPLACE FUNCTION telltale.caller_id()
  RETURNS uuid
  LANGUAGE sql
@@ -978,7 +1007,9 @@ begin
   update telltale.tick_lease as l
   set holder = claim_tick.holder, claimed_at = telltale.clock(),
     expires_at = telltale.clock() + seconds * interval '1 second'
-  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder
+    -- No lease is that long: the clock went back, and whoever held it may be gone for good.
+    or l.expires_at > telltale.clock() + interval '600 seconds';
   return found;
 end
 $function$;
@@ -1319,6 +1350,27 @@ begin
 end
 $function$;
 comment on function telltale.days_missing(jsonb) is 'The UTC days of BatchRows that have no partitions yet, null when all have. Definer: part of ingest_batch.';
+
+CREATE OR REPLACE FUNCTION telltale.does_work_wait()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return exists (select from telltale.hours_due)
+    or exists (select from telltale.rollup_minutes as m
+      where m.batch_id is not null and m.minute < telltale.clock() - interval '2 minutes'
+        and m.day > telltale.today() - 31)
+    or not exists (select from telltale.partition_days as d where d.day = telltale.today() + 2)
+    or exists (select from telltale.processes as p where p.running_total > 0 and not telltale.is_alive(p))
+    -- What measures, looks and forgets by itself has a turn when nothing else does.
+    or (select claimed_at < telltale.clock() - interval '10 minutes' from telltale.tick_lease);
+end
+$function$;
+grant execute on function telltale.does_work_wait() to service_role;
+comment on function telltale.does_work_wait() is 'Whether a tick would find something to do: minutes to sum up, hours to compute, days to make, calls of the silent to end; or
+there was none for ten minutes. Definer: it tells no more than this.';
 
 CREATE OR REPLACE FUNCTION telltale.drop_partitions(before date)
  RETURNS integer
@@ -2173,7 +2225,9 @@ CREATE OR REPLACE FUNCTION telltale.is_tick_due()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
+  select (expires_at <= telltale.clock() or expires_at > telltale.clock() + interval '600 seconds')
+    and claimed_at not between telltale.clock() - interval '10 seconds' and telltale.clock() + interval '10 seconds'
+  from telltale.tick_lease
 $function$;
 grant execute on function telltale.is_tick_due() to service_role;
 comment on function telltale.is_tick_due() is 'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';

@@ -47,6 +47,7 @@ for (const { name, open, reason } of testDatabases) {
       ['make_partitions', { days: [] }],
       ['set_sampling', { rules: {} }],
       ['store_resources', { gauges: '[]' }],
+      ['does_work_wait', {}],
       ['claim_tick', { holder: 'x', seconds: 1 }],
       ['release_tick', { holder: 'x' }],
       ...tickSteps.map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
