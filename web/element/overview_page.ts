@@ -45,6 +45,7 @@ import type { LineChart } from './line_chart.ts'
 import './line_chart.ts'
 import './recent_errors.ts'
 import './running_requests.ts'
+import './session_list.ts'
 import './stat_tile.ts'
 import './stats_table.ts'
 
@@ -152,6 +153,7 @@ export class OverviewPage extends LitElement {
         ${this.#health(shown, live)} ${this.#tiles(place, shown, live)} ${this.#charts(place, shown, live)}
         <section class="card half"><tt-running-list .live=${live} .place=${place}></tt-running-list></section>
         <section class="card half">${this.#errors(place, shown, live)}</section>
+        <section class="card"><tt-session-list .live=${live} .place=${place}></tt-session-list></section>
         ${this.#tables(place, shown.overview)}
       </div>
     `
