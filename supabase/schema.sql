@@ -2021,6 +2021,35 @@ comment on function telltale.call_steps(integer[],double precision[]) is 'Of sam
 of two taken at random is the greater (ties half), and how likely it is that nothing sets them apart: the rank test of Mann and
 Whitney, by its normal approximation with ties and continuity corrected, and for the number of tests by Holm.';
 
+CREATE OR REPLACE FUNCTION telltale.call_tick()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_url text;
+  v_key text;
+begin
+  if not telltale.is_tick_due() or not telltale.does_work_wait() then
+    return false;
+  end if;
+  if to_regclass('vault.decrypted_secrets') is null or to_regnamespace('net') is null then
+    return false;
+  end if;
+  execute $sql$ select max(decrypted_secret) filter (where name = 'telltale_tick_url'),
+    max(decrypted_secret) filter (where name = 'telltale_tick_key') from vault.decrypted_secrets $sql$ into v_url, v_key;
+  if v_url is null or v_key is null then
+    return false;
+  end if;
+  execute 'select net.http_post(url => $1, body => ''{}''::jsonb, headers => $2, timeout_milliseconds => 30000)'
+  using v_url, jsonb_build_object('apikey', v_key, 'Content-Type', 'application/json');
+  return true;
+end
+$function$;
+comment on function telltale.call_tick() is 'Asks the edge for a tick when one is due and work waits; whether it did. False too where the Vault does not say where the edge is.
+Definer: the Vault is for the owner.';
+
 CREATE OR REPLACE FUNCTION telltale.caller_id()
  RETURNS uuid
  LANGUAGE sql
@@ -3096,6 +3125,27 @@ from, to: the minutes to learn, to null: none yet, now, more: whether another is
 of incidents that last or ended just now}. At most an hour of 180 series and 60 gauges is learned at once, those known and the
 busiest first; minutes that ended less than 120 s ago are not learned, and 300 s of them at once, since states are large. Times are
 s since the epoch. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.does_work_wait()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return exists (select from telltale.hours_due)
+    or exists (select from telltale.rollup_minutes as m
+      where m.batch_id is not null and m.minute < telltale.clock() - interval '2 minutes'
+        and m.day > telltale.today() - 31)
+    or not exists (select from telltale.partition_days as d where d.day = telltale.today() + 2)
+    or exists (select from telltale.processes as p where p.running_total > 0 and not telltale.is_alive(p))
+    -- What measures, looks and forgets by itself has a turn when nothing else does.
+    or (select claimed_at < telltale.clock() - interval '10 minutes' from telltale.tick_lease);
+end
+$function$;
+grant execute on function telltale.does_work_wait() to service_role;
+comment on function telltale.does_work_wait() is 'Whether a tick would find something to do: minutes to sum up, hours to compute, days to make, calls of the silent to end; or
+there was none for ten minutes. Definer: it tells no more than this.';
 
 CREATE OR REPLACE FUNCTION telltale.drop_partitions(before date)
  RETURNS integer
@@ -5124,7 +5174,7 @@ begin
       order by last_at desc, seen.session_key limit 50
     )
     select coalesce(jsonb_agg(jsonb_build_object('session_key', a.session_key, 'service', a.service,
-      'environment', a.environment, 'calls', greatest(made.calls, a.running), 'running', a.running,
+      'environment', a.environment, 'client', said.client, 'calls', greatest(made.calls, a.running), 'running', a.running,
       'last_at_us', telltale.us_of(a.last_at), 'tool', made.tool, 'model', made.model, 'tokens_in', made.tokens_in,
       'tokens_out', made.tokens_out) order by a.last_at desc, a.session_key), '[]')
     from active as a
@@ -5141,12 +5191,25 @@ begin
       join telltale.processes as p on p.process_id = t.process_id
       join telltale.sources as s on s.source_id = p.source_id and s.service = a.service and s.environment = a.environment
     ) as made
+    left join lateral (
+      -- What the newest calls whose spans are there say of who called.
+      select (array_agg(newest.client order by newest.started_at desc) filter (where newest.client is not null))[1] as client
+      from (
+        select r.started_at, jsonb_path_query_first(r.spans, '$.*.attributes."mcp.client.name"') #>> '{}' as client
+        from telltale.traces as r
+        join telltale.processes as p on p.process_id = r.process_id
+        join telltale.sources as s on s.source_id = p.source_id and s.service = a.service and s.environment = a.environment
+        where r.session_key = a.session_key and r.started_at > telltale.clock() - interval '1 day' and r.sampled is null
+          and r.day between telltale.today() - 2 and telltale.today() + 1
+        order by r.started_at desc limit 5
+      ) as newest
+    ) as said on true
   );
 end
 $function$;
 comment on function telltale.live_sessions() is '[ActiveSession], the last active first: 50 of the sessions in which a call ended in the last ten minutes (as far as the
 newest 500 calls tell) or runs now. calls and tokens are those of the last day, at most 1,000 calls; tool and model are
-those last used. Definer: part of live_data.';
+those last used, client is who called last, where its recorder knows. Definer: part of live_data.';
 
 CREATE OR REPLACE FUNCTION telltale.lost_by(sources uuid[], since timestamp with time zone, till timestamp with time zone)
  RETURNS jsonb

@@ -67,6 +67,7 @@ for (const { name, open, reason } of testDatabases) {
       ['ended_spans', { trace_ids: [] }],
       ['set_sampling', { rules: {} }],
       ['store_resources', { gauges: '[]' }],
+      ['does_work_wait', {}],
       ['claim_tick', { holder: 'x', seconds: 1 }],
       ['release_tick', { holder: 'x' }],
       ['detector_work', {}],
