@@ -865,7 +865,8 @@ comment on column telltale.processes.dropped is 'How many records it gave up so 
 comment on column telltale.processes.counters_seq is 'The greatest seq seen; recorded and dropped are as of this batch.';
 comment on column telltale.processes.stored is 'How many of its records were accepted.';
 comment on column telltale.processes.rejected is 'How many of its records were refused one by one.';
-comment on column telltale.processes.clock_offset_us is 'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards. Null: unknown.
+comment on column telltale.processes.clock_offset_us is 'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards, and at once
+by more than 30 s. Null: unknown.
 Applied when reading, never when storing.';
 
 create table telltale.rollup_hours (
@@ -959,6 +960,29 @@ comment on table telltale.sampling_limits is 'From when on a request is slow: p9
 comment on column telltale.sampling_limits.source_id is 'Where it is counted.';
 comment on column telltale.sampling_limits.series_key is 'all, or tool:X.';
 comment on column telltale.sampling_limits.p99_ms is 'In ms. There is none of a series with fewer than 100 requests: those all count as slow.';
+
+create table telltale.source_clocks (
+  source_id uuid not null,
+  from_minute timestamp with time zone not null,
+  to_minute timestamp with time zone,
+  shift interval not null,
+  measured_at timestamp with time zone not null default telltale.clock()
+);
+alter table telltale.source_clocks add constraint source_clocks_are_off_by_at_most_a_day CHECK (((shift >= '-1 days'::interval) AND (shift <= '1 day'::interval)));
+alter table telltale.source_clocks add constraint source_clocks_end_after_they_begin CHECK ((to_minute >= from_minute));
+alter table telltale.source_clocks add constraint source_clocks_pkey PRIMARY KEY (source_id, from_minute);
+alter table telltale.source_clocks add constraint source_clocks_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX source_clocks_that_last ON telltale.source_clocks USING btree (source_id) WHERE (to_minute IS NULL);
+alter table telltale.source_clocks enable row level security;
+create policy source_clocks_read on telltale.source_clocks for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.source_clocks to authenticated;
+grant select on telltale.source_clocks to service_role;
+comment on table telltale.source_clocks is 'When the clock of a source was off by a minute or more.';
+comment on column telltale.source_clocks.source_id is 'Whose clock.';
+comment on column telltale.source_clocks.from_minute is 'The first minute that is to be moved, as the source named it.';
+comment on column telltale.source_clocks.to_minute is 'The first one that is not any more; null: it is off still.';
+comment on column telltale.source_clocks.shift is 'What to add to its minutes: whole minutes, at most a day either way.';
+comment on column telltale.source_clocks.measured_at is 'When it was last seen to be so.';
 
 create table telltale.sources (
   source_id uuid not null,
@@ -2228,7 +2252,9 @@ begin
   update telltale.tick_lease as l
   set holder = claim_tick.holder, claimed_at = telltale.clock(),
     expires_at = telltale.clock() + seconds * interval '1 second'
-  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder
+    -- No lease is that long: the clock went back, and whoever held it may be gone for good.
+    or l.expires_at > telltale.clock() + interval '600 seconds';
   return found;
 end
 $function$;
@@ -2243,6 +2269,25 @@ RETURN now();
 grant execute on function telltale.clock() to authenticated;
 grant execute on function telltale.clock() to service_role;
 comment on function telltale.clock() is 'What time it is: that of the transaction. Nothing here asks another clock, so that a test can replace this one.';
+
+CREATE OR REPLACE FUNCTION telltale.clocks_off(since timestamp with time zone, till timestamp with time zone, sources uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('service', service, 'environment', environment, 'instance', instance,
+    'offset_ms', ms) order by abs(ms) desc, service, environment, instance), '[]')
+  from (
+    select s.service, s.environment, s.instance, -extract(epoch from c.shift)::bigint * 1000 as ms
+    from telltale.source_clocks as c join telltale.sources as s on s.source_id = c.source_id
+    where c.source_id = any (telltale.skewed_between(since, till, sources)) and c.from_minute + c.shift < till
+      and coalesce(c.to_minute + c.shift, 'infinity') > since
+    order by abs(extract(epoch from c.shift)) desc limit 100
+  ) as listed
+$function$;
+comment on function telltale.clocks_off(timestamp with time zone,timestamp with time zone,uuid[]) is '[{service, environment, instance, offset_ms: how far its clock is ahead, to the minute}], those that are off most first, at most
+100. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.compare(a jsonb DEFAULT '{}'::jsonb, b jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
@@ -4543,7 +4588,9 @@ CREATE OR REPLACE FUNCTION telltale.is_tick_due()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
+  select (expires_at <= telltale.clock() or expires_at > telltale.clock() + interval '600 seconds')
+    and claimed_at not between telltale.clock() - interval '10 seconds' and telltale.clock() + interval '10 seconds'
+  from telltale.tick_lease
 $function$;
 grant execute on function telltale.is_tick_due() to service_role;
 comment on function telltale.is_tick_due() is 'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';
@@ -5547,6 +5594,42 @@ grant execute on function telltale.most_counted(jsonb,text) to authenticated;
 grant execute on function telltale.most_counted(jsonb,text) to service_role;
 comment on function telltale.most_counted(jsonb,text) is 'Of {series key: Stats} the 100 of a kind with the greatest count, as [{key: the name alone, ...Stats}].';
 
+CREATE OR REPLACE FUNCTION telltale.moved_minutes(skewed uuid[], since timestamp with time zone, till timestamp with time zone, whole_hours boolean)
+ RETURNS TABLE(at timestamp with time zone, series jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  kept timestamptz := (telltale.today() - 30)::timestamp at time zone 'UTC';
+  by_hour boolean := whole_hours and (till - since > interval '2 days' or since < kept);
+begin
+  if by_hour then
+    -- So far back, and over so long, to the hour.
+    return query
+      select h.hour + s.shift, h.series from telltale.rollup_hours as h
+      left join telltale.source_clocks as c on c.source_id = h.source_id
+        and h.hour >= date_trunc('hour', c.from_minute, 'UTC') and h.hour < coalesce(c.to_minute, 'infinity')
+      cross join lateral (select coalesce(round(extract(epoch from c.shift) / 3600) * interval '1 hour', interval '0') as shift) as s
+      where h.source_id = any (skewed) and h.hour + s.shift >= since and h.hour + s.shift < till
+        and h.hour between since - interval '1 day' and till + interval '1 day';
+    return;
+  end if;
+  return query
+    select m.minute + s.shift, m.series from telltale.rollup_minutes as m
+    left join telltale.source_clocks as c on c.source_id = m.source_id
+      and m.minute >= c.from_minute and m.minute < coalesce(c.to_minute, 'infinity')
+    cross join lateral (select coalesce(c.shift, interval '0') as shift) as s
+    where m.source_id = any (skewed) and m.minute + s.shift >= since and m.minute + s.shift < till
+      and m.minute between since - interval '1 day' and till + interval '1 day'
+      and m.day between ((since - interval '1 day') at time zone 'UTC')::date and ((till + interval '1 day') at time zone 'UTC')::date;
+end
+$function$;
+comment on function telltale.moved_minutes(uuid[],timestamp with time zone,timestamp with time zone,boolean) is 'The minutes of these sources that belong to a stretch of time once their clocks are set right. With whole_hours over more than
+two days, or further back than minutes go: their computed hours, moved by whole hours. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.ms_of(ms double precision)
  RETURNS numeric
  LANGUAGE sql
@@ -5710,6 +5793,7 @@ declare
   total jsonb;
   before jsonb;
   recent jsonb;
+  clocks jsonb;
   health jsonb := '{"status": "empty", "reasons": ["Nothing has ever been received."]}';
   received timestamptz;
 begin
@@ -5731,13 +5815,20 @@ begin
     health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
       case when asked.till >= telltale.clock() then telltale.clock() - received end);
   end if;
+  clocks := telltale.clocks_off(asked.since, asked.till, sources);
+  if clocks <> '[]' then
+    health := jsonb_build_object('status', case when health ->> 'status' = 'ok' then 'degraded' else health ->> 'status' end,
+      'reasons', (health -> 'reasons') || to_jsonb(format('The clock of %s is %s minutes %s: its requests are counted when they really ended.',
+        concat_ws(' on ', clocks -> 0 ->> 'service', clocks -> 0 ->> 'instance'), abs((clocks -> 0 -> 'offset_ms')::bigint) / 60000,
+        case when (clocks -> 0 -> 'offset_ms')::bigint > 0 then 'ahead' else 'behind' end)));
+  end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
     'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
     'caches', telltale.most_counted(by_key, 'cache'),
-    'health', health, 'last_received_at_us', telltale.us_of(received),
+    'health', health, 'clocks', clocks, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
       select distinct s.environment as name from telltale.sources as s
       where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
@@ -5750,7 +5841,7 @@ grant execute on function telltale.overview(jsonb) to authenticated;
 grant execute on function telltale.overview(jsonb) to service_role;
 comment on function telltale.overview(jsonb) is '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
 layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
-first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+first, health: see health_of, clocks: those off by a minute or more, see clocks_off, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 
@@ -6286,7 +6377,11 @@ AS $function$
 declare
   first_hour timestamptz := date_trunc('hour', since + interval '59 minutes', 'UTC');
   last_hour timestamptz := date_trunc('hour', till, 'UTC');
+  skewed uuid[] := telltale.skewed_between(since, till, sources);
 begin
+  if skewed <> '{}' then
+    return query select * from telltale.moved_minutes(skewed, since, till, whole_hours);
+  end if;
   if not whole_hours or first_hour >= last_hour then
     first_hour := till;
     last_hour := till;
@@ -6294,11 +6389,13 @@ begin
   return query
     select m.minute, m.series from telltale.rollup_minutes as m
     where m.minute >= since and m.minute < first_hour and (sources is null or m.source_id = any (sources))
+      and m.source_id <> all (skewed)
       and m.day between (since at time zone 'UTC')::date and (first_hour at time zone 'UTC')::date;
   if last_hour < till then
     return query
       select m.minute, m.series from telltale.rollup_minutes as m
       where m.minute >= last_hour and m.minute < till and (sources is null or m.source_id = any (sources))
+        and m.source_id <> all (skewed)
         and m.day between (last_hour at time zone 'UTC')::date and (till at time zone 'UTC')::date;
   end if;
   if first_hour = last_hour then
@@ -6316,18 +6413,20 @@ begin
     )
     select h.hour, h.series from telltale.rollup_hours as h
     where h.hour >= first_hour and h.hour < last_hour and (sources is null or h.source_id = any (sources))
+      and h.source_id <> all (skewed)
       and not exists (select from changed as c where c.hour = h.hour and c.source_id = h.source_id)
     union all
     select m.minute, m.series from changed as c
     join telltale.rollup_minutes as m on m.source_id = c.source_id and m.day = (c.hour at time zone 'UTC')::date
       and m.minute >= c.hour and m.minute < c.hour + interval '1 hour'
-    where (sources is null or c.source_id = any (sources))
+    where (sources is null or c.source_id = any (sources)) and c.source_id <> all (skewed)
       and m.day between (first_hour at time zone 'UTC')::date and (last_hour at time zone 'UTC')::date;
 end
 $function$;
 comment on function telltale.rollups_between(timestamp with time zone,timestamp with time zone,uuid[],boolean) is 'What was counted from since (whole minutes) up to till, as rows that add up to it. With whole_hours, each whole hour of a
 source comes from rollup_hours, unless it is due to be computed again or has a part that the tick has not summed: then, and
-at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. Definer: part of the readers.';
+at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. The minutes of a source whose clock is off by minutes are where
+they belong. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.root_trace_of(trace_id text)
  RETURNS text
@@ -7234,6 +7333,18 @@ grant execute on function telltale.silences() to authenticated;
 grant execute on function telltale.silences() to service_role;
 comment on function telltale.silences() is 'Those that are not over, the first to end first. Definer, see the head of this file.';
 
+CREATE OR REPLACE FUNCTION telltale.skewed_between(since timestamp with time zone, till timestamp with time zone, sources uuid[])
+ RETURNS uuid[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(distinct c.source_id), '{}') from telltale.source_clocks as c
+  where c.from_minute < till + interval '1 day' and coalesce(c.to_minute, 'infinity') > since - interval '1 day'
+    and (sources is null or c.source_id = any (sources))
+$function$;
+comment on function telltale.skewed_between(timestamp with time zone,timestamp with time zone,uuid[]) is 'The sources some of whose minutes around a stretch of time are to be moved. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.slope_of(measure text, places bigint[], points double precision[])
  RETURNS jsonb
  LANGUAGE sql
@@ -7743,7 +7854,8 @@ begin
     running_seq = case when newer.running then v_seq else p.running_seq end,
     clock_offset_us = case
       when v_offset is null then p.clock_offset_us
-      when p.clock_offset_us is null or v_offset <= p.clock_offset_us then v_offset
+      -- Nothing is under way for half a minute: its clock was set.
+      when p.clock_offset_us is null or v_offset <= p.clock_offset_us or v_offset > p.clock_offset_us + 30000000 then v_offset
       else p.clock_offset_us + (v_offset - p.clock_offset_us) / 16 end
   from (
     select
@@ -8530,6 +8642,59 @@ grant execute on function telltale.tick_measure_resources(text) to service_role;
 comment on function telltale.tick_measure_resources(text) is '{done, more, due}: due where 60 s have passed since the last time; then done counts the gauges of the database that were stored:
 its connections, its size in MB, and how many pages have the live channel open. `instance` is where it is. The rest of the step is
 functions/action/measure_resources.ts. Definer: no role may write the tables.';
+
+CREATE OR REPLACE FUNCTION telltale.tick_measure_skews()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_changed bigint;
+  v_begun bigint;
+begin
+  perform pg_advisory_xact_lock(8467125002);
+  -- Of the processes of a source that are heard, the one whose clock is off least speaks for it.
+  with heard as (
+    select distinct on (p.source_id) p.source_id, p.clock_offset_us * interval '1 microsecond' as off
+    from telltale.processes as p
+    where p.last_seen_at > telltale.clock() - interval '10 minutes' and p.clock_offset_us is not null
+    order by p.source_id, abs(p.clock_offset_us), p.process_id
+  ), ended as (
+    -- Not at every wavering around half a minute.
+    update telltale.source_clocks as c set to_minute = greatest(c.from_minute, date_trunc('minute', telltale.clock() - h.off))
+    from heard as h
+    where c.source_id = h.source_id and c.to_minute is null and (h.off between interval '-30 seconds' and interval '30 seconds'
+      or h.off - c.shift not between interval '-45 seconds' and interval '45 seconds')
+    returning 1
+  )
+  select count(*) into v_changed from ended;
+  insert into telltale.source_clocks as c (source_id, from_minute, shift)
+  select p.source_id, greatest(p.from_minute, (select max(before.to_minute) from telltale.source_clocks as before
+      where before.source_id = p.source_id)), p.shift
+  from (
+    select distinct on (p.source_id) p.source_id, p.clock_offset_us,
+      make_interval(mins => greatest(-1440, least(1440, round(p.clock_offset_us / 60e6)))::int) as shift,
+      -- A process that is new was off from its start; with one that was heard before, its clock has been set just now.
+      date_trunc('minute', case when p.first_seen_at > telltale.clock() - interval '15 minutes' then p.started_at
+        else telltale.clock() - p.clock_offset_us * interval '1 microsecond' end) as from_minute
+    from telltale.processes as p
+    where p.last_seen_at > telltale.clock() - interval '10 minutes' and p.clock_offset_us is not null
+    order by p.source_id, abs(p.clock_offset_us), p.process_id
+  ) as p
+  where abs(p.clock_offset_us) >= 60000000
+    and not exists (select from telltale.source_clocks as open where open.source_id = p.source_id and open.to_minute is null)
+  on conflict (source_id, from_minute) do update set to_minute = null, shift = excluded.shift, measured_at = telltale.clock();
+  get diagnostics v_begun = row_count;
+  delete from telltale.source_clocks where to_minute < telltale.clock() - interval '31 days';
+  return jsonb_build_object('done', v_changed + v_begun, 'more', false);
+end
+$function$;
+grant execute on function telltale.tick_measure_skews() to service_role;
+comment on function telltale.tick_measure_skews() is 'Notes of each source that is heard from when on its clock is off by a minute or more, and when it is right again; done counts what
+changed. Definer, see the head of create_tick.';
 
 CREATE OR REPLACE FUNCTION telltale.tick_prune()
  RETURNS jsonb

@@ -11,7 +11,7 @@ import {
   type What,
 } from './factor.ts'
 import type { Features } from './feature.ts'
-import { normalQuantileOf } from './rank.ts'
+import { countOf, normalQuantileOf } from './rank.ts'
 import type { Response, Strata } from './response.ts'
 import { stepOf } from './step.ts'
 
@@ -126,8 +126,8 @@ function pairsOf(plan: SearchPlan, partners: readonly Predictor[], demanded: num
       const a = partners[i] as Predictor
       const b = partners[j] as Predictor
       if (a.names[0] === b.names[0]) continue
-      const mask = (a.mask as Uint8Array).map((bit, k) => bit & (b.mask?.[k] as number))
-      const count = mask.reduce((sum, bit) => sum + bit, 0)
+      const mask = bothOf(a.mask as Uint8Array, b.mask as Uint8Array)
+      const count = countOf(mask)
       if (count < fewestCalls || count > 0.9 * a.count || count > 0.9 * b.count) continue
       const predictor = maskPredictorOf(mask, togetherOf(a, b))
       const fits = responses.map((response) => fitOf(predictor.column, response.scores, strata))
@@ -141,6 +141,12 @@ function pairsOf(plan: SearchPlan, partners: readonly Predictor[], demanded: num
     }
   }
   return pairs
+}
+
+function bothOf(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length)
+  for (let i = 0; i < both.length; i++) both[i] = (a[i] as number) & (b[i] as number)
+  return both
 }
 
 function togetherOf(a: Predictor, b: Predictor): What {

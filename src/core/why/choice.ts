@@ -91,6 +91,7 @@ function specificityOf({ kind, family, names, values }: Predictor, layer: string
   if (family === 'previous') return names[0]?.startsWith('previous') ? 2.5 : 4
   if (family === 'place') return 7
   if (family === 'step') return 5.5
+  if (family === 'outer') return 2.6
   const outer = layer === 'api' || layer === 'provider'
   const order = outer ? ['provider', 'model', 'tool'] : ['tool', 'model', 'provider']
   const at = order.indexOf(names[0] as string)

@@ -17,7 +17,7 @@ export type Asked = {
 }
 
 /** What the statistics look at, at most; more tells nothing new. */
-const tracesAnalysed = 20_000
+const tracesAnalysed = 10_000
 
 /** In the order of (start, trace id), those that have a duration. */
 export function sortedTracesOf({ traces }: WhyData): readonly WhyTrace[] {

@@ -85,12 +85,13 @@ export type What = Pick<Predictor, 'kind' | 'family' | 'names' | 'values' | 'sin
 export function maskPredictorOf(mask: Uint8Array, what: What): Predictor {
   let count = 0
   for (const bit of mask) count += bit
-  return { ...what, mask, column: Float64Array.from(mask), count }
+  return { ...what, mask, column: new Float64Array(mask), count }
 }
 
 export function valuePredictorOf(category: Category, code: number): Predictor {
-  const mask = Uint8Array.from(category.codes, (other) => (other === code ? 1 : 0))
-  const { family, name, values } = category
+  const { family, name, values, codes } = category
+  const mask = new Uint8Array(codes.length)
+  for (let i = 0; i < codes.length; i++) if (codes[i] === code) mask[i] = 1
   const value = values[code] as string | number
   return maskPredictorOf(mask, { kind: 'value', family, names: [name], values: [value], since: null, category })
 }

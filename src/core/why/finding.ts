@@ -3,7 +3,7 @@ import { correlationOf, rankedOf } from './choice.ts'
 import { type Extra, extraOf, layerOfExtra, totalExtraOf } from './extra.ts'
 import { fitOf, maskPredictorOf, type Predictor } from './factor.ts'
 import type { Features } from './feature.ts'
-import { medianOf, spreadOf } from './rank.ts'
+import { countOf, medianOf, spreadOf } from './rank.ts'
 import { centredOf, type Response, residualLogsOf, responseOf, type Strata, strataOf } from './response.ts'
 import { slowModeOf } from './slow_mode.ts'
 
@@ -29,10 +29,14 @@ export type Finding = {
 
 export const fewestCompared = 8
 const givenZ = 4
+/** Of the whole duration, which is one response and not one of many. */
+const givenWholeZ = 3.3
 const modeChance = 0.0005
+const selectedModeChance = 0.01
 /** Of all calls: a few slow ones there always are. */
 const modeShareMin = 0.03
 const modePartMin = 0.3
+const modeWholeZ = 3.5
 
 /** For slow calls named by what is known before they end. */
 export function givenFindingOf(features: Features, slow: Uint8Array, isLater: boolean): Finding | null {
@@ -55,7 +59,8 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
   const candidates = candidatesOf(plan)
   const itself = candidates.find(({ predictor }) => predictor === given)
   const conjoined = candidates.filter(({ predictor }) => isPartOf(predictor, given))
-  if ((itself === undefined || itself.z < givenZ) && conjoined.length === 0) return null
+  const isClear = itself !== undefined && (itself.z > givenZ || (itself.fits[0]?.z as number) > givenWholeZ)
+  if (!isClear && conjoined.length === 0) return null
   const leading = itself ?? (conjoined.sort((a, b) => b.z - a.z)[0] as Candidate)
   const { extra, k, layer, share } = placeOf(plan, leading)
   const response = plan.responses[k] as Response
@@ -101,8 +106,9 @@ export function selectedFindingOf(features: Features, slow: Uint8Array, one = -1
   )
   const k = isMix ? 0 : responseIndexOf(plan, extra)
   const response = responses[k] as Response
-  const mode = modeOf(features, byTool, responsesOf(features, byTool))
-  const isMode = mode !== null && overlapOf(mode.mask, slow) > 0.6
+  // That they are slow is said: it takes less to believe that they are apart.
+  const mode = modeOf(features, byTool, responsesOf(features, byTool), selectedModeChance)
+  const isMode = (mode !== null && overlapOf(mode.mask, slow) > 0.35) || isUnlike(features, byTool, base, layer, share)
   const ranked = rankedOf(candidates, k, response, strata, layer)
   return {
     features,
@@ -224,6 +230,24 @@ function signedRoot(r2: number): number {
   return Math.sign(r2) * Math.sqrt(Math.abs(r2))
 }
 
+/**
+ * Whether a layer has clearly more of the slow calls' extra time than it has where calls merely vary: of the slowest tenth
+ * of the others.
+ */
+function isUnlike(features: Features, strata: Strata, base: Uint8Array, layer: string | null, share: number): boolean {
+  const logs = residualLogsOf(features, strata, -1)
+  const others = logs.filter((_, i) => base[i] === 1).sort()
+  const bound = others[Math.floor(others.length * 0.9)] as number
+  const slowest = base.map((bit, i) => (bit === 1 && (logs[i] as number) >= bound ? 1 : 0))
+  const rest = base.map((bit, i) => (bit === 1 && slowest[i] === 0 ? 1 : 0))
+  if (countOf(slowest) < fewestCompared || share < 0.6) return false
+  const extra = extraOf(features, strata, slowest, rest)
+  const sums = features.parts.map((part, i) => [part.layer, Math.max(0, extra.partMs[i] as number)] as const)
+  const all = sums.reduce((sum, [, ms]) => sum + ms, 0)
+  const own = sums.reduce((sum, [name, ms]) => sum + (name === layer ? ms : 0), 0)
+  return all > 0 && share - own / all > 0.3
+}
+
 function holdsFor({ mask, quantity }: Predictor, i: number): boolean {
   if (mask !== null) return mask[i] === 1
   const value = quantity?.values[i] as number
@@ -280,16 +304,18 @@ function standsOut(codes: Int32Array, levels: number, code: number, { scores }: 
 type Mode = { readonly mask: Uint8Array; readonly z: number }
 
 /** The second mode, of the whole or of a part, that has most extra time in sum. */
-function modeOf(features: Features, strata: Strata, responses: readonly Response[]): Mode | null {
+function modeOf(features: Features, strata: Strata, responses: readonly Response[], chance = modeChance): Mode | null {
   let best: (Mode & { readonly sum: number }) | null = null
   for (const { part } of responses) {
-    const mode = slowModeOf(residualLogsOf(features, strata, part), fewestCompared, modeChance)
+    const mode = slowModeOf(residualLogsOf(features, strata, part), fewestCompared, chance)
     if (mode === null) continue
     const base = mode.mask.map((bit) => 1 - bit)
-    const count = mode.mask.reduce((sum, bit) => sum + bit, 0)
+    const count = countOf(mode.mask)
     if (count < modeShareMin * features.n) continue
     const { totalMs, usualMs, partMs } = extraOf(features, strata, mode.mask, base)
     if (totalMs < modePartMin * usualMs || (part >= 0 && (partMs[part] as number) < 0.5 * totalMs)) continue
+    // A part may seem slow where spans that would have shared its time were lost: then the whole is not.
+    if (fitOf(new Float64Array(mode.mask), (responses[0] as Response).scores, strata).z < modeWholeZ) continue
     const sum = totalMs * count
     if (best === null || sum > best.sum) best = { ...mode, sum }
   }

@@ -4,6 +4,7 @@ import { confidenceOf } from './confidence.ts'
 import type { Finding } from './finding.ts'
 import { type Mechanism, mechanismOf, partOf } from './mechanism.ts'
 import { overheadOf } from './overhead.ts'
+import { countOf } from './rank.ts'
 import { sentenceOf } from './sentence.ts'
 import { sinceOf } from './since.ts'
 import { slopeOf } from './slope.ts'
@@ -38,10 +39,6 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
 }
 
 const rareShare = 0.07
-
-function countOf(mask: Uint8Array): number {
-  return mask.reduce((sum, bit) => sum + bit, 0)
-}
 
 /** Most specific first: who is not asked where spans tell what was waited for. */
 function namedOf(finding: Finding, best: Candidate | null): Named | null {
