@@ -100,7 +100,7 @@ function factsOf(alert: AlertDocument, nowUs: number): readonly Fact[] {
     ['Of', subject === null || /^v\d+:/.test(subject) ? null : keyWords(subject)],
     ['Seen', value === null || metric === null ? null : `${metricWords(name)}: ${valueWords(name, value)}`],
     ['Expected', expected === null ? null : expectedText(name, expected)],
-    ['Out of', count === null || count === 0 ? null : String(count)],
+    ['Out of', count === null || count === 0 || name === 'count' || name === 'lost' ? null : String(count)],
     ['Also', others.length === 0 ? null : others.map((each) => keyWords(each.subject ?? 'all')).join(', ')],
     ['Why', verdict?.verdict?.sentence ?? null],
     [
