@@ -71,7 +71,8 @@ export const mcpTools: readonly McpTool[] = [
       text: text('words'),
       ...paging,
     }),
-    answer: (ask, args) => page(ask, 'error_groups', args, cutTexts),
+    // How often in each step of time is for a chart; `count` says how often in all.
+    answer: (ask, args) => page(ask, 'error_groups', args, ({ counts: _, ...row }) => cutTexts(row)),
   },
   {
     name: 'error_detail',

@@ -21,7 +21,7 @@ const clientHeaders = ['accept', 'mcp-protocol-version', 'mcp-session-id', 'mcp-
 
 /**
  * `POST /mcp`: MCP over Streamable HTTP, without sessions, for the current revision and those before it. `Authorization` is a
- * member's own token, or a secret key; what it opens, Postgres decides at each call.
+ * member's own token, or a secret key, which may as well be the header `apikey`; what it opens, Postgres decides at each call.
  */
 export function mcpApp({ readAs, publishableKey, log = consoleLog }: McpDependencies): Hono<Env> {
   const app = new Hono<Env>({ strict: false }).basePath('/mcp')
@@ -29,7 +29,7 @@ export function mcpApp({ readAs, publishableKey, log = consoleLog }: McpDependen
   app.use(anyOrigin(['GET', 'POST', 'DELETE'], clientHeaders))
   app.use(noStore)
   app.all('/', async (c) => {
-    if (c.req.header('apikey') === undefined && publishableKey !== '') c.req.raw.headers.set('apikey', publishableKey)
+    completeCaller(c.req.raw.headers, publishableKey)
     const caller = callerOf(c)
     if (caller === null) return unauthenticated(c, 'answer', 'its token is missing')
     try {
@@ -52,4 +52,12 @@ export function mcpApp({ readAs, publishableKey, log = consoleLog }: McpDependen
     return problem(c, 500, 'Cannot answer: the edge failed')
   })
   return app
+}
+
+/** MCP clients send one header; the project asks for two. A secret key says both what is called and by whom. */
+function completeCaller(headers: Headers, publishableKey: string): void {
+  const token = /^bearer +(\S+)/i.exec(headers.get('authorization') ?? '')?.[1] ?? ''
+  const key = headers.get('apikey') ?? (token.startsWith('sb_secret_') ? token : publishableKey)
+  if (key !== '') headers.set('apikey', key)
+  if (token === '' && key.startsWith('sb_secret_')) headers.set('authorization', `Bearer ${key}`)
 }

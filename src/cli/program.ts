@@ -32,6 +32,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'say what makes slow calls slow, with the evidence',
     register: async () => (await import('./ask_why.ts')).registerWhy,
   },
+  report: {
+    description: 'write what makes slow calls slow as one HTML file to send to a colleague',
+    register: async () => (await import('./report.ts')).registerReport,
+  },
   mcp: {
     description: 'serve what is stored to an agent, as an MCP server on stdio',
     register: async () => (await import('./serve_mcp.ts')).registerMcp,

@@ -28,8 +28,8 @@ function factLines({ cause, layer, attribute, value, since, share, confidence }:
   const facts: [string, string | null][] = [
     ['cause', cause],
     ['layer', layer],
-    ['attribute', textOf(attribute)],
-    ['value', textOf(value)],
+    ['attribute', textOfValue(attribute)],
+    ['value', textOfValue(value)],
     ['since', since === null ? null : new Date(since / 1_000).toISOString()],
     ['explains', `${Math.round(100 * share)} % of the extra time`],
     ['confidence', confidence.toFixed(2)],
@@ -37,7 +37,8 @@ function factLines({ cause, layer, attribute, value, since, share, confidence }:
   return facts.flatMap(([name, text]) => (text === null ? [] : [`  ${name.padEnd(11)}${safeText(text)}`]))
 }
 
-function textOf(value: Verdict['value']): string | null {
+/** Two values of a pair as `a with b`. */
+export function textOfValue(value: Verdict['value']): string | null {
   if (value === null) return null
   return typeof value === 'object' ? value.join(' with ') : String(value)
 }
