@@ -34,10 +34,8 @@ for (const { name, open, reason } of testDatabases) {
       releaseTick: async (holder) => void (await database.rpc('release_tick', { holder })),
     }
     const tick = (holder = 'me') => runTick(store, {}, holder, () => Date.now() * 1_000)
-    let seq = 0
     /** One request a minute for so many minutes. */
     const aStretch = (fromUs: number, minutes: number, instance = 'a'): Batch => {
-      seq += 1
       const spans = Array.from({ length: minutes }, (_, n) => {
         const end_us = fromUs + n * minuteUs + 7_000_000
         const trace_id = randomUUID().replaceAll('-', '')
