@@ -1,9 +1,11 @@
 import { selfTimesOf } from '../src/core/breakdown.ts'
+import type { Json } from '../src/core/record.ts'
 import type { StoredSpan } from '../src/core/trace.ts'
 import type { Verdict, WhyAnswer } from '../src/core/why/why_answer.ts'
 import type { WhyData, WhyTrace } from '../src/core/why/why_data.ts'
 import { mean, median, quantile } from './incident_chance.ts'
-import { attributeNamesOf, cohortsOf, readAttribute } from './incident_data.ts'
+import { cohortsOf } from './incident_data.ts'
+import { columnsOf } from './incident_rival.ts'
 
 // What tools do that do not read: name the longest span, or rank the attributes. Neither ever says that it does not know.
 
@@ -21,10 +23,14 @@ export function longestSpan(data: WhyData): WhyAnswer {
 export function attributeRanking(data: WhyData): WhyAnswer {
   const { slow, baseline } = cohorts(data)
   let best = { z: 0, attribute: null as string | null, value: null as Verdict['value'] }
-  for (const attribute of attributeNamesOf(data)) {
+  const isSlow = new Set(slow)
+  const place = data.traces.map((trace) => isSlow.has(trace))
+  for (const [attribute, column] of columnsOf(data)) {
     // What was asked is no answer.
     if (attribute === 'call_number' && data.question.call_number !== null) continue
-    const [among, beside] = [countsOf(data, slow, attribute), countsOf(data, baseline, attribute)]
+    const [among, beside] = [true, false].map((side) =>
+      countsOf(column.filter((_, index) => place[index] === side)),
+    ) as [Counts, Counts]
     for (const [value, n] of among) {
       const other = beside.get(value) ?? 0
       const all = (n + other) / (slow.length + baseline.length)
@@ -70,10 +76,11 @@ function largest(times: ReadonlyMap<string, number[]>, sizeOf: (times: number[],
   return sized.toSorted((a, b) => b.size - a.size).map(({ layer }) => layer)
 }
 
-function countsOf(data: WhyData, traces: readonly WhyTrace[], attribute: string): Map<string | number, number> {
+type Counts = ReadonlyMap<string | number, number>
+
+function countsOf(values: readonly Json[]): Counts {
   const counts = new Map<string | number, number>()
-  for (const trace of traces) {
-    const value = readAttribute(data, trace, attribute)
+  for (const value of values) {
     if (value === null || typeof value === 'object') continue
     const key = typeof value === 'boolean' ? String(value) : value
     counts.set(key, (counts.get(key) ?? 0) + 1)

@@ -105,13 +105,3 @@ export function readAttribute(data: WhyData, trace: WhyTrace, name: string): Jso
   const [inner] = processes
   return (data.processes[inner ?? trace.process] as unknown as { [name: string]: Json } | undefined)?.[name] ?? null
 }
-
-/** The names of all that can be said of a call. */
-export function attributeNamesOf({ traces }: WhyData): Set<string> {
-  const names = new Set(['tool', 'provider', 'model', 'version', 'host', 'instance', 'call_number', 'running'])
-  for (const name of ['bytes_in', 'bytes_out', 'tokens_in', 'tokens_out', 'session_key']) names.add(name)
-  for (const { spans } of traces) {
-    for (const { attributes } of Object.values(spans)) for (const name of Object.keys(attributes ?? {})) names.add(name)
-  }
-  return names
-}

@@ -24,6 +24,6 @@ export function nullWorldOf(dice: Dice, { wish, asks }: NullKind, callsMax: numb
   const sessions = { callsMax, ...(asks === 'call_number' ? { needsSessions: true } : {}) }
   if (wish === 'spread') return worldOf(dice, { callsMax, spread: dice.between(0.8, 1.3), tools: [5, 30] })
   if (wish === 'heavy') return worldOf(dice, { ...sessions, heavy: true, spread: dice.between(0.1, 0.8) })
-  if (wish === 'few') return worldOf(dice, { ...sessions, calls: dice.whole(60, 90), callsPerSession: 2 })
+  if (wish === 'few') return worldOf(dice, { ...sessions, calls: dice.whole(60, 90), callsPerSession: 2.4 })
   return worldOf(dice, sessions)
 }

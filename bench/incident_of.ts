@@ -11,7 +11,7 @@ import { fixedTimeout, previousCall, retries, waiting } from './incident_plant_w
 import { type Played, play } from './incident_play.ts'
 import { questionOf } from './incident_question.ts'
 import { columnsOf } from './incident_rival.ts'
-import { type Evidence, isContested, isDrawn, type Truth, truthOf, weightOf } from './incident_truth.ts'
+import { type Evidence, hitBound, isContested, isDrawn, type Truth, truthOf, weightOf } from './incident_truth.ts'
 import { type Style, type World, type WorldWish, worldOf } from './incident_world.ts'
 
 export const incidentClasses = [
@@ -92,11 +92,12 @@ export function incidentOf(seed: number, callsMax = 5_000): Incident {
   throw new Error(`Cannot make an incident of seed ${seed}: 60 attempts at ${name} were too weak`)
 }
 
-function askOf(dice: Dice, kind: QuestionKind | 'moment'): Ask {
+function askOf(dice: Dice, kind: QuestionKind | 'moment', late = false): Ask {
   const atPart = dice.between(0.3, 0.75)
   if (kind === 'moment') return { kind: 'none', atPart }
   if (kind === 'none') return { kind, atPart: null }
   if (kind === 'after') return { kind, atPart }
+  if (kind === 'call_number' && late) return { kind, n: dice.whole(5, 9) }
   return kind === 'call_number' ? { kind, n: dice.weighted([1, 2, 3, 4, 5], [2, 2, 5, 1, 1]) } : { kind }
 }
 
@@ -107,7 +108,7 @@ function somethingOf(
   callsMax: number,
 ): Incident | null {
   const { make, asks } = makers[name]
-  const ask = askOf(dice, dice.one(asks))
+  const ask = askOf(dice, dice.one(asks), name === 'grows_with')
   const recipes = [make(dice, ask)]
   const second = company.filter(
     (other) => other !== name && (makers[other].asks as readonly string[]).includes(ask.kind),
@@ -127,7 +128,7 @@ function somethingOf(
 function nothingOf(seed: number, dice: Dice, callsMax: number): Incident | null {
   const kind = dice.one(nullKinds)
   const world = nullWorldOf(dice, kind, callsMax)
-  const ask = askOf(dice, kind.asks)
+  const ask = askOf(dice, kind.asks, kind.wish === 'few')
   return judged(seed, 'null', world, ask, [], kind.kind)
 }
 
@@ -156,7 +157,7 @@ function judged(
   const unitMs = median(
     traces.map(({ duration_ms }, index) => duration_ms - all.reduce((sum, extra) => sum + (extra[index] ?? 0), 0)),
   )
-  const question = questionOf(world, ask, traces, all[0] ?? [], unitMs)
+  const question = questionOf(world, ask, traces, all[0] ?? [], hitBound(all[0] ?? [], unitMs, name === 'grows_with'))
   if (question === null) return null
   const data: WhyData = { question, matched: everything.length, traces, processes: world.processes }
   const layersOf = (index: number) => traces.map(({ trace_id }) => calls.get(trace_id)?.extraLayers[index] ?? new Map())

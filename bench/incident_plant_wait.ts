@@ -111,7 +111,7 @@ export function fixedTimeout(dice: Dice, ask: Ask): Recipe {
   const times = dice.between(4, 15)
   const tells = dice.one(['timeout', 'tool_error', 'ok'] as const)
   return {
-    wish: wishOf(dice, ask),
+    wish: { ...wishOf(dice, ask), ...(dice.is(0.6) ? { needsModels: true, needs: ['api'] } : {}) },
     plant(world) {
       const asking = world.tools.every(({ provider }) => provider !== null)
       const layer = dice.one(
@@ -194,7 +194,7 @@ export function previousCall(dice: Dice, ask: Ask): Recipe {
     wish: {
       ...wish,
       ...(way.startsWith('raised') ? { faultShare: dice.between(0.1, 0.25) } : {}),
-      ...(way === 'running' ? { overlapShare: dice.between(0.2, 0.35), busy: true } : { overlapShare: 0.02 }),
+      ...(way === 'running' ? { overlapShare: dice.between(0.2, 0.35), overlapsEarly: true } : { overlapShare: 0.02 }),
     },
     plant(world) {
       const layer = dice.one(['websocket', 'tool', 'tool', 'storage'].filter((name) => !world.hidden.has(name)))
@@ -218,7 +218,10 @@ export function previousCall(dice: Dice, ask: Ask): Recipe {
             running: previous.endMs > call.startMs,
           }[way]
           if (!hit) return
-          const ms = way === 'running' ? previous.endMs - call.startMs + 2 : scene.unitMs * size * dice.around(1, 0.3)
+          const ms =
+            way === 'running'
+              ? previous.endMs - call.startMs + scene.unitMs * dice.between(0.05, 0.4)
+              : scene.unitMs * size * dice.around(1, 0.3)
           if (seen) putFirst(node, waitOf(node, 'frame before it', ms, previous.tool.name))
           else node.ms += ms
         },

@@ -87,8 +87,8 @@ function put(agenda: Turn[], turn: Turn): void {
   agenda.splice(low, 0, turn)
 }
 
-function nextAt({ dice, overlapShare, thinkMs }: World, { startMs, endMs }: Call): number {
-  if (dice.is(overlapShare)) return startMs + (endMs - startMs) * dice.between(0.2, 0.9)
+function nextAt({ dice, overlapShare, overlapAt, thinkMs }: World, { startMs, endMs }: Call): number {
+  if (dice.is(overlapShare)) return startMs + (endMs - startMs) * dice.between(...overlapAt)
   return endMs + dice.around(thinkMs, 0.9)
 }
 

@@ -3,13 +3,16 @@ import { median } from './incident_chance.ts'
 import type { Ask } from './incident_plant.ts'
 import type { World } from './incident_world.ts'
 
-/** What an operator asks who has seen that something is slow. Null: there is nothing that he could ask so. */
+/**
+ * What an operator asks who has seen that something is slow. Null: there is nothing that he could ask so. A call counts
+ * as hit if what was planted added more than `leastMs`.
+ */
 export function questionOf(
   world: World,
   ask: Ask,
   traces: readonly WhyTrace[],
   extraMs: readonly number[],
-  unitMs: number,
+  leastMs: number,
 ): WhyQuestion | null {
   const starts = traces.map(({ started_us }) => started_us)
   const question: WhyQuestion = {
@@ -24,7 +27,7 @@ export function questionOf(
   if (ask.kind === 'call_number') return { ...question, call_number: ask.n }
   if (ask.kind === 'after') return { ...question, after_us: momentUs(world, ask.atPart) }
   if (ask.kind === 'none') return question
-  const slow = traces.filter((_, index) => (extraMs[index] ?? 0) > unitMs * 0.4)
+  const slow = traces.filter((_, index) => (extraMs[index] ?? 0) > leastMs)
   if (slow.length < 10) return null
   if (ask.kind === 'trace') {
     const middle = median(slow.map(({ duration_ms }) => duration_ms))

@@ -169,11 +169,14 @@ function relativeTimes(traces: readonly WhyTrace[], layer: string | null, hit: r
     for (const [id, self] of selfTimesOf(spans)) if ((spans[id] as StoredSpan).layer === layer) us += self
     return Math.log(us / 1_000 + 1)
   })
-  const usual = median(times.filter((_, index) => !hit[index]))
+  // Where nearly all are hit, more or less, what a tool takes in the middle says enough.
+  const growing = hit.filter(Boolean).length > hit.length * 0.6
+  const isCalm = (index: number) => growing || !hit[index]
+  const usual = median(times.filter((_, index) => isCalm(index)))
   const byTool = new Map<string | null, number[]>()
   for (const [index, time] of times.entries()) {
     const tool = traces[index]?.tool ?? null
-    if (!hit[index]) byTool.set(tool, [...(byTool.get(tool) ?? []), time])
+    if (isCalm(index)) byTool.set(tool, [...(byTool.get(tool) ?? []), time])
   }
   const natural = new Map([...byTool].map(([tool, own]) => [tool, own.length >= 4 ? median(own) : usual]))
   return times.map((time, index) => time - (natural.get(traces[index]?.tool ?? null) ?? usual))

@@ -1,6 +1,6 @@
 import type { Cause, Verdict } from '../src/core/why/why_answer.ts'
 import type { WhyData, WhyTrace } from '../src/core/why/why_data.ts'
-import { mean, median } from './incident_chance.ts'
+import { mean, median, quantile } from './incident_chance.ts'
 import { cohortsOf } from './incident_data.ts'
 import type { Plant } from './incident_plant.ts'
 import { momentUs } from './incident_question.ts'
@@ -160,7 +160,8 @@ export function isDrawn(drawing: Drawing): boolean {
   }
   if (also !== null && (truth.share < also.share * 1.6 || also.share < 0.08)) return false
   const extraOf = new Map(data.traces.map((trace, index) => [trace, extraMs[index] ?? 0]))
-  const isHit = (trace: WhyTrace) => (extraOf.get(trace) ?? 0) > unitMs * 0.4
+  const least = hitBound(extraMs, unitMs, truth.growing)
+  const isHit = (trace: WhyTrace) => (extraOf.get(trace) ?? 0) > least
   const hits = data.traces.filter(isHit)
   if (hits.length < 10) return false
   const times = hits.map((trace) => trace.duration_ms / Math.max(1, trace.duration_ms - (extraOf.get(trace) ?? 0)))
@@ -168,19 +169,28 @@ export function isDrawn(drawing: Drawing): boolean {
   if (cohorts === null) {
     const part = hits.length / data.traces.length
     const late = truth.since_us !== null && hits.filter(({ started_us }) => started_us >= (truth.since_us ?? 0)).length
-    return part >= 0.04 && part <= (late === false ? (truth.growing ? 0.6 : 0.45) : 0.75)
+    return part >= 0.04 && part <= (late === false ? 0.45 : 0.75)
   }
   const { slow, baseline } = cohorts
   if (baseline.length < 10) return false
   if (data.question.trace_id !== null) return slow.every((trace) => isHit(trace))
   if (slow.length < 10) return false
   if (data.question.above_ms !== null || data.question.region !== null) {
-    return slow.filter(isHit).length >= slow.length * 0.75
+    // Where it grows, those above a bound are hit more or less, and all of them by enough.
+    return slow.filter((trace) => (extraOf.get(trace) ?? 0) > unitMs * 0.4).length >= slow.length * 0.75
   }
   const without = (traces: readonly WhyTrace[]) => traces.map((trace) => trace.duration_ms - (extraOf.get(trace) ?? 0))
   const difference = median(durations(slow)) - median(durations(baseline))
   const left = median(without(slow)) - median(without(baseline))
   return difference >= median(durations(baseline)) * 0.3 && left <= difference * 0.4
+}
+
+/**
+ * From which extra time on a call counts as hit, in ms: two fifths of what a call takes; where it grows, each call has
+ * some, and those are meant that have more than three quarters of the others.
+ */
+export function hitBound(extraMs: readonly number[], unitMs: number, growing: boolean): number {
+  return growing ? Math.max(unitMs * 0.4, quantile(extraMs, 0.75)) : unitMs * 0.4
 }
 
 function durations(traces: readonly WhyTrace[]): number[] {

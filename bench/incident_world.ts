@@ -92,6 +92,8 @@ export type World = {
   readonly callsPerSession: number
   readonly thinkMs: number
   readonly overlapShare: number
+  /** At which part of a call the next begins that overlaps it. */
+  readonly overlapAt: readonly [number, number]
   /** Share of calls that go to the provider that their tool prefers: at 1 tool and provider say nearly the same. */
   readonly fidelity: number
   readonly sigma: number
@@ -130,6 +132,7 @@ export type WorldWish = {
   readonly needs?: readonly string[]
   readonly callsPerSession?: number
   readonly overlapShare?: number
+  readonly overlapsEarly?: boolean
   readonly streams?: boolean
   readonly restarts?: number
   readonly instances?: readonly [number, number]
@@ -179,6 +182,7 @@ export function worldOf(dice: Dice, wish: WorldWish = {}): World {
     sessions,
     callsPerSession,
     thinkMs: wish.busy ? dice.logBetween(100, 1_500) : dice.logBetween(300, 20_000),
+    overlapAt: wish.overlapsEarly ? [0.02, 0.25] : [0.2, 0.9],
     overlapShare: wish.overlapShare ?? (dice.is(0.5) ? dice.between(0.02, 0.2) : 0),
     fidelity: dice.one([0.6, 0.75, 0.85, 0.95]),
     sigma: wish.heavy ? dice.between(0.6, 1) : dice.is(0.12) ? dice.between(0.02, 0.1) : dice.between(0.18, 0.5),

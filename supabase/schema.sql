@@ -882,7 +882,8 @@ comment on column telltale.processes.dropped is 'How many records it gave up so 
 comment on column telltale.processes.counters_seq is 'The greatest seq seen; recorded and dropped are as of this batch.';
 comment on column telltale.processes.stored is 'How many of its records were accepted.';
 comment on column telltale.processes.rejected is 'How many of its records were refused one by one.';
-comment on column telltale.processes.clock_offset_us is 'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards. Null: unknown.
+comment on column telltale.processes.clock_offset_us is 'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards, and at once
+by more than 30 s. Null: unknown.
 Applied when reading, never when storing.';
 
 create table telltale.rollup_hours (
@@ -976,6 +977,29 @@ comment on table telltale.sampling_limits is 'From when on a request is slow: p9
 comment on column telltale.sampling_limits.source_id is 'Where it is counted.';
 comment on column telltale.sampling_limits.series_key is 'all, or tool:X.';
 comment on column telltale.sampling_limits.p99_ms is 'In ms. There is none of a series with fewer than 100 requests: those all count as slow.';
+
+create table telltale.source_clocks (
+  source_id uuid not null,
+  from_minute timestamp with time zone not null,
+  to_minute timestamp with time zone,
+  shift interval not null,
+  measured_at timestamp with time zone not null default telltale.clock()
+);
+alter table telltale.source_clocks add constraint source_clocks_are_off_by_at_most_a_day CHECK (((shift >= '-1 days'::interval) AND (shift <= '1 day'::interval)));
+alter table telltale.source_clocks add constraint source_clocks_end_after_they_begin CHECK ((to_minute >= from_minute));
+alter table telltale.source_clocks add constraint source_clocks_pkey PRIMARY KEY (source_id, from_minute);
+alter table telltale.source_clocks add constraint source_clocks_source_id_fkey FOREIGN KEY (source_id) REFERENCES telltale.sources(source_id) ON DELETE CASCADE;
+CREATE UNIQUE INDEX source_clocks_that_last ON telltale.source_clocks USING btree (source_id) WHERE (to_minute IS NULL);
+alter table telltale.source_clocks enable row level security;
+create policy source_clocks_read on telltale.source_clocks for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.source_clocks to authenticated;
+grant select on telltale.source_clocks to service_role;
+comment on table telltale.source_clocks is 'When the clock of a source was off by a minute or more.';
+comment on column telltale.source_clocks.source_id is 'Whose clock.';
+comment on column telltale.source_clocks.from_minute is 'The first minute that is to be moved, as the source named it.';
+comment on column telltale.source_clocks.to_minute is 'The first one that is not any more; null: it is off still.';
+comment on column telltale.source_clocks.shift is 'What to add to its minutes: whole minutes, at most a day either way.';
+comment on column telltale.source_clocks.measured_at is 'When it was last seen to be so.';
 
 create table telltale.sources (
   source_id uuid not null,
@@ -1486,18 +1510,81 @@ begin
       'count', e.count, 'reopened_us', telltale.us_of(e.reopened_at), 'ignored', e.ignored)
       order by e.last_at desc, e.fingerprint), '[]')
     from (
-      select g.fingerprint, s.service, s.environment, min(g.first_seen_at) as first_at, max(g.last_seen_at) as last_at,
-        sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc))[1] as sample,
-        null::timestamptz as reopened_at, false as ignored
-      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
-      where g.last_seen_at >= since and g.first_seen_at <= till
-      group by g.fingerprint, s.service, s.environment
-      order by max(g.last_seen_at) desc limit 200
+      select l.*, s.reopened_at, coalesce(s.state = 'ignored' and s.reopened_at is null
+        and coalesce(s.until, 'infinity') > telltale.clock(), false) as ignored
+      from (
+        -- When it was first stored, not when it first happened: what comes late is as new as it is to whoever is told.
+        -- But of what an import brings from before yesterday nobody is woken.
+        select g.fingerprint, s.service, s.environment, min(g.noticed_at) as first_at, max(g.last_seen_at) as last_at,
+          sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc))[1] as sample
+        from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+        where g.fingerprint in (
+          select r.fingerprint from telltale.error_groups as r
+          where (r.last_seen_at >= since or r.noticed_at >= since) and r.last_seen_at >= till - interval '1 day'
+          order by r.last_seen_at desc limit 200)
+        group by g.fingerprint, s.service, s.environment
+        having max(g.last_seen_at) >= till - interval '1 day' and min(g.noticed_at) <= till
+      ) as l
+      left join telltale.error_group_states as s on s.fingerprint = l.fingerprint
     ) as e
   );
 end
 $function$;
-comment on function telltale.alert_errors(timestamp with time zone,timestamp with time zone) is '[ErrorSign]: the 200 groups that were last seen, of those seen since, and not first after till. Definer: part of alert_inputs.';
+comment on function telltale.alert_errors(timestamp with time zone,timestamp with time zone) is '[ErrorSign]: the 200 groups that were last seen, of those seen or first stored since and not first after till, nor last seen a day
+before; first_us is when it was first stored. Definer: part of alert_inputs.';
+
+CREATE OR REPLACE FUNCTION telltale.alert_history(rule_id text, since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+declare
+  v_rule telltale.alert_rules;
+begin
+  perform telltale.require_reader();
+  select r.* into v_rule from telltale.alert_rules as r where r.rule_id = alert_history.rule_id;
+  if not found then
+    raise exception 'Cannot test rule: there is none of that id' using errcode = '22023';
+  end if;
+  if since >= till or till > since + interval '6 hours' then
+    raise exception 'Cannot test rule: from is not before to, by at most six hours'
+      using errcode = '22023', hint = 'Ask for a longer time in parts.';
+  end if;
+  return jsonb_build_object('rule', telltale.alert_rules_data(alert_history.rule_id) -> 0,
+    'minutes', case when v_rule.kind in ('metric', 'slo') and v_rule.metric <> 'gauge'
+      then telltale.alert_minutes(since, till - interval '1 microsecond', telltale.alert_key_patterns(alert_history.rule_id))
+      else '[]' end,
+    'errors', case when v_rule.kind in ('errors', 'leak') then telltale.history_of_errors(since, till) else '[]' end,
+    'waits', case when v_rule.kind = 'starvation'
+      then telltale.alert_waits(since, till, coalesce(v_rule.threshold, 0)) else '[]' end,
+    'calls', case when v_rule.kind = 'stuck'
+      then telltale.history_of_calls(since, till, 1000 * coalesce(v_rule.threshold, 0)) else '[]' end,
+    'heard', case when v_rule.kind = 'no_data' then (
+      select coalesce(jsonb_agg(distinct jsonb_build_object('service', s.service, 'environment', s.environment,
+        'minute', extract(epoch from date_trunc('minute', b.received_at))::bigint)), '[]')
+      from telltale.batches as b join telltale.processes as p on p.process_id = b.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      where b.received_at >= since and b.received_at < till) else '[]' end,
+    'gauges', case when v_rule.metric = 'gauge' then (
+      select coalesce(jsonb_agg(to_jsonb(d)), '[]') from (
+        select distinct on (g.process_id, g.labels_hash, date_trunc('minute', g.at)) s.service, s.environment, g.name, g.value,
+          telltale.us_of(g.at) as at_us,
+          (select coalesce(string_agg(l.key || '=' || l.value, ' ' order by l.key), '') from jsonb_each_text(g.labels) as l) as labels
+        from telltale.gauges as g join telltale.processes as p on p.process_id = g.process_id
+        join telltale.sources as s on s.source_id = p.source_id
+        where g.name = v_rule.filter ->> 'gauge' and g.at >= since and g.at < till
+          and g.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+        order by g.process_id, g.labels_hash, date_trunc('minute', g.at), g.at desc
+      ) as d) else '[]' end,
+    'anomalies', case when v_rule.kind = 'anomaly' then telltale.alert_anomalies(since) else '[]' end);
+end
+$function$;
+grant execute on function telltale.alert_history(text,timestamp with time zone,timestamp with time zone) to authenticated;
+grant execute on function telltale.alert_history(text,timestamp with time zone,timestamp with time zone) to service_role;
+comment on function telltale.alert_history(text,timestamp with time zone,timestamp with time zone) is 'AlertHistory (src/core/alert/alert_replay.ts) of a rule: what it is judged from, from since to till, at most six hours.
+Definer, see the head of this file.';
 
 CREATE OR REPLACE FUNCTION telltale.alert_inputs()
  RETURNS jsonb
@@ -1509,7 +1596,7 @@ AS $function$
 declare
   now_at timestamptz := telltale.clock();
   v_state telltale.alert_state;
-  patterns text[] := telltale.alert_key_patterns();
+  patterns text[] := telltale.alert_key_patterns(null);
   kinds text[];
   with_burns boolean;
   with_gauges boolean;
@@ -1572,7 +1659,7 @@ grant execute on function telltale.alert_inputs() to service_role;
 comment on function telltale.alert_inputs() is 'AlertInputs (src/core/alert/alert_input.ts) of now, with pushed_revision and watched. Volatile: it adds up again what it
 keeps of long stretches. Definer: for the edge alone.';
 
-CREATE OR REPLACE FUNCTION telltale.alert_key_patterns()
+CREATE OR REPLACE FUNCTION telltale.alert_key_patterns(only_rule text)
  RETURNS text[]
  LANGUAGE sql
  STABLE SECURITY DEFINER
@@ -1583,9 +1670,9 @@ AS $function$
     else replace(replace(replace(k, '\', '\\'), '_', '\_'), '%', '\%') end), '{}')
   from telltale.alert_rules as r
   cross join lateral jsonb_array_elements_text(coalesce(r.filter -> 'keys', '["all"]')) as k
-  where r.enabled and r.kind in ('metric', 'slo')
+  where case when only_rule is null then r.enabled else r.rule_id = only_rule end and r.kind in ('metric', 'slo')
 $function$;
-comment on function telltale.alert_key_patterns() is 'The series keys that rules name, as patterns of LIKE. Definer: part of alert_inputs.';
+comment on function telltale.alert_key_patterns(text) is 'The series keys that the enabled rules, or the one of that id, name, as patterns of LIKE. Definer: part of alert_inputs.';
 
 CREATE OR REPLACE FUNCTION telltale.alert_losses()
  RETURNS jsonb
@@ -1980,6 +2067,35 @@ comment on function telltale.call_steps(integer[],double precision[]) is 'Of sam
 of two taken at random is the greater (ties half), and how likely it is that nothing sets them apart: the rank test of Mann and
 Whitney, by its normal approximation with ties and continuity corrected, and for the number of tests by Holm.';
 
+CREATE OR REPLACE FUNCTION telltale.call_tick()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_url text;
+  v_key text;
+begin
+  if not telltale.is_tick_due() or not telltale.does_work_wait() then
+    return false;
+  end if;
+  if to_regclass('vault.decrypted_secrets') is null or to_regnamespace('net') is null then
+    return false;
+  end if;
+  execute $sql$ select max(decrypted_secret) filter (where name = 'telltale_tick_url'),
+    max(decrypted_secret) filter (where name = 'telltale_tick_key') from vault.decrypted_secrets $sql$ into v_url, v_key;
+  if v_url is null or v_key is null then
+    return false;
+  end if;
+  execute 'select net.http_post(url => $1, body => ''{}''::jsonb, headers => $2, timeout_milliseconds => 30000)'
+  using v_url, jsonb_build_object('apikey', v_key, 'Content-Type', 'application/json');
+  return true;
+end
+$function$;
+comment on function telltale.call_tick() is 'Asks the edge for a tick when one is due and work waits; whether it did. False too where the Vault does not say where the edge is.
+Definer: the Vault is for the owner.';
+
 CREATE OR REPLACE FUNCTION telltale.caller_id()
  RETURNS uuid
  LANGUAGE sql
@@ -2234,7 +2350,9 @@ begin
   update telltale.tick_lease as l
   set holder = claim_tick.holder, claimed_at = telltale.clock(),
     expires_at = telltale.clock() + seconds * interval '1 second'
-  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder
+    -- No lease is that long: the clock went back, and whoever held it may be gone for good.
+    or l.expires_at > telltale.clock() + interval '600 seconds';
   return found;
 end
 $function$;
@@ -2249,6 +2367,25 @@ RETURN now();
 grant execute on function telltale.clock() to authenticated;
 grant execute on function telltale.clock() to service_role;
 comment on function telltale.clock() is 'What time it is: that of the transaction. Nothing here asks another clock, so that a test can replace this one.';
+
+CREATE OR REPLACE FUNCTION telltale.clocks_off(since timestamp with time zone, till timestamp with time zone, sources uuid[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('service', service, 'environment', environment, 'instance', instance,
+    'offset_ms', ms) order by abs(ms) desc, service, environment, instance), '[]')
+  from (
+    select s.service, s.environment, s.instance, -extract(epoch from c.shift)::bigint * 1000 as ms
+    from telltale.source_clocks as c join telltale.sources as s on s.source_id = c.source_id
+    where c.source_id = any (telltale.skewed_between(since, till, sources)) and c.from_minute + c.shift < till
+      and coalesce(c.to_minute + c.shift, 'infinity') > since
+    order by abs(extract(epoch from c.shift)) desc limit 100
+  ) as listed
+$function$;
+comment on function telltale.clocks_off(timestamp with time zone,timestamp with time zone,uuid[]) is '[{service, environment, instance, offset_ms: how far its clock is ahead, to the minute}], those that are off most first, at most
+100. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.compare(a jsonb DEFAULT '{}'::jsonb, b jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
@@ -2507,6 +2644,193 @@ AS $function$
 $function$;
 grant execute on function telltale.create_key(text,text,text) to service_role;
 comment on function telltale.create_key(text,text,text) is 'Keeps a new ingest key by its id (12 of [a-z0-9]) and sha256 (64 hex digits). Definer: no role may write the table.';
+
+CREATE OR REPLACE FUNCTION telltale.critical_path(trace_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  root_id text;
+  all_spans jsonb;
+begin
+  perform telltale.require_reader();
+  root_id := telltale.root_trace_of(lower(critical_path.trace_id));
+  all_spans := telltale.joined_spans(root_id);
+  if all_spans is null then
+    return null;
+  end if;
+  return (
+    with part as materialized (
+      select * from telltale.critical_path_of(all_spans)
+    ), whole as (
+      select nullif(sum(end_us - start_us), 0) as us from part
+    ), own as (
+      select span_id, sum(end_us - start_us) as us from part group by span_id
+    ), self as (
+      select s.span_id, s.layer, s.wait, s.self_us, coalesce(o.us, 0) as us
+      from telltale.self_times_of(array[all_spans]) as s left join own as o on o.span_id = s.span_id
+    )
+    select jsonb_build_object('trace_id', root_id, 'start_us', (select min(start_us) from part),
+      'end_us', (select max(end_us) from part), 'total_ms', trim_scale(coalesce((select us from whole), 0) / 1000.0),
+      'unexplained_ms', trim_scale(coalesce((select us from own where span_id is null), 0) / 1000.0),
+      'parts', coalesce((select jsonb_agg(jsonb_build_object('span_id', p.span_id, 'start_us', p.start_us, 'end_us', p.end_us,
+        'moved_us', p.moved_us) order by p.part) from part as p), '[]'),
+      'spans', coalesce((select jsonb_agg(jsonb_build_object('span_id', s.span_id, 'layer', s.layer,
+        'kind', case when s.wait then 'wait' else 'work' end, 'name', all_spans -> s.span_id -> 'name',
+        'self_ms', trim_scale(s.self_us / 1000.0), 'path_ms', trim_scale(s.us / 1000.0),
+        'share', round(coalesce(s.us / (select us from whole), 0), 6)) order by s.us desc, s.self_us desc, s.span_id collate "C")
+        from self as s), '[]'))
+  );
+end
+$function$;
+grant execute on function telltale.critical_path(text) to authenticated;
+grant execute on function telltale.critical_path(text) to service_role;
+comment on function telltale.critical_path(text) is 'The critical path of a trace, null when there is none: {trace_id: of the outermost that it is joined into, start_us, end_us,
+total_ms, unexplained_ms of it, parts: [{span_id, start_us, end_us, moved_us}] in order (see critical_path_of), spans: [{span_id,
+layer, kind, name, self_ms, path_ms: how much of its self time is on the path, share of the path}] of every ended span, what is
+most on the path first}. Definer, see the head of create_trace_reader; the first line refuses non-members with 42501.';
+
+CREATE OR REPLACE FUNCTION telltale.critical_path_of(spans jsonb)
+ RETURNS TABLE(part integer, span_id text, start_us bigint, end_us bigint, moved_us bigint)
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  -- Of each span, by its number: children stand together, those that end last first.
+  v_ids text[];
+  v_starts bigint[];
+  v_stops bigint[];
+  v_moves bigint[];
+  v_ranks bigint[];
+  v_firsts bigint[];
+  v_lasts bigint[];
+  v_roots bigint;
+  -- The stretches that are being walked, each within the one before: which span, from where, how far back it got, from which
+  -- child on the rest is to be looked at, and which of those looked at began first.
+  d integer := 1;
+  d_span bigint[];
+  d_start bigint[];
+  d_stop bigint[];
+  d_reached bigint[];
+  d_moved bigint[];
+  d_next bigint[];
+  d_last bigint[];
+  d_best bigint[] := array[0];
+  d_best_start bigint[] := array[null::bigint];
+  v_child bigint;
+  v_start bigint;
+  v_stop bigint;
+  v_end bigint;
+  -- The parts, the last first.
+  p_span bigint[] := '{}';
+  p_start bigint[] := '{}';
+  p_stop bigint[] := '{}';
+  p_moved bigint[] := '{}';
+begin
+  with span as materialized (
+    select key as id, nullif(value ->> 'parent_span_id', key) as parent_id, value ->> 'process' as process,
+      coalesce(value -> 'attributes' -> 'telltale.derived' = 'true', false) as derived,
+      (value -> 'start_us')::bigint as start, greatest((value -> 'start_us')::bigint, (value -> 'end_us')::bigint) as stop
+    from jsonb_each(spans) where value ->> 'end_us' is not null
+  ), seen as (
+    select s.*, p.start as outer_start, p.stop as outer_stop,
+      s.process is distinct from p.process and s.stop - s.start <= p.stop - p.start as foreign_fit
+    from span as s left join span as p on p.id = s.parent_id
+    where (s.parent_id is null or not spans ? s.parent_id or p.id is not null)
+      and not (s.derived and s.parent_id is not null and spans ? s.parent_id and exists (
+        select from span as o where o.parent_id = s.parent_id and o.process <> s.process and not o.derived))
+  ), moved as (
+    select id, case when spans ? parent_id then parent_id end as parent_id, start, stop,
+      case when parent_id is null or not spans ? parent_id or not foreign_fit then 0
+        when start < outer_start then outer_start - start
+        when stop > outer_stop then outer_stop - stop else 0 end as move
+    from seen
+  ), numbered as materialized (
+    select *, row_number() over (order by parent_id is not null, parent_id collate "C", stop + move desc, id collate "C") as nth,
+      row_number() over (order by id collate "C") as rank
+    from moved
+  ), kin as (
+    select parent_id, min(nth) as first, max(nth) as last from numbered where parent_id is not null group by parent_id
+  )
+  select array_agg(n.id order by n.nth), array_agg(n.start order by n.nth), array_agg(n.stop order by n.nth),
+    array_agg(n.move order by n.nth), array_agg(n.rank order by n.nth), array_agg(coalesce(k.first, 1) order by n.nth),
+    array_agg(coalesce(k.last, 0) order by n.nth), count(*) filter (where n.parent_id is null)
+  into v_ids, v_starts, v_stops, v_moves, v_ranks, v_firsts, v_lasts, v_roots
+  from numbered as n left join kin as k on k.parent_id = n.id;
+  if coalesce(v_roots, 0) = 0 then
+    return;
+  end if;
+  select array[min(s)], array[max(e)] into d_start, d_stop from unnest(v_starts[1:v_roots], v_stops[1:v_roots]) as r(s, e);
+  d_span := array[0];
+  d_reached := d_stop;
+  d_moved := array[0];
+  d_next := array[1];
+  d_last := array[v_roots];
+  while d > 0 loop
+    if d_reached[d] <= d_start[d] then
+      d := d - 1;
+      continue;
+    end if;
+    -- Of the children that ended at this moment or later, the one that began first.
+    v_end := d_start[d];
+    while d_next[d] <= d_last[d] loop
+      v_child := d_next[d];
+      v_start := greatest(v_starts[v_child] + v_moves[v_child] + d_moved[d], d_start[d]);
+      v_stop := least(v_stops[v_child] + v_moves[v_child] + d_moved[d], d_stop[d]);
+      if v_start < v_stop then
+        if v_stop < d_reached[d] then
+          v_end := v_stop;
+          exit;
+        end if;
+        if d_best[d] = 0 or v_start < d_best_start[d]
+          or (v_start = d_best_start[d] and v_ranks[v_child] < v_ranks[d_best[d]]) then
+          d_best[d] := v_child;
+          d_best_start[d] := v_start;
+        end if;
+      end if;
+      d_next[d] := v_child + 1;
+    end loop;
+    if d_best[d] = 0 or d_best_start[d] >= d_reached[d] then
+      -- None ran: the span itself, down to where the next child ended.
+      p_span := p_span || d_span[d];
+      p_start := p_start || v_end;
+      p_stop := p_stop || d_reached[d];
+      p_moved := p_moved || d_moved[d];
+      d_reached[d] := v_end;
+    else
+      v_child := d_best[d];
+      v_stop := d_reached[d];
+      d_reached[d] := d_best_start[d];
+      d := d + 1;
+      d_span[d] := v_child;
+      d_start[d] := d_best_start[d - 1];
+      d_stop[d] := v_stop;
+      d_reached[d] := v_stop;
+      d_moved[d] := d_moved[d - 1] + v_moves[v_child];
+      d_next[d] := v_firsts[v_child];
+      d_last[d] := v_lasts[v_child];
+      d_best[d] := 0;
+      d_best_start[d] := null;
+    end if;
+  end loop;
+  return query
+    select (cardinality(p_span) - p.nth + 1)::int, n.id, p.start, p.stop, p.moved
+    from unnest(p_span, p_start, p_stop, p_moved) with ordinality as p(span, start, stop, moved, nth)
+    left join unnest(v_ids) with ordinality as n(id, nth) on n.nth = p.span
+    order by p.nth desc;
+end
+$function$;
+grant execute on function telltale.critical_path_of(jsonb) to service_role;
+comment on function telltale.critical_path_of(jsonb) is 'The critical path of the spans of a trace, in order and without gaps from the first start to the last end of its ended roots:
+from the end back through whatever child ran last, cut to that moment, and where none ran through the span itself; span_id null
+where no root ran. Times in µs by the clocks of the roots; moved_us is what was added to the times of the span''s own process.
+What still runs, is shadowed or hangs on no root is on no path.';
 
 CREATE OR REPLACE FUNCTION telltale.cursor_of(place jsonb)
  RETURNS text
@@ -2841,7 +3165,8 @@ begin
     from telltale.detector_series as d
     left join suspect as s on s.series_key = d.series_key
     where d.service = v_next.service and d.environment = v_next.environment
-      and (v_to is not null
+      and ((v_to is not null and (d.metric = 'throughput' or d.series_key in (select l.value ->> 0
+          from jsonb_array_elements(v_learned) as l)))
         or d.look_above < case d.metric when 'p95_ms' then s.p95_ms when 'error_rate' then s.error_rate end
         or exists (select from open as o where o.series_key = d.series_key and o.metric = d.metric))
     union all
@@ -2879,6 +3204,27 @@ from, to: the minutes to learn, to null: none yet, now, more: whether another is
 of incidents that last or ended just now}. At most an hour of 180 series and 60 gauges is learned at once, those known and the
 busiest first; minutes that ended less than 120 s ago are not learned, and 300 s of them at once, since states are large. Times are
 s since the epoch. Definer, see the head of this file.';
+
+CREATE OR REPLACE FUNCTION telltale.does_work_wait()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+begin
+  return exists (select from telltale.hours_due)
+    or exists (select from telltale.rollup_minutes as m
+      where m.batch_id is not null and m.minute < telltale.clock() - interval '2 minutes'
+        and m.day > telltale.today() - 31)
+    or not exists (select from telltale.partition_days as d where d.day = telltale.today() + 2)
+    or exists (select from telltale.processes as p where p.running_total > 0 and not telltale.is_alive(p))
+    -- What measures, looks and forgets by itself has a turn when nothing else does.
+    or (select claimed_at < telltale.clock() - interval '10 minutes' from telltale.tick_lease);
+end
+$function$;
+grant execute on function telltale.does_work_wait() to service_role;
+comment on function telltale.does_work_wait() is 'Whether a tick would find something to do: minutes to sum up, hours to compute, days to make, calls of the silent to end; or
+there was none for ten minutes. Definer: it tells no more than this.';
 
 CREATE OR REPLACE FUNCTION telltale.drop_partitions(before date)
  RETURNS integer
@@ -3869,6 +4215,61 @@ grant execute on function telltale.histogram_quantile(jsonb,double precision) to
 comment on function telltale.histogram_quantile(jsonb,double precision) is 'The q-quantile in µs, null when empty: nearest rank as percentile_disc, read as the middle of its bucket, 2^((i+0.5)/32);
 relative error at most 1.1 %.';
 
+CREATE OR REPLACE FUNCTION telltale.history_of_calls(since timestamp with time zone, till timestamp with time zone, least_ms double precision)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('service', s.service, 'environment', s.environment, 'tool', t.tool,
+      'trace_id', t.trace_id, 'start_us', telltale.us_of(t.started_at), 'end_us', telltale.us_of(t.ended_at))), '[]')
+    from (
+      select r.* from telltale.traces as r
+      where r.started_at >= since and r.started_at < till and (r.duration_ms is null or r.duration_ms >= least_ms)
+        and r.day between (since at time zone 'UTC')::date - 1 and (till at time zone 'UTC')::date + 1
+      order by r.started_at limit 1000
+    ) as t
+    join telltale.processes as p on p.process_id = t.process_id
+    join telltale.sources as s on s.source_id = p.source_id
+  );
+end
+$function$;
+comment on function telltale.history_of_calls(timestamp with time zone,timestamp with time zone,double precision) is '[LongCall with end_us, null where it has none] of 1,000 calls that took so many ms. Definer: part of the readers.';
+
+CREATE OR REPLACE FUNCTION telltale.history_of_errors(since timestamp with time zone, till timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+begin
+  return (
+    select coalesce(jsonb_agg(jsonb_build_object('service', e.service, 'environment', e.environment,
+      'fingerprint', e.fingerprint, 'error_type', e.error_type, 'message', left(e.message, 500), 'trace_id', e.trace_id,
+      'first_us', telltale.us_of(e.first_at), 'last_us', telltale.us_of(e.last_at), 'count', e.count, 'reopened_us', null,
+      'ignored', false, 'seen', e.seen)), '[]')
+    from (
+      select r.fingerprint, s.service, s.environment, min(g.first_seen_at) as first_at, max(r.at) as last_at,
+        count(*) as count, max(r.error_type) as error_type, max(r.message) as message, max(r.trace_id) as trace_id,
+        jsonb_agg(distinct extract(epoch from date_trunc('minute', r.at))::bigint) as seen
+      from telltale.errors as r
+      join telltale.processes as p on p.process_id = r.process_id
+      join telltale.sources as s on s.source_id = p.source_id
+      join telltale.error_groups as g on g.fingerprint = r.fingerprint and g.source_id = s.source_id
+      where r.at >= since and r.at < till
+        and r.day between (since at time zone 'UTC')::date and (till at time zone 'UTC')::date
+      group by r.fingerprint, s.service, s.environment
+      order by max(r.at) desc limit 500
+    ) as e
+  );
+end
+$function$;
+comment on function telltale.history_of_errors(timestamp with time zone,timestamp with time zone) is '[ErrorSign with seen: the minutes, in s since the epoch, in which there was one] of 500 groups. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.holders(filter jsonb DEFAULT '{}'::jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4307,7 +4708,9 @@ CREATE OR REPLACE FUNCTION telltale.is_tick_due()
  STABLE SECURITY DEFINER
  SET search_path TO ''
 AS $function$
-  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
+  select (expires_at <= telltale.clock() or expires_at > telltale.clock() + interval '600 seconds')
+    and claimed_at not between telltale.clock() - interval '10 seconds' and telltale.clock() + interval '10 seconds'
+  from telltale.tick_lease
 $function$;
 grant execute on function telltale.is_tick_due() to service_role;
 comment on function telltale.is_tick_due() is 'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';
@@ -4555,7 +4958,7 @@ comment on function telltale.lens_spans(text[],date[],integer) is 'The spans of 
 readers.';
 
 CREATE OR REPLACE FUNCTION telltale.lens_traces(filter jsonb, since timestamp with time zone, till timestamp with time zone, traces_max integer, spans_max integer DEFAULT NULL::integer)
- RETURNS TABLE(matched bigint, trace_id text, day date, started_at timestamp with time zone, duration_ms double precision, wait_ms double precision, failed boolean, tool text, provider text, model text, session_key text, session_rule text, call_number bigint, layers jsonb, spans jsonb)
+ RETURNS TABLE(matched bigint, emptied bigint, trace_id text, day date, started_at timestamp with time zone, duration_ms double precision, wait_ms double precision, failed boolean, tool text, provider text, model text, session_key text, session_rule text, call_number bigint, layers jsonb, spans jsonb)
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER ROWS 5000
  SET search_path TO ''
@@ -4565,13 +4968,15 @@ AS $function$
 begin
   return query execute format(
     'with hit as materialized (
-      select t.trace_id, t.day, t.span_count, hashtextextended(t.trace_id, 0) as lot from telltale.traces as t where %s
+      select t.trace_id, t.day, t.span_count, t.sampled is not null as emptied, hashtextextended(t.trace_id, 0) as lot
+      from telltale.traces as t where %s
     ), lots as (
-      select *, count(*) over () as matched from hit order by lot, trace_id limit $1
+      select *, count(*) over () as matched, count(*) filter (where emptied) over () as all_emptied from hit
+      order by $2 is not null and emptied, lot, trace_id limit $1
     ), chosen as materialized (
-      select *, sum(span_count) over (order by lot, trace_id) - span_count as before from lots
+      select *, sum(span_count) over (order by emptied, lot, trace_id) - span_count as before from lots
     )
-    select c.matched, t.trace_id, t.day, t.started_at, t.duration_ms, t.wait_ms,
+    select c.matched, c.all_emptied, t.trace_id, t.day, t.started_at, t.duration_ms, t.wait_ms,
       coalesce(t.outcome = any (array[''tool_error'', ''server_fault'', ''timeout'', ''interrupted'']), false),
       t.tool, t.provider, t.model, t.session_key, t.session_rule, t.call_number, t.layers,
       case when $2 is not null then t.spans end
@@ -4581,8 +4986,8 @@ begin
   using traces_max, spans_max, (since at time zone 'UTC')::date - 1, (till at time zone 'UTC')::date + 1;
 end
 $function$;
-comment on function telltale.lens_traces(jsonb,timestamp with time zone,timestamp with time zone,integer,integer) is 'The traces of a filter and a stretch of time that count, at most traces_max, and how many match. Spans, as stored, come with
-spans_max alone, and then no more traces than have about so many. Definer: part of the readers.';
+comment on function telltale.lens_traces(jsonb,timestamp with time zone,timestamp with time zone,integer,integer) is 'The traces of a filter and a stretch of time that count, at most traces_max, how many match, and how many of these kept no
+spans. Spans, as stored, come with spans_max alone, and then no more traces than have about so many, those without spans last. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.lens_waits(traces text[], days date[], spans_max integer)
  RETURNS TABLE(trace_id text, span_id text, layer text, name text, holder text, self_us bigint)
@@ -4848,7 +5253,7 @@ begin
       order by last_at desc, seen.session_key limit 50
     )
     select coalesce(jsonb_agg(jsonb_build_object('session_key', a.session_key, 'service', a.service,
-      'environment', a.environment, 'calls', greatest(made.calls, a.running), 'running', a.running,
+      'environment', a.environment, 'client', said.client, 'calls', greatest(made.calls, a.running), 'running', a.running,
       'last_at_us', telltale.us_of(a.last_at), 'tool', made.tool, 'model', made.model, 'tokens_in', made.tokens_in,
       'tokens_out', made.tokens_out) order by a.last_at desc, a.session_key), '[]')
     from active as a
@@ -4865,12 +5270,25 @@ begin
       join telltale.processes as p on p.process_id = t.process_id
       join telltale.sources as s on s.source_id = p.source_id and s.service = a.service and s.environment = a.environment
     ) as made
+    left join lateral (
+      -- What the newest calls whose spans are there say of who called.
+      select (array_agg(newest.client order by newest.started_at desc) filter (where newest.client is not null))[1] as client
+      from (
+        select r.started_at, jsonb_path_query_first(r.spans, '$.*.attributes."mcp.client.name"') #>> '{}' as client
+        from telltale.traces as r
+        join telltale.processes as p on p.process_id = r.process_id
+        join telltale.sources as s on s.source_id = p.source_id and s.service = a.service and s.environment = a.environment
+        where r.session_key = a.session_key and r.started_at > telltale.clock() - interval '1 day' and r.sampled is null
+          and r.day between telltale.today() - 2 and telltale.today() + 1
+        order by r.started_at desc limit 5
+      ) as newest
+    ) as said on true
   );
 end
 $function$;
 comment on function telltale.live_sessions() is '[ActiveSession], the last active first: 50 of the sessions in which a call ended in the last ten minutes (as far as the
 newest 500 calls tell) or runs now. calls and tokens are those of the last day, at most 1,000 calls; tool and model are
-those last used. Definer: part of live_data.';
+those last used, client is who called last, where its recorder knows. Definer: part of live_data.';
 
 CREATE OR REPLACE FUNCTION telltale.lost_by(sources uuid[], since timestamp with time zone, till timestamp with time zone)
  RETURNS jsonb
@@ -5311,6 +5729,42 @@ grant execute on function telltale.most_counted(jsonb,text) to authenticated;
 grant execute on function telltale.most_counted(jsonb,text) to service_role;
 comment on function telltale.most_counted(jsonb,text) is 'Of {series key: Stats} the 100 of a kind with the greatest count, as [{key: the name alone, ...Stats}].';
 
+CREATE OR REPLACE FUNCTION telltale.moved_minutes(skewed uuid[], since timestamp with time zone, till timestamp with time zone, whole_hours boolean)
+ RETURNS TABLE(at timestamp with time zone, series jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  kept timestamptz := (telltale.today() - 30)::timestamp at time zone 'UTC';
+  by_hour boolean := whole_hours and (till - since > interval '2 days' or since < kept);
+begin
+  if by_hour then
+    -- So far back, and over so long, to the hour.
+    return query
+      select h.hour + s.shift, h.series from telltale.rollup_hours as h
+      left join telltale.source_clocks as c on c.source_id = h.source_id
+        and h.hour >= date_trunc('hour', c.from_minute, 'UTC') and h.hour < coalesce(c.to_minute, 'infinity')
+      cross join lateral (select coalesce(round(extract(epoch from c.shift) / 3600) * interval '1 hour', interval '0') as shift) as s
+      where h.source_id = any (skewed) and h.hour + s.shift >= since and h.hour + s.shift < till
+        and h.hour between since - interval '1 day' and till + interval '1 day';
+    return;
+  end if;
+  return query
+    select m.minute + s.shift, m.series from telltale.rollup_minutes as m
+    left join telltale.source_clocks as c on c.source_id = m.source_id
+      and m.minute >= c.from_minute and m.minute < coalesce(c.to_minute, 'infinity')
+    cross join lateral (select coalesce(c.shift, interval '0') as shift) as s
+    where m.source_id = any (skewed) and m.minute + s.shift >= since and m.minute + s.shift < till
+      and m.minute between since - interval '1 day' and till + interval '1 day'
+      and m.day between ((since - interval '1 day') at time zone 'UTC')::date and ((till + interval '1 day') at time zone 'UTC')::date;
+end
+$function$;
+comment on function telltale.moved_minutes(uuid[],timestamp with time zone,timestamp with time zone,boolean) is 'The minutes of these sources that belong to a stretch of time once their clocks are set right. With whole_hours over more than
+two days, or further back than minutes go: their computed hours, moved by whole hours. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.ms_of(ms double precision)
  RETURNS numeric
  LANGUAGE sql
@@ -5474,6 +5928,7 @@ declare
   total jsonb;
   before jsonb;
   recent jsonb;
+  clocks jsonb;
   health jsonb := '{"status": "empty", "reasons": ["Nothing has ever been received."]}';
   received timestamptz;
 begin
@@ -5495,13 +5950,20 @@ begin
     health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
       case when asked.till >= telltale.clock() then telltale.clock() - received end);
   end if;
+  clocks := telltale.clocks_off(asked.since, asked.till, sources);
+  if clocks <> '[]' then
+    health := jsonb_build_object('status', case when health ->> 'status' = 'ok' then 'degraded' else health ->> 'status' end,
+      'reasons', (health -> 'reasons') || to_jsonb(format('The clock of %s is %s minutes %s: its requests are counted when they really ended.',
+        concat_ws(' on ', clocks -> 0 ->> 'service', clocks -> 0 ->> 'instance'), abs((clocks -> 0 -> 'offset_ms')::bigint) / 60000,
+        case when (clocks -> 0 -> 'offset_ms')::bigint > 0 then 'ahead' else 'behind' end)));
+  end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
     'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
     'caches', telltale.most_counted(by_key, 'cache'),
-    'health', health, 'last_received_at_us', telltale.us_of(received),
+    'health', health, 'clocks', clocks, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
       select distinct s.environment as name from telltale.sources as s
       where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
@@ -5514,7 +5976,7 @@ grant execute on function telltale.overview(jsonb) to authenticated;
 grant execute on function telltale.overview(jsonb) to service_role;
 comment on function telltale.overview(jsonb) is '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
 layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
-first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+first, health: see health_of, clocks: those off by a minute or more, see clocks_off, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 
@@ -6050,7 +6512,11 @@ AS $function$
 declare
   first_hour timestamptz := date_trunc('hour', since + interval '59 minutes', 'UTC');
   last_hour timestamptz := date_trunc('hour', till, 'UTC');
+  skewed uuid[] := telltale.skewed_between(since, till, sources);
 begin
+  if skewed <> '{}' then
+    return query select * from telltale.moved_minutes(skewed, since, till, whole_hours);
+  end if;
   if not whole_hours or first_hour >= last_hour then
     first_hour := till;
     last_hour := till;
@@ -6058,11 +6524,13 @@ begin
   return query
     select m.minute, m.series from telltale.rollup_minutes as m
     where m.minute >= since and m.minute < first_hour and (sources is null or m.source_id = any (sources))
+      and m.source_id <> all (skewed)
       and m.day between (since at time zone 'UTC')::date and (first_hour at time zone 'UTC')::date;
   if last_hour < till then
     return query
       select m.minute, m.series from telltale.rollup_minutes as m
       where m.minute >= last_hour and m.minute < till and (sources is null or m.source_id = any (sources))
+        and m.source_id <> all (skewed)
         and m.day between (last_hour at time zone 'UTC')::date and (till at time zone 'UTC')::date;
   end if;
   if first_hour = last_hour then
@@ -6080,18 +6548,20 @@ begin
     )
     select h.hour, h.series from telltale.rollup_hours as h
     where h.hour >= first_hour and h.hour < last_hour and (sources is null or h.source_id = any (sources))
+      and h.source_id <> all (skewed)
       and not exists (select from changed as c where c.hour = h.hour and c.source_id = h.source_id)
     union all
     select m.minute, m.series from changed as c
     join telltale.rollup_minutes as m on m.source_id = c.source_id and m.day = (c.hour at time zone 'UTC')::date
       and m.minute >= c.hour and m.minute < c.hour + interval '1 hour'
-    where (sources is null or c.source_id = any (sources))
+    where (sources is null or c.source_id = any (sources)) and c.source_id <> all (skewed)
       and m.day between (first_hour at time zone 'UTC')::date and (last_hour at time zone 'UTC')::date;
 end
 $function$;
 comment on function telltale.rollups_between(timestamp with time zone,timestamp with time zone,uuid[],boolean) is 'What was counted from since (whole minutes) up to till, as rows that add up to it. With whole_hours, each whole hour of a
 source comes from rollup_hours, unless it is due to be computed again or has a part that the tick has not summed: then, and
-at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. Definer: part of the readers.';
+at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. The minutes of a source whose clock is off by minutes are where
+they belong. Definer: part of the readers.';
 
 CREATE OR REPLACE FUNCTION telltale.root_trace_of(trace_id text)
  RETURNS text
@@ -6998,6 +7468,18 @@ grant execute on function telltale.silences() to authenticated;
 grant execute on function telltale.silences() to service_role;
 comment on function telltale.silences() is 'Those that are not over, the first to end first. Definer, see the head of this file.';
 
+CREATE OR REPLACE FUNCTION telltale.skewed_between(since timestamp with time zone, till timestamp with time zone, sources uuid[])
+ RETURNS uuid[]
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+  select coalesce(array_agg(distinct c.source_id), '{}') from telltale.source_clocks as c
+  where c.from_minute < till + interval '1 day' and coalesce(c.to_minute, 'infinity') > since - interval '1 day'
+    and (sources is null or c.source_id = any (sources))
+$function$;
+comment on function telltale.skewed_between(timestamp with time zone,timestamp with time zone,uuid[]) is 'The sources some of whose minutes around a stretch of time are to be moved. Definer: part of the readers.';
+
 CREATE OR REPLACE FUNCTION telltale.slope_of(measure text, places bigint[], points double precision[])
  RETURNS jsonb
  LANGUAGE sql
@@ -7534,7 +8016,8 @@ begin
     running_seq = case when newer.running then v_seq else p.running_seq end,
     clock_offset_us = case
       when v_offset is null then p.clock_offset_us
-      when p.clock_offset_us is null or v_offset <= p.clock_offset_us then v_offset
+      -- Nothing is under way for half a minute: its clock was set.
+      when p.clock_offset_us is null or v_offset <= p.clock_offset_us or v_offset > p.clock_offset_us + 30000000 then v_offset
       else p.clock_offset_us + (v_offset - p.clock_offset_us) / 16 end
   from (
     select
@@ -8322,6 +8805,59 @@ comment on function telltale.tick_measure_resources(text) is '{done, more, due}:
 its connections, its size in MB, and how many pages have the live channel open. `instance` is where it is. The rest of the step is
 functions/action/measure_resources.ts. Definer: no role may write the tables.';
 
+CREATE OR REPLACE FUNCTION telltale.tick_measure_skews()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+ SET jit TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  v_changed bigint;
+  v_begun bigint;
+begin
+  perform pg_advisory_xact_lock(8467125002);
+  -- Of the processes of a source that are heard, the one whose clock is off least speaks for it.
+  with heard as (
+    select distinct on (p.source_id) p.source_id, p.clock_offset_us * interval '1 microsecond' as off
+    from telltale.processes as p
+    where p.last_seen_at > telltale.clock() - interval '10 minutes' and p.clock_offset_us is not null
+    order by p.source_id, abs(p.clock_offset_us), p.process_id
+  ), ended as (
+    -- Not at every wavering around half a minute.
+    update telltale.source_clocks as c set to_minute = greatest(c.from_minute, date_trunc('minute', telltale.clock() - h.off))
+    from heard as h
+    where c.source_id = h.source_id and c.to_minute is null and (h.off between interval '-30 seconds' and interval '30 seconds'
+      or h.off - c.shift not between interval '-45 seconds' and interval '45 seconds')
+    returning 1
+  )
+  select count(*) into v_changed from ended;
+  insert into telltale.source_clocks as c (source_id, from_minute, shift)
+  select p.source_id, greatest(p.from_minute, (select max(before.to_minute) from telltale.source_clocks as before
+      where before.source_id = p.source_id)), p.shift
+  from (
+    select distinct on (p.source_id) p.source_id, p.clock_offset_us,
+      make_interval(mins => greatest(-1440, least(1440, round(p.clock_offset_us / 60e6)))::int) as shift,
+      -- A process that is new was off from its start; with one that was heard before, its clock has been set just now.
+      date_trunc('minute', case when p.first_seen_at > telltale.clock() - interval '15 minutes' then p.started_at
+        else telltale.clock() - p.clock_offset_us * interval '1 microsecond' end) as from_minute
+    from telltale.processes as p
+    where p.last_seen_at > telltale.clock() - interval '10 minutes' and p.clock_offset_us is not null
+    order by p.source_id, abs(p.clock_offset_us), p.process_id
+  ) as p
+  where abs(p.clock_offset_us) >= 60000000
+    and not exists (select from telltale.source_clocks as open where open.source_id = p.source_id and open.to_minute is null)
+  on conflict (source_id, from_minute) do update set to_minute = null, shift = excluded.shift, measured_at = telltale.clock();
+  get diagnostics v_begun = row_count;
+  delete from telltale.source_clocks where to_minute < telltale.clock() - interval '31 days';
+  return jsonb_build_object('done', v_changed + v_begun, 'more', false);
+end
+$function$;
+grant execute on function telltale.tick_measure_skews() to service_role;
+comment on function telltale.tick_measure_skews() is 'Notes of each source that is heard from when on its clock is off by a minute or more, and when it is right again; done counts what
+changed. Definer, see the head of create_tick.';
+
 CREATE OR REPLACE FUNCTION telltale.tick_prune()
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -8495,6 +9031,7 @@ begin
     )
     select jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
       'matched', coalesce((select max(matched) from sample), 0), 'read', (select count(*) from trace),
+      'emptied', coalesce((select max(emptied) from sample), 0),
       'total_ms', trim_scale(round(coalesce((select us from whole), 0) / 1000, 3)),
       'unexplained', (select jsonb_build_object('total_ms', trim_scale(round(coalesce(sum(us), 0) / 1000, 3)),
         'share', round(coalesce(sum(us) / (select us from whole), 0), 6), 'n', count(*) filter (where us > 0)) from unexplained),
@@ -8513,6 +9050,7 @@ $function$;
 grant execute on function telltale.time_tree(jsonb,integer) to authenticated;
 grant execute on function telltale.time_tree(jsonb,integer) to service_role;
 comment on function telltale.time_tree(jsonb,integer) is 'The spans of many traces as one tree by path: {from_us, to_us, matched: traces that count, read: those whose spans were,
+emptied: those that kept none, for the sampling keeps what failed or was slow and few of the others,
 total_ms: of all self time and what no span explains, unexplained: {total_ms, share, n traces}, nodes: [{path: [[kind, layer,
 name]], n traces, spans, folded: of these, such as lie deeper than `depth`, total_ms = wait_ms + work_ms of it and all
 below it, share of the whole, self_ms of it alone, rest_ms: below it, in what is not listed, p50_ms, p95_ms of the total in a

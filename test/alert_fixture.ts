@@ -87,7 +87,8 @@ export async function openAlerts(database: TestDatabase, startUs = simulationUs)
     async reset(): Promise<void> {
       await database.query(`truncate telltale.alerts, telltale.alert_notifications, telltale.alert_destinations,
         telltale.alert_silences, telltale.alert_marks, telltale.alert_stretches, telltale.traces, telltale.trace_days,
-        telltale.errors, telltale.error_groups, telltale.rollup_minutes, telltale.processes, telltale.batches cascade`)
+        telltale.errors, telltale.error_groups, telltale.error_group_states, telltale.rollup_minutes, telltale.processes,
+        telltale.batches cascade`)
       await this.moveTo(startUs)
       world.pushes.length = 0
       world.batches = 0

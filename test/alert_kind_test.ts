@@ -40,6 +40,50 @@ for (const { name, open, reason } of testDatabases) {
       expect(await alerts.states()).toEqual(['new_error firing', 'new_error resolved'])
     })
 
+    test('an error that comes back after it was resolved is told of, one that is ignored and an old import are not', async () => {
+      const error = (message: string, at_us: number) => anError({ at_us, error_type: `${message}Error`, message })
+      await alerts.ingest([error('Quota', now() - 1), error('Boring', now() - 1)])
+      const { rows } = (await database.rpc('error_groups')) as { rows: { fingerprint: string; error_type: string }[] }
+      for (const { fingerprint, error_type } of rows) {
+        const state = error_type === 'QuotaError' ? 'resolved' : 'ignored'
+        await database.rpc('set_error_group_state', { fingerprint, state })
+      }
+      await alerts.later(3_600)
+      await alerts.evaluate()
+      expect(await alerts.states()).toEqual([])
+      await alerts.ingest([
+        error('Quota', now() - 1),
+        error('Boring', now() - 1),
+        error('Ancient', now() - 2 * 86_400 * secondUs),
+      ])
+      await alerts.evaluate()
+      expect(await alerts.states()).toEqual(['new_error firing'])
+      expect((await first())?.title).toBe('An error came back in exai (test): QuotaError: Quota')
+    })
+
+    test('an anomaly of a high score is told of as long as it lasts, with what was expected', async () => {
+      const [incident, anomaly] = [randomUUID(), randomUUID()]
+      const at = `telltale.at_of(${now()})`
+      await database.query(`insert into telltale.incidents (incident_id, service, environment, series_key, metric, score,
+        anomalies, started_at, last_at) values ('${incident}', 'exai', 'test', 'tool:chat', 'throughput', 0.95, 1, ${at}, ${at})`)
+      await database.query(`insert into telltale.anomalies (anomaly_id, service, environment, series_key, metric, score, expected,
+        seen, started_at, last_at, incident_id) values ('${anomaly}', 'exai', 'test', 'tool:chat', 'throughput', 0.95,
+        '{"low": 20, "mid": 30, "high": 40}', 2, ${at}, ${at}, '${incident}')`)
+      await alerts.evaluate()
+      expect(await first()).toMatchObject({
+        rule_id: 'anomaly',
+        title: 'Throughput of tool chat is 2 where 30 was expected, in exai (test)',
+        expected: { low: 20, mid: 30, high: 40 },
+      })
+      await alerts.later(60)
+      await database.query('update telltale.anomalies set ended_at = telltale.clock(), last_at = telltale.clock()')
+      await alerts.evaluate()
+      await alerts.later(60)
+      await alerts.evaluate()
+      expect(await alerts.states()).toEqual(['anomaly resolved'])
+      await database.query('delete from telltale.incidents')
+    })
+
     test('a permit that is released while it is held, calls that starve for one, and one that does not end are told of', async () => {
       const at_us = now() - secondUs
       await alerts.ingest([

@@ -281,6 +281,28 @@ for (const { name, open, reason } of testDatabases) {
       await fc.assert(property, { numRuns: 20 })
     }, 60_000)
 
+    test('writers at once count each error of two groups once, in whatever order they hold them', async () => {
+      const kinds = ['TypeError', 'Timeout']
+      const batchOf = (i: number, s: number) => {
+        const types = i % 2 === 0 ? kinds : [...kinds].reverse()
+        const source = { service: 'exai', instance: String(i), environment: 'test', version: '1' }
+        const process = { ...(processOf('1').process as Batch['process']), id: randomUUID() }
+        const records = types.map((error_type) => anError({ at_us: noonUs + s * secondUs, error_type }))
+        return rowsOf(aBatch(records, { source, process }))
+      }
+      const first = batchOf(0, -1)
+      await database.rpc('ingest_batch', { batch: first })
+      for (const { fingerprint } of first.errors)
+        await database.rpc('set_error_group_state', { fingerprint, state: 'ignored', options: { count: 30 } })
+      const batches = Array.from({ length: 24 }, (_, i) => batchOf(i % 8, 1 + i))
+      await Promise.all(batches.map((batch) => database.rpc('ingest_batch', { batch })))
+      const counted = () =>
+        database.query('select counted, reopened_at is null as holds from telltale.error_group_states')
+      expect(await counted()).toEqual(Array(2).fill({ counted: 24, holds: true }))
+      await Promise.all(Array.from({ length: 8 }, (_, i) => database.rpc('ingest_batch', { batch: batchOf(i, 60) })))
+      expect(await counted()).toEqual(Array(2).fill({ counted: 30, holds: false }))
+    })
+
     describe('error_group_changes()', () => {
       const changesSince = async (us: number) =>
         (

@@ -15,7 +15,7 @@ import type { WhyTrace } from '../src/core/why/why_data.ts'
 import { parseBatch } from '../src/wire/parse_batch.ts'
 import { nowUs } from './batch_fixture.ts'
 
-const incidents = Array.from({ length: 90 }, (_, seed) => incidentOf(seed, 400))
+const incidents = Array.from({ length: 90 }, (_, seed) => incidentOf(seed, 250))
 
 function ofClass(name: IncidentClass): readonly Incident[] {
   return incidents.filter((incident) => incident.class === name)
@@ -46,7 +46,7 @@ test('incidentOf() makes every class, in every style, of every question', () => 
 
 test('incidentOf() answers the same for the same seed, and another for another', () => {
   const hashOf = (seed: number) => {
-    const { data, truth, extraMs } = incidentOf(seed, 400)
+    const { data, truth, extraMs } = incidentOf(seed, 250)
     return createHash('sha256')
       .update(JSON.stringify([data, truth, extraMs]))
       .digest('hex')

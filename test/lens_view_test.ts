@@ -8,7 +8,7 @@ import { callsIn, heatGridOf, heatmaps, heatTableOf, placeOfRegion, regionText }
 import { holderLinesOf, holdersText } from '../web/view/holder_view.ts'
 import type { Heatmap, Holders, TimeTree, TreeNode } from '../web/view/lens_answer.ts'
 import { pathOf, placeOf } from '../web/view/place.ts'
-import { foldedAtFirst, seenLinesOf, treeLinesOf } from '../web/view/time_tree_view.ts'
+import { emptiedText, foldedAtFirst, seenLinesOf, treeLinesOf } from '../web/view/time_tree_view.ts'
 import { waterfallOf } from '../web/view/waterfall_view.ts'
 import { arbitraryStoredSpans } from './span_fixture.ts'
 
@@ -59,6 +59,7 @@ describe('the tree of time', () => {
   })
   const tree: TimeTree = {
     ...read,
+    emptied: 0,
     total_ms: 1_000,
     unexplained: { total_ms: 100, share: 0.1, n: 2 },
     nodes: [
@@ -97,6 +98,11 @@ describe('the tree of time', () => {
       expect(line.bar.x + line.bar.width).toBeLessThanOrEqual(parent.bar.x + parent.bar.width + 0.2)
     }
     expect(new Set(lines.map(({ id }) => id)).size).toBe(lines.length)
+  })
+
+  test('emptiedText() says so when some calls kept no spans', () => {
+    expect(emptiedText(tree)).toBe('')
+    expect(plain(emptiedText({ emptied: 1 }))).toMatch(/^1 call kept no spans/)
   })
 
   test('seenLinesOf() hides what hangs below folded lines, at first below those that matter little', () => {

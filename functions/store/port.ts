@@ -130,6 +130,7 @@ export const tickSteps = [
   'mark_interrupted',
   'join_traces',
   'measure_clocks',
+  'measure_skews',
   'compact_minutes',
   'recompute_hours',
   'measure_resources',

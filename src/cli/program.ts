@@ -52,6 +52,10 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'write what is stored as lines of JSON, or send it on as OpenTelemetry',
     register: async () => (await import('./export.ts')).registerExport,
   },
+  alerts: {
+    description: 'what fires, whom it is told, and the rules',
+    register: async () => (await import('./alerts.ts')).registerAlerts,
+  },
   keys: {
     description: 'list, create and revoke ingest keys',
     register: async () => (await import('./keys.ts')).registerKeys,

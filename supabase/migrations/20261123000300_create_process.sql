@@ -104,7 +104,8 @@ comment on column telltale.processes.counters_seq is 'The greatest seq seen; rec
 comment on column telltale.processes.stored is 'How many of its records were accepted.';
 comment on column telltale.processes.rejected is 'How many of its records were refused one by one.';
 comment on column telltale.processes.clock_offset_us is
-  'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards. Null: unknown.
+  'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards, and at once
+by more than 30 s. Null: unknown.
 Applied when reading, never when storing.';
 
 create table telltale.batches (

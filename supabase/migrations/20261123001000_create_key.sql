@@ -156,7 +156,9 @@ begin
   update telltale.tick_lease as l
   set holder = claim_tick.holder, claimed_at = telltale.clock(),
     expires_at = telltale.clock() + seconds * interval '1 second'
-  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder
+    -- No lease is that long: the clock went back, and whoever held it may be gone for good.
+    or l.expires_at > telltale.clock() + interval '600 seconds';
   return found;
 end
 $$;
@@ -183,7 +185,9 @@ create function telltale.is_tick_due() returns boolean
 language sql stable security definer
 set search_path = ''
 as $$
-  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
+  select (expires_at <= telltale.clock() or expires_at > telltale.clock() + interval '600 seconds')
+    and claimed_at not between telltale.clock() - interval '10 seconds' and telltale.clock() + interval '10 seconds'
+  from telltale.tick_lease
 $$;
 comment on function telltale.is_tick_due() is
   'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';

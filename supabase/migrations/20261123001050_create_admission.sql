@@ -131,7 +131,8 @@ begin
     running_seq = case when newer.running then v_seq else p.running_seq end,
     clock_offset_us = case
       when v_offset is null then p.clock_offset_us
-      when p.clock_offset_us is null or v_offset <= p.clock_offset_us then v_offset
+      -- Nothing is under way for half a minute: its clock was set.
+      when p.clock_offset_us is null or v_offset <= p.clock_offset_us or v_offset > p.clock_offset_us + 30000000 then v_offset
       else p.clock_offset_us + (v_offset - p.clock_offset_us) / 16 end
   from (
     select

@@ -118,7 +118,11 @@ as $$
 declare
   first_hour timestamptz := date_trunc('hour', since + interval '59 minutes', 'UTC');
   last_hour timestamptz := date_trunc('hour', till, 'UTC');
+  skewed uuid[] := telltale.skewed_between(since, till, sources);
 begin
+  if skewed <> '{}' then
+    return query select * from telltale.moved_minutes(skewed, since, till, whole_hours);
+  end if;
   if not whole_hours or first_hour >= last_hour then
     first_hour := till;
     last_hour := till;
@@ -126,11 +130,13 @@ begin
   return query
     select m.minute, m.series from telltale.rollup_minutes as m
     where m.minute >= since and m.minute < first_hour and (sources is null or m.source_id = any (sources))
+      and m.source_id <> all (skewed)
       and m.day between (since at time zone 'UTC')::date and (first_hour at time zone 'UTC')::date;
   if last_hour < till then
     return query
       select m.minute, m.series from telltale.rollup_minutes as m
       where m.minute >= last_hour and m.minute < till and (sources is null or m.source_id = any (sources))
+        and m.source_id <> all (skewed)
         and m.day between (last_hour at time zone 'UTC')::date and (till at time zone 'UTC')::date;
   end if;
   if first_hour = last_hour then
@@ -148,19 +154,21 @@ begin
     )
     select h.hour, h.series from telltale.rollup_hours as h
     where h.hour >= first_hour and h.hour < last_hour and (sources is null or h.source_id = any (sources))
+      and h.source_id <> all (skewed)
       and not exists (select from changed as c where c.hour = h.hour and c.source_id = h.source_id)
     union all
     select m.minute, m.series from changed as c
     join telltale.rollup_minutes as m on m.source_id = c.source_id and m.day = (c.hour at time zone 'UTC')::date
       and m.minute >= c.hour and m.minute < c.hour + interval '1 hour'
-    where (sources is null or c.source_id = any (sources))
+    where (sources is null or c.source_id = any (sources)) and c.source_id <> all (skewed)
       and m.day between (first_hour at time zone 'UTC')::date and (last_hour at time zone 'UTC')::date;
 end
 $$;
 comment on function telltale.rollups_between(timestamptz, timestamptz, uuid[], boolean) is
   'What was counted from since (whole minutes) up to till, as rows that add up to it. With whole_hours, each whole hour of a
 source comes from rollup_hours, unless it is due to be computed again or has a part that the tick has not summed: then, and
-at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. Definer: part of the readers.';
+at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. The minutes of a source whose clock is off by minutes are where
+they belong. Definer: part of the readers.';
 revoke all on function telltale.rollups_between(timestamptz, timestamptz, uuid[], boolean)
   from public, anon, authenticated, service_role;
 
@@ -528,6 +536,7 @@ declare
   total jsonb;
   before jsonb;
   recent jsonb;
+  clocks jsonb;
   health jsonb := '{"status": "empty", "reasons": ["Nothing has ever been received."]}';
   received timestamptz;
 begin
@@ -549,13 +558,20 @@ begin
     health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
       case when asked.till >= telltale.clock() then telltale.clock() - received end);
   end if;
+  clocks := telltale.clocks_off(asked.since, asked.till, sources);
+  if clocks <> '[]' then
+    health := jsonb_build_object('status', case when health ->> 'status' = 'ok' then 'degraded' else health ->> 'status' end,
+      'reasons', (health -> 'reasons') || to_jsonb(format('The clock of %s is %s minutes %s: its requests are counted when they really ended.',
+        concat_ws(' on ', clocks -> 0 ->> 'service', clocks -> 0 ->> 'instance'), abs((clocks -> 0 -> 'offset_ms')::bigint) / 60000,
+        case when (clocks -> 0 -> 'offset_ms')::bigint > 0 then 'ahead' else 'behind' end)));
+  end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
     'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
     'caches', telltale.most_counted(by_key, 'cache'),
-    'health', health, 'last_received_at_us', telltale.us_of(received),
+    'health', health, 'clocks', clocks, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
       select distinct s.environment as name from telltale.sources as s
       where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
@@ -567,7 +583,7 @@ $$;
 comment on function telltale.overview(jsonb) is
   '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
 layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
-first, health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+first, health: see health_of, clocks: those off by a minute or more, see clocks_off, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 revoke all on function telltale.overview(jsonb) from public, anon;

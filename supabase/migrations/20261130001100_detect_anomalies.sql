@@ -202,7 +202,8 @@ begin
     from telltale.detector_series as d
     left join suspect as s on s.series_key = d.series_key
     where d.service = v_next.service and d.environment = v_next.environment
-      and (v_to is not null
+      and ((v_to is not null and (d.metric = 'throughput' or d.series_key in (select l.value ->> 0
+          from jsonb_array_elements(v_learned) as l)))
         or d.look_above < case d.metric when 'p95_ms' then s.p95_ms when 'error_rate' then s.error_rate end
         or exists (select from open as o where o.series_key = d.series_key and o.metric = d.metric))
     union all

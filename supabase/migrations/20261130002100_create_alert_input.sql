@@ -1,7 +1,7 @@
 -- Gathering what the rules are judged from: one call, set-based, whatever the number of rules. Every part of it is definer
 -- and closed; alert_inputs() is for the edge alone.
 
-create function telltale.alert_key_patterns() returns text[]
+create function telltale.alert_key_patterns(only_rule text) returns text[]
 language sql stable security definer
 set search_path = ''
 as $$
@@ -10,10 +10,10 @@ as $$
     else replace(replace(replace(k, '\', '\\'), '_', '\_'), '%', '\%') end), '{}')
   from telltale.alert_rules as r
   cross join lateral jsonb_array_elements_text(coalesce(r.filter -> 'keys', '["all"]')) as k
-  where r.enabled and r.kind in ('metric', 'slo')
+  where case when only_rule is null then r.enabled else r.rule_id = only_rule end and r.kind in ('metric', 'slo')
 $$;
-comment on function telltale.alert_key_patterns() is 'The series keys that rules name, as patterns of LIKE. Definer: part of alert_inputs.';
-revoke all on function telltale.alert_key_patterns() from public, anon, authenticated, service_role;
+comment on function telltale.alert_key_patterns(text) is 'The series keys that the enabled rules, or the one of that id, name, as patterns of LIKE. Definer: part of alert_inputs.';
+revoke all on function telltale.alert_key_patterns(text) from public, anon, authenticated, service_role;
 
 create function telltale.picked_series(series jsonb, patterns text[]) returns jsonb
 language sql immutable
@@ -246,19 +246,29 @@ begin
       'count', e.count, 'reopened_us', telltale.us_of(e.reopened_at), 'ignored', e.ignored)
       order by e.last_at desc, e.fingerprint), '[]')
     from (
-      select g.fingerprint, s.service, s.environment, min(g.first_seen_at) as first_at, max(g.last_seen_at) as last_at,
-        sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc))[1] as sample,
-        null::timestamptz as reopened_at, false as ignored
-      from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
-      where g.last_seen_at >= since and g.first_seen_at <= till
-      group by g.fingerprint, s.service, s.environment
-      order by max(g.last_seen_at) desc limit 200
+      select l.*, s.reopened_at, coalesce(s.state = 'ignored' and s.reopened_at is null
+        and coalesce(s.until, 'infinity') > telltale.clock(), false) as ignored
+      from (
+        -- When it was first stored, not when it first happened: what comes late is as new as it is to whoever is told.
+        -- But of what an import brings from before yesterday nobody is woken.
+        select g.fingerprint, s.service, s.environment, min(g.noticed_at) as first_at, max(g.last_seen_at) as last_at,
+          sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc))[1] as sample
+        from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
+        where g.fingerprint in (
+          select r.fingerprint from telltale.error_groups as r
+          where (r.last_seen_at >= since or r.noticed_at >= since) and r.last_seen_at >= till - interval '1 day'
+          order by r.last_seen_at desc limit 200)
+        group by g.fingerprint, s.service, s.environment
+        having max(g.last_seen_at) >= till - interval '1 day' and min(g.noticed_at) <= till
+      ) as l
+      left join telltale.error_group_states as s on s.fingerprint = l.fingerprint
     ) as e
   );
 end
 $$;
 comment on function telltale.alert_errors(timestamptz, timestamptz) is
-  '[ErrorSign]: the 200 groups that were last seen, of those seen since, and not first after till. Definer: part of alert_inputs.';
+  '[ErrorSign]: the 200 groups that were last seen, of those seen or first stored since and not first after till, nor last seen a day
+before; first_us is when it was first stored. Definer: part of alert_inputs.';
 revoke all on function telltale.alert_errors(timestamptz, timestamptz) from public, anon, authenticated, service_role;
 
 create function telltale.alert_anomalies(since timestamptz) returns jsonb
@@ -318,7 +328,7 @@ as $$
 declare
   now_at timestamptz := telltale.clock();
   v_state telltale.alert_state;
-  patterns text[] := telltale.alert_key_patterns();
+  patterns text[] := telltale.alert_key_patterns(null);
   kinds text[];
   with_burns boolean;
   with_gauges boolean;

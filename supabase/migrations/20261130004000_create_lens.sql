@@ -28,7 +28,7 @@ grant execute on function telltale.lens_range(jsonb) to authenticated, service_r
 
 create function telltale.lens_traces(filter jsonb, since timestamptz, till timestamptz, traces_max integer,
   spans_max integer default null)
-returns table (matched bigint, trace_id text, day date, started_at timestamptz, duration_ms double precision,
+returns table (matched bigint, emptied bigint, trace_id text, day date, started_at timestamptz, duration_ms double precision,
   wait_ms double precision, failed boolean, tool text, provider text, model text, session_key text, session_rule text,
   call_number bigint, layers jsonb, spans jsonb)
 language plpgsql stable security definer rows 5000
@@ -39,13 +39,15 @@ as $$
 begin
   return query execute format(
     'with hit as materialized (
-      select t.trace_id, t.day, t.span_count, hashtextextended(t.trace_id, 0) as lot from telltale.traces as t where %s
+      select t.trace_id, t.day, t.span_count, t.sampled is not null as emptied, hashtextextended(t.trace_id, 0) as lot
+      from telltale.traces as t where %s
     ), lots as (
-      select *, count(*) over () as matched from hit order by lot, trace_id limit $1
+      select *, count(*) over () as matched, count(*) filter (where emptied) over () as all_emptied from hit
+      order by $2 is not null and emptied, lot, trace_id limit $1
     ), chosen as materialized (
-      select *, sum(span_count) over (order by lot, trace_id) - span_count as before from lots
+      select *, sum(span_count) over (order by emptied, lot, trace_id) - span_count as before from lots
     )
-    select c.matched, t.trace_id, t.day, t.started_at, t.duration_ms, t.wait_ms,
+    select c.matched, c.all_emptied, t.trace_id, t.day, t.started_at, t.duration_ms, t.wait_ms,
       coalesce(t.outcome = any (array[''tool_error'', ''server_fault'', ''timeout'', ''interrupted'']), false),
       t.tool, t.provider, t.model, t.session_key, t.session_rule, t.call_number, t.layers,
       case when $2 is not null then t.spans end
@@ -56,8 +58,8 @@ begin
 end
 $$;
 comment on function telltale.lens_traces(jsonb, timestamptz, timestamptz, integer, integer) is
-  'The traces of a filter and a stretch of time that count, at most traces_max, and how many match. Spans, as stored, come with
-spans_max alone, and then no more traces than have about so many. Definer: part of the readers.';
+  'The traces of a filter and a stretch of time that count, at most traces_max, how many match, and how many of these kept no
+spans. Spans, as stored, come with spans_max alone, and then no more traces than have about so many, those without spans last. Definer: part of the readers.';
 revoke all on function telltale.lens_traces(jsonb, timestamptz, timestamptz, integer, integer)
   from public, anon, authenticated, service_role;
 

@@ -103,6 +103,7 @@ begin
     )
     select jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
       'matched', coalesce((select max(matched) from sample), 0), 'read', (select count(*) from trace),
+      'emptied', coalesce((select max(emptied) from sample), 0),
       'total_ms', trim_scale(round(coalesce((select us from whole), 0) / 1000, 3)),
       'unexplained', (select jsonb_build_object('total_ms', trim_scale(round(coalesce(sum(us), 0) / 1000, 3)),
         'share', round(coalesce(sum(us) / (select us from whole), 0), 6), 'n', count(*) filter (where us > 0)) from unexplained),
@@ -120,6 +121,7 @@ end
 $$;
 comment on function telltale.time_tree(jsonb, integer) is
   'The spans of many traces as one tree by path: {from_us, to_us, matched: traces that count, read: those whose spans were,
+emptied: those that kept none, for the sampling keeps what failed or was slow and few of the others,
 total_ms: of all self time and what no span explains, unexplained: {total_ms, share, n traces}, nodes: [{path: [[kind, layer,
 name]], n traces, spans, folded: of these, such as lie deeper than `depth`, total_ms = wait_ms + work_ms of it and all
 below it, share of the whole, self_ms of it alone, rest_ms: below it, in what is not listed, p50_ms, p95_ms of the total in a

@@ -1,6 +1,7 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
+import { stackClientOf } from '../../src/cli/stack_client.ts'
 import { startDemo } from '../../src/demo/run_demo.ts'
 import { waitMsMax } from './browser_fixture.ts'
 import { describeOnStage, stageMsMax, waitUntilLive } from './stage_fixture.ts'
@@ -16,6 +17,10 @@ describeOnStage('every page looks right', (stage) => {
   let page: Page
 
   beforeAll(async () => {
+    // The demo's own failures are told of, so that there is an alert to look at.
+    const client = stackClientOf(stage().stack.env)
+    await client.rpc('set_rule', { rule: { rule_id: 'new_error', filter: {} } })
+    await client.rpc('add_destination', { wanted: { name: 'pager', kind: 'slack', url: 'https://127.0.0.1/' } })
     const demo = startDemo({ env: { ...stage().stack.env, TELLTALE_DEMO_PACE: '0.3' }, log: () => undefined })
     stage().keep(() => demo.stop())
     page = (await stage().openSignedIn('/')).page
@@ -113,6 +118,18 @@ describeOnStage('every page looks right', (stage) => {
     await page.goto('/errors')
     await page.locator('tt-error-list li a').first().click()
     await page.locator('tt-error-occurrence').first().waitFor()
+    await looksRight(page)
+  })
+  test('the alerts', async () => {
+    await page.goto('/alerts')
+    await page
+      .locator('tt-alert-list details')
+      .first()
+      .waitFor({ timeout: 3 * waitMsMax })
+    await page
+      .locator('tt-alert-list .told')
+      .first()
+      .waitFor({ timeout: 3 * waitMsMax })
     await looksRight(page)
   })
 })

@@ -37,6 +37,56 @@ export class CallTable extends LitElement {
       .down-text {
         color: var(--tt-ok);
       }
+      @media (max-width: 760px) {
+        .calls > thead {
+          position: absolute;
+          width: 1px;
+          height: 1px;
+          overflow: hidden;
+          clip-path: inset(50%);
+        }
+        .calls,
+        .calls > tbody {
+          display: block;
+        }
+        .calls > tbody > tr {
+          display: flex;
+          flex-wrap: wrap;
+          gap: 2px 14px;
+          padding: 8px 0 8px 10px;
+          border-bottom: 1px solid var(--tt-border);
+        }
+        .calls > tbody > tr > * {
+          padding: 0;
+          border: 0;
+          box-shadow: none;
+        }
+        .calls > tbody > tr[class] > :first-child {
+          box-shadow: none;
+        }
+        .calls > tbody > tr.up {
+          box-shadow: inset 3px 0 var(--tt-error);
+        }
+        .calls > tbody > tr.down {
+          box-shadow: inset 3px 0 var(--tt-ok);
+        }
+        .calls > tbody > tr > th {
+          flex-basis: 100%;
+          font-weight: 600;
+        }
+        td.count {
+          display: none;
+        }
+        td[data-label]::before {
+          content: attr(data-label) ' ';
+          color: var(--tt-text-muted);
+          font-size: 12px;
+        }
+        td.what {
+          flex-basis: 100%;
+          min-width: 0;
+        }
+      }
     `,
   ]
   static override properties = { lines: { attribute: false } }
@@ -49,20 +99,20 @@ export class CallTable extends LitElement {
 
   override render() {
     return html`<div class="scroll">
-      <table aria-label="Call numbers">
-        <thead>
-          <tr>
-            <th scope="col">Call number</th>
-            <th scope="col" class="number">Calls</th>
-            <th scope="col" class="number">Errors</th>
-            <th scope="col" class="number">p50</th>
-            <th scope="col" class="number">p95</th>
-            <th scope="col" class="number">Waiting</th>
-            <th scope="col">Against the call before</th>
-            <th scope="col">What went before</th>
+      <table role="table" class="calls" aria-label="Call numbers">
+        <thead role="rowgroup">
+          <tr role="row">
+            <th role="columnheader" scope="col">Call number</th>
+            <th role="columnheader" scope="col" class="number">Calls</th>
+            <th role="columnheader" scope="col" class="number">Errors</th>
+            <th role="columnheader" scope="col" class="number">p50</th>
+            <th role="columnheader" scope="col" class="number">p95</th>
+            <th role="columnheader" scope="col" class="number">Waiting</th>
+            <th role="columnheader" scope="col">Against the call before</th>
+            <th role="columnheader" scope="col">What went before</th>
           </tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           ${this.lines.map((line) => this.#row(line))}
         </tbody>
       </table>
@@ -70,17 +120,17 @@ export class CallTable extends LitElement {
   }
 
   #row(line: CallLine) {
-    return html`<tr class=${line.step}>
-      <th scope="row" title=${line.tools}>${line.path === null ? line.name : html`<a href=${line.path}>${line.name}</a>`}</th>
-      <td class="number">${line.count}</td>
-      <td class="number ${line.failing ? 'error' : ''}">${line.errors}</td>
-      <td class="number">${line.p50}</td>
-      <td class="number">${line.p95}</td>
-      <td class="number">${line.wait}</td>
-      <td class="what ${line.step === 'none' ? 'muted' : ''}">
+    return html`<tr role="row" class=${line.step}>
+      <th role="rowheader" scope="row" title=${line.tools}>${line.path === null ? line.name : html`<a href=${line.path}>${line.name}</a>`}</th>
+      <td role="cell" class="number count">${line.count}</td>
+      <td role="cell" data-label="Errors" class="number ${line.failing ? 'error' : ''}">${line.errors}</td>
+      <td role="cell" data-label="p50" class="number">${line.p50}</td>
+      <td role="cell" data-label="p95" class="number">${line.p95}</td>
+      <td role="cell" data-label="Waiting" class="number">${line.wait}</td>
+      <td role="cell" class="what ${line.step === 'none' ? 'muted' : ''}">
         ${line.step === 'none' ? line.stepText : html`<span class="step ${line.step === 'up' ? 'error' : 'down-text'}">${line.step === 'up' ? '▲' : '▼'} ${line.stepText}</span>`}
       </td>
-      <td class="what">${this.#previous(line)}</td>
+      <td role="cell" class="what">${this.#previous(line)}</td>
     </tr>`
   }
 
@@ -88,7 +138,7 @@ export class CallTable extends LitElement {
     if (predecessors.length === 0) return html`<span class="muted">${previous}</span>`
     return html`<details>
       <summary>${previous}</summary>
-      <div class="scroll"><table aria-label="What went before ${name}">
+      <div class="scroll" role="region" tabindex="0" aria-label="What went before ${name}"><table>
         <thead>
           <tr>
             <th scope="col">Before it</th>

@@ -1,4 +1,4 @@
-import { Task } from '@lit/task'
+import { Task, TaskStatus } from '@lit/task'
 import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { repeat } from 'lit/directives/repeat.js'
 import { detailDaysKept, errorRowsListedMax, occurrencesAsked } from '../../src/core/limit.ts'
@@ -160,8 +160,9 @@ export class ErrorPage extends LitElement {
   #head(place: Place, reading: boolean) {
     const row = this.#group?.id === place.id ? this.#group.row : null
     if (row === null) {
-      return reading || this.#liveErrors().length === 0
-        ? nothing
+      if (reading || this.#liveErrors().length === 0) return nothing
+      return this.#task.status === TaskStatus.PENDING
+        ? html`<div class="card"><tt-read-state what="the error" lines="4"></tt-read-state></div>`
         : html`<div class="card"><h1>A new kind of error</h1></div>`
     }
     const nowUs = this.#now()
@@ -208,12 +209,14 @@ export class ErrorPage extends LitElement {
   }
 
   #foot() {
-    const { page, isOlderPending, olderError } = this.#read
+    const { page, error, isOlderPending, olderError } = this.#read
     if (olderError !== null) {
       return html`<tt-read-state what="older ones" .error=${olderError} @again=${() => this.#read.older()}></tt-read-state>`
     }
-    if (page === null || page.next === null)
-      return html`<p class="muted">${pluralText(page?.rows.length ?? 0, 'occurrence', 'occurrences')} kept.</p>`
+    if (page === null)
+      return error === null ? html`<tt-read-state what="older ones" lines="2"></tt-read-state>` : nothing
+    if (page.next === null)
+      return html`<p class="muted">${pluralText(page.rows.length, 'occurrence', 'occurrences')} kept.</p>`
     return html`<button type="button" ?disabled=${isOlderPending} @click=${() => this.#read.older()}>
       ${isOlderPending ? 'Reading older ones' : 'Show older'}
     </button>`

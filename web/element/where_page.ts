@@ -17,7 +17,7 @@ import type { Heatmap, Holders, TimeTree } from '../view/lens_answer.ts'
 import type { LiveView } from '../view/live_view.ts'
 import { countText, durationText } from '../view/number_text.ts'
 import { endsNow, filterOf, type Place, pathOf, withPlace } from '../view/place.ts'
-import { treeLinesOf } from '../view/time_tree_view.ts'
+import { emptiedText, treeLinesOf } from '../view/time_tree_view.ts'
 import type { RegionEvent } from './region_event.ts'
 import { sharedStyle } from './shared_style.ts'
 import { SteadyRead } from './steady_read.ts'
@@ -172,7 +172,7 @@ export class WherePage extends LitElement {
   }
 
   #treeOf(tree: TimeTree) {
-    const note = sampleText(tree)
+    const note = `${sampleText(tree)} ${emptiedText(tree)}`
     return html`
       <div class="row spread head">
         <h2>Where the time of ${countText(tree.read)} ${tree.read === 1 ? 'call' : 'calls'} goes <span class="muted">${durationText(tree.total_ms)} in all</span></h2>

@@ -27,9 +27,9 @@ export type AlertLine = {
   readonly isOpen: boolean
 }
 
-/** Those that fire and that nobody has said to know of or wants to be silent. */
+/** Those that fire, stand for themselves, and that nobody has said to know of or wants to be silent. */
 export function firingOf(push: AlertPush | null): readonly AlertDocument[] {
-  return push?.alerts.filter(({ state, silenced }) => state === 'firing' && !silenced) ?? []
+  return push?.alerts.filter(({ state, silenced, under }) => state === 'firing' && !silenced && under === null) ?? []
 }
 
 /** One sentence of what fires: the gravest, and how many more; null where nothing does. */
@@ -100,7 +100,7 @@ function factsOf(alert: AlertDocument, nowUs: number): readonly Fact[] {
     ['Of', subject === null || /^v\d+:/.test(subject) ? null : keyWords(subject)],
     ['Seen', value === null || metric === null ? null : `${metricWords(name)}: ${valueWords(name, value)}`],
     ['Expected', expected === null ? null : expectedText(name, expected)],
-    ['Out of', count === null || count === 0 ? null : String(count)],
+    ['Out of', count === null || count === 0 || name === 'count' || name === 'lost' ? null : String(count)],
     ['Also', others.length === 0 ? null : others.map((each) => keyWords(each.subject ?? 'all')).join(', ')],
     ['Why', verdict?.verdict?.sentence ?? null],
     [

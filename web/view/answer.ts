@@ -45,6 +45,13 @@ export type Overview = {
   /** What caches answered: hit, miss, shared, after the cache's name where it has one. */
   readonly caches: readonly KeyStats[]
   readonly health: { readonly status: HealthStatus; readonly reasons: readonly string[] }
+  /** Clocks that are off by a minute or more; `offset_ms` is how far ahead. */
+  readonly clocks: readonly {
+    readonly service: string
+    readonly environment: string
+    readonly instance: string
+    readonly offset_ms: number
+  }[]
   readonly last_received_at_us: number | null
   readonly environments: readonly string[]
   readonly services: readonly string[]

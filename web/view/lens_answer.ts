@@ -152,6 +152,8 @@ export type TreeNode = {
 
 /** `telltale.time_tree(filter)`. */
 export type TimeTree = Read & {
+  /** How many kept no spans: what failed or was slow is more likely to be in the tree. */
+  readonly emptied: number
   readonly total_ms: number
   readonly unexplained: { readonly total_ms: number; readonly share: number; readonly n: number }
   readonly nodes: readonly TreeNode[]

@@ -32,6 +32,12 @@ export type TreeLine = {
   readonly hint: string
 }
 
+/** What the sampling leaves of the truth; empty where every call kept its spans. */
+export function emptiedText({ emptied }: Pick<TimeTree, 'emptied'>): string {
+  if (emptied === 0) return ''
+  return `${pluralText(emptied, 'call', 'calls')} kept no spans: those that failed or were slow weigh more here.`
+}
+
 /** All lines in the order of the tree. */
 export function treeLinesOf(tree: TimeTree): readonly TreeLine[] {
   const children = new Map<string, TreeNode[]>()

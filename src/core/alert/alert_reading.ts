@@ -78,11 +78,19 @@ function worstOf(group_key: string, members: readonly Reading[]): GroupReading {
   }
 }
 
-/** What is breached first, then what is further beyond; of two alike the one that says more than `all`. */
+/** The kinds of series from the innermost out: what is slow inside makes all around it slow. */
+const kindsInside = ['provider', 'model', 'layer', 'tool', 'call']
+
+function depthOf(subject: string | null): number {
+  const depth = kindsInside.indexOf(subject?.split(':', 1)[0] ?? '')
+  return depth < 0 ? kindsInside.length : depth
+}
+
+/** What is breached first, of that the innermost, then what is further beyond. */
 function byTrouble(a: Reading, b: Reading): number {
   return (
     Number(b.breached) - Number(a.breached) ||
-    Number(a.subject === 'all') - Number(b.subject === 'all') ||
+    depthOf(a.subject) - depthOf(b.subject) ||
     b.excess - a.excess ||
     ((a.subject ?? '') < (b.subject ?? '') ? -1 : 1)
   )

@@ -23,7 +23,8 @@ function readingOfSign({ bound, breached, trace_ids = [], ...sign }: Sign): Read
     ...sign,
     breached,
     cleared: !breached,
-    expected: { low: null, mid: null, high: bound },
+    // Of what should not be there at all nothing is expected.
+    expected: { low: null, mid: null, high: bound === 0 ? null : bound },
     excess: bound === 0 ? sign.value : sign.value / bound,
     trace_ids: [...new Set(trace_ids.filter((id) => id !== null))].slice(0, traceIdsMax),
   }

@@ -1,5 +1,5 @@
-import { seasonBins, trainingPoints } from '../limit.ts'
-import { emptyTail, residualOf, surpriseOf, type Tail, withSample } from './tail.ts'
+import { abnormalPointsMax, seasonBins, trainingPoints } from '../limit.ts'
+import { emptyTail, residualOf, surpriseOf, type Tail, withSample } from './residual_tail.ts'
 
 /**
  * What is remembered of one series: plain JSON, of constant size. Four predictors are followed, each with the history of
@@ -12,6 +12,8 @@ import { emptyTail, residualOf, surpriseOf, type Tail, withSample } from './tail
 export type DetectorState = {
   /** Points observed. */
   readonly n: number
+  /** How many of the last points were abnormal and not learned. */
+  readonly held: number
   /** When the first and the last of them were, in s since the epoch. */
   readonly since: number
   readonly at: number
@@ -63,6 +65,8 @@ const meanNoise = Math.sqrt(meanRate / (2 - meanRate))
 /** As in the tail of residuals: how a multiple of what does not matter counts. */
 const floorExponent = 8
 const rarity = Math.log(100)
+/** A predictor moves as if no residual were larger than so many times the usual one: a spike leaves it where it was. */
+const pullMax = 100
 
 /** A surprise as 0..1: 0.9 is one in a thousand. */
 export function scoreFrom(surprise: number): number {
@@ -79,7 +83,7 @@ function binOf(at: number): number {
 }
 
 /** Whether the value at this time of day was seen on an earlier day. */
-export function knowsSeason(state: DetectorState | null, at: number): boolean {
+function knowsSeason(state: DetectorState | null, at: number): boolean {
   return state !== null && at - state.since >= daySeconds && state.season[binOf(at)] !== null
 }
 
@@ -160,40 +164,45 @@ function expectedOf(state: DetectorState, point: Point): Range {
 }
 
 /**
- * The state after a point, which must not be older than the last. `patience` (0..1) is the weight with which it is
- * learned: 1 as any other, less for one that is abnormal and shall not soon be normal.
+ * The state after a point, which must not be older than the last. An `abnormal` one is not learned, so that what lasts does
+ * not soon pass for usual, unless so many before it were abnormal too (abnormalPointsMax): then that is how it is now.
  */
-export function observe(state: DetectorState | null, point: Point, patience = 1): DetectorState {
+export function observe(state: DetectorState | null, point: Point, abnormal = false): DetectorState {
   const { at, value } = point
   const bin = binOf(at)
   if (state === null) {
     const season = Array.from({ length: seasonBins }, (_, i) => (i === bin ? value : null))
     const tails = [emptyTail, emptyTail, emptyTail, emptyTail] as const
-    return { n: 1, since: at, at, slow: value, fast: value, mean: value, season, errors: [0, 0, 0], tails }
+    return { n: 1, held: 0, since: at, at, slow: value, fast: value, mean: value, season, errors: [0, 0, 0], tails }
   }
+  if (abnormal && state.held < abnormalPointsMax) return { ...state, held: state.held + 1, at }
   const n = state.n + 1
-  const rate = (least: number) => Math.max(least, 1 / n) * patience
   const residuals = residualsOf(state, point)
   const spread = spreadOf(point)
   const learned = (place: 0 | 1 | 2 | 3): Tail => {
     const residual = residuals[place] ?? null
-    return residual === null
-      ? state.tails[place]
-      : withSample(state.tails[place], Math.abs(residual) / spread, patience)
+    return residual === null ? state.tails[place] : withSample(state.tails[place], Math.abs(residual) / spread)
   }
+  const [slow, fast, daily] = state.errors
   const erred = (place: 0 | 1 | 3, error: number) =>
-    error + errorRate * patience * (Math.abs(residuals[place] ?? residuals[0] ?? 0) - error)
+    error + Math.max(errorRate, 1 / n) * (Math.abs(residuals[place] ?? residuals[0] ?? 0) - error)
+  /** A predictor after the point: nearer to it by `share`. */
+  const moved = (from: number, share: number, error: number) => {
+    const most = n <= trainingPoints ? Number.POSITIVE_INFINITY : pullMax * error
+    return from + share * Math.max(-most, Math.min(most, value - from))
+  }
   const before = state.season[bin] ?? null
-  const share = Math.min(seasonRate, (seasonRate * Math.max(0, at - state.at)) / seasonSeconds) * patience
+  const share = Math.min(seasonRate, (seasonRate * Math.max(0, at - state.at)) / seasonSeconds)
   return {
     n,
+    held: abnormal ? state.held : 0,
     since: state.since,
     at,
-    slow: state.slow + rate(slowRate) * (value - state.slow),
-    fast: state.fast + rate(fastRate) * (value - state.fast),
-    mean: state.mean + rate(meanRate) * (value - state.mean),
-    season: state.season.with(bin, before === null ? value : before + share * (value - before)),
-    errors: [erred(0, state.errors[0]), erred(1, state.errors[1]), erred(3, state.errors[2])],
+    slow: moved(state.slow, Math.max(slowRate, 1 / n), slow),
+    fast: moved(state.fast, Math.max(fastRate, 1 / n), fast),
+    mean: moved(state.mean, Math.max(meanRate, 1 / n), slow),
+    season: state.season.with(bin, before === null ? value : moved(before, share, daily)),
+    errors: [erred(0, slow), erred(1, fast), erred(3, daily)],
     tails: [learned(0), learned(1), learned(2), learned(3)],
   }
 }

@@ -44,7 +44,7 @@ function areKin(a: Member, b: Member): boolean {
 }
 
 /** Whether two anomalies are of one incident: they began close together, or one went on about the same requests as the other. */
-export function areOne(a: Member, b: Member): boolean {
+function areOne(a: Member, b: Member): boolean {
   if (Math.abs(a.started_at - b.started_at) <= incidentGapSeconds) return true
   if (!areKin(a, b)) return false
   const gap = Math.max(a.started_at, b.started_at) - Math.min(endOf(a), endOf(b))

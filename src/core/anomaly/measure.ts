@@ -59,8 +59,13 @@ export function pointOf(metric: Metric, minute: Minute, state: DetectorState | n
   const { count, errors, p95_ms } = minute
   if (metric === 'p95_ms') {
     if (p95_ms === null || count === 0) return null
-    // A p95 of n values spreads by about 2 σ/√n of their logarithm's σ, which is about a half.
-    return { at, value: Math.log(Math.max(p95_ms, 1e-3)), noise: 1 / Math.sqrt(count), floor: scales.p95_ms.floor(0) }
+    // A p95 of n values spreads by about 2 σ/√n, with σ of their logarithms about 0.4; what is greater, the history says.
+    return {
+      at,
+      value: Math.log(Math.max(p95_ms, 1e-3)),
+      noise: 0.75 / Math.sqrt(count),
+      floor: scales.p95_ms.floor(0),
+    }
   }
   if (metric === 'error_rate') {
     if (count === 0) return null

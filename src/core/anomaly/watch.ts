@@ -25,9 +25,6 @@ export type Outcome = {
   readonly episode: Episode | null
 }
 
-/** How much of an abnormal minute is learned: what lasts for hours becomes normal, what lasts for minutes does not. */
-const patience = 0.05
-
 /** Learns what is over, judges what is new, and changes nothing but what it answers. */
 export function watchSeries({ metric, state: known, episode: open, learn, look, now, idOf }: Watched): Outcome {
   let state = known
@@ -37,7 +34,7 @@ export function watchSeries({ metric, state: known, episode: open, learn, look, 
     const point = pointOf(metric, minute, state)
     if (judged === null || point === null || (state !== null && minute.at <= state.at)) continue
     episode = episodeAfter(episode, { from: minute.at, to: minute.at + 60, whole: true, judged }, idOf)
-    state = observe(state, point, judged.score >= anomalyScoreMin ? patience : 1)
+    state = observe(state, point, judged.score >= anomalyScoreMin)
   }
   if (learn.length > 0 && state !== null) {
     state = roundedState(state)

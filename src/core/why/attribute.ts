@@ -4,7 +4,7 @@ import type { WhyData, WhyProcess, WhyTrace } from './why_data.ts'
 /** What may tell calls apart, one code a trace. */
 export type Category = {
   readonly name: string
-  readonly family: 'attribute' | 'place' | 'previous'
+  readonly family: 'attribute' | 'outer' | 'place' | 'previous' | 'span'
   /** An index into `values`; -1 where it is not known. */
   readonly codes: Int32Array
   readonly values: readonly (string | number)[]
@@ -48,6 +48,9 @@ export function attributesOf(
     ['tokens_in', false, (trace) => trace.tokens_in],
     ['tokens_out', true, (trace) => trace.tokens_out],
     ['running', false, (trace) => trace.running],
+    // Of several requests to a model the largest says what each took, where their sum does not.
+    ['tokens_in', false, (trace) => greatestOf(trace, 'tokens_in')],
+    ['tokens_out', true, (trace) => greatestOf(trace, 'tokens_out')],
   ]
   for (const [name, isEffect, read] of numbers) {
     const values = traces.map((trace) => read(trace) ?? undefined)
@@ -65,11 +68,21 @@ export function attributesOf(
   return { categories, quantities }
 }
 
+function greatestOf({ spans }: WhyTrace, field: 'tokens_in' | 'tokens_out'): number | null {
+  let greatest: number | null = null
+  for (const id in spans) {
+    const tokens = spans[id]?.[field]
+    if (tokens !== undefined && tokens > (greatest ?? -1)) greatest = tokens
+  }
+  return greatest
+}
+
 const servicesMax = 8
 
 /** Version, host and instance of each service that has a part in the calls: a shim's host is not its daemon's. */
 function placesOf({ processes }: WhyData, traces: readonly WhyTrace[]): Category[] {
   const columns = new Map<string, (WhyProcess | undefined)[]>()
+  const inner = new Set<string>()
   for (let i = 0; i < traces.length; i++) {
     const { spans, process: head } = traces[i] as WhyTrace
     let last = ''
@@ -85,15 +98,16 @@ function placesOf({ processes }: WhyData, traces: readonly WhyTrace[]): Category
         columns.set(process.service, column)
       }
       column[i] ??= process
+      if (id !== head) inner.add(process.service)
     }
   }
   return [...columns]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([, column]) =>
+    .flatMap(([service, column]) =>
       (['version', 'host', 'instance'] as const).map((name) =>
         categoryOf(
           name,
-          'attribute',
+          inner.size === 0 || inner.has(service) ? 'attribute' : 'outer',
           column.map((process) => process?.[name] ?? undefined),
         ),
       ),
@@ -116,28 +130,32 @@ export function categoryOf(
   values: readonly (Value | undefined)[],
   levels = levelsMax,
 ): Category | null {
-  const index = new Map<string | number, number>()
-  for (const value of values) if (value !== undefined) index.set(levelOf(value), 0)
-  if (index.size === 0 || index.size > levels) return null
-  const sorted = [...index.keys()].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
-  if (index.size === 1 && !values.includes(undefined))
-    return name === 'tool' ? single(name, family, sorted, values) : null
-  for (const [i, value] of sorted.entries()) index.set(value, i)
-  const codes = Int32Array.from(values, (value) => (value === undefined ? -1 : (index.get(levelOf(value)) as number)))
+  const index = new Map<Value, number>()
+  const codes = new Int32Array(values.length).fill(-1)
+  let isKnown = true
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]
+    if (value === undefined) {
+      isKnown = false
+      continue
+    }
+    let code = index.get(value)
+    if (code === undefined) {
+      if (index.size >= levels) return null
+      code = index.size
+      index.set(value, code)
+    }
+    codes[i] = code
+  }
+  if (index.size === 0) return null
+  const named = [...index].map(([value, code]) => ({ level: typeof value === 'boolean' ? String(value) : value, code }))
+  named.sort((x, y) => (x.level < y.level ? -1 : x.level > y.level ? 1 : 0))
+  const sorted = named.map(({ level }) => level)
+  if (index.size === 1 && isKnown) return name === 'tool' ? { name, family, codes, values: sorted } : null
+  const places = new Int32Array(named.length)
+  for (const [place, { code }] of named.entries()) places[code] = place
+  for (let i = 0; i < codes.length; i++) if ((codes[i] as number) >= 0) codes[i] = places[codes[i] as number] as number
   return { name, family, codes, values: sorted }
-}
-
-function single(
-  name: string,
-  family: Category['family'],
-  values: (string | number)[],
-  all: readonly unknown[],
-): Category {
-  return { name, family, codes: new Int32Array(all.length), values }
-}
-
-function levelOf(value: Value): string | number {
-  return typeof value === 'boolean' ? String(value) : value
 }
 
 function quantityOf(name: string, values: readonly (Value | undefined)[], isEffect: boolean): Quantity | null {
@@ -149,7 +167,7 @@ function quantityOf(name: string, values: readonly (Value | undefined)[], isEffe
     known++
     if (distinct.size < 4) distinct.add(value)
   }
-  if (distinct.size < 4 || known < values.length / 4) return null
+  if (distinct.size < 3 || known < values.length / 4) return null
   return {
     name,
     isEffect,

@@ -1,3 +1,4 @@
+import type { Category } from './attribute.ts'
 import { changeOf } from './change_point.ts'
 import { totalExtraOf } from './extra.ts'
 import {
@@ -11,7 +12,7 @@ import {
   type What,
 } from './factor.ts'
 import type { Features } from './feature.ts'
-import { normalQuantileOf } from './rank.ts'
+import { countOf, normalQuantileOf } from './rank.ts'
 import type { Response, Strata } from './response.ts'
 import { stepOf } from './step.ts'
 
@@ -32,6 +33,8 @@ export const fewestCalls = 5
 const chance = 0.001
 const valuesKept = 32
 const pairedMax = 24
+const contextsMax = 3
+const valuesWithinMax = 8
 
 export type SearchPlan = {
   readonly features: Features
@@ -39,14 +42,12 @@ export type SearchPlan = {
   readonly responses: readonly Response[]
   /** The slow ones where the question names them. */
   readonly given: Predictor | null
-  /** Whether what a call puts out may be why it is slow. */
-  readonly withEffects: boolean
 }
 
 export function candidatesOf(plan: SearchPlan): readonly Candidate[] {
   const { features, strata, responses, given } = plan
   const { screened, tried } = screenValues(features, strata, responses, fewestCalls)
-  const quantities = features.quantities.filter(({ isEffect }) => plan.withEffects || !isEffect)
+  const { quantities } = features
   const tests = (tried + quantities.length + 8) * responses.length
   const demanded = normalQuantileOf(1 - chance / tests)
   screened.sort((a, b) => b.z - a.z || compareNames(a.category.name, b.category.name) || a.code - b.code)
@@ -62,8 +63,10 @@ export function candidatesOf(plan: SearchPlan): readonly Candidate[] {
   kept.push(...stepsOf(plan, kept).filter(({ z }) => z > demanded + 0.5))
   kept.push(...moments.map((predictor) => candidateOf(plan, predictor)).filter(({ z }) => z > demanded + 0.5))
   if (given !== null) kept.push(candidateOf(plan, given))
-  const partners = [...values.slice(0, pairedMax), ...moments, ...(given === null ? [] : [given])]
+  const partners = values.filter(({ family }) => family !== 'span').slice(0, pairedMax)
   kept.push(...pairsOf(plan, partners, normalQuantileOf(1 - chance / (tests * 50))))
+  const contexts = given === null ? moments.slice(0, contextsMax) : [given]
+  for (const context of contexts) kept.push(...valuesWithin(plan, context, demanded + 0.5))
   return kept.filter(({ totalMs, usualMs }) => totalMs >= extraPartMin * usualMs && totalMs > 0)
 }
 
@@ -109,12 +112,29 @@ function stepsOf(plan: SearchPlan, kept: readonly Candidate[]): Candidate[] {
 
 /** The best moment of every response, each once. */
 function momentsOf({ features, strata, responses }: SearchPlan): Predictor[] {
-  const moments = new Map<number, Predictor>()
+  const moments = new Map<number, { readonly predictor: Predictor; readonly z: number }>()
   for (const response of responses) {
     const change = changeOf(features, strata, response)
-    if (change !== null && change.z > 3) moments.set(change.predictor.since as number, change.predictor)
+    const since = change?.predictor.since as number
+    if (change !== null && change.z > Math.max(3, moments.get(since)?.z ?? 0)) moments.set(since, change)
   }
-  return [...moments.values()]
+  return [...moments.values()].sort((a, b) => b.z - a.z).map(({ predictor }) => predictor)
+}
+
+/** Values that tell calls apart among those of a context: the given ones, or those from a moment on. */
+function valuesWithin(plan: SearchPlan, context: Predictor, demanded: number): Candidate[] {
+  const { features, strata, responses } = plan
+  const { screened } = screenValues(features, strata, responses, fewestCalls, context.mask)
+  screened.sort((a, b) => b.z - a.z || compareNames(a.category.name, b.category.name) || a.code - b.code)
+  return screened
+    .filter(({ z, count, category }) => z > demanded && count < 0.95 * context.count && category.family !== 'span')
+    .slice(0, valuesWithinMax)
+    .map(({ category, code }) => {
+      const value = valuePredictorOf(category, code)
+      const whole = features.categories.find(({ values }) => values === category.values) as Category
+      const halves = [valuePredictorOf(whole, code), context] as const
+      return candidateOf(plan, { ...value, since: context.since, halves })
+    })
 }
 
 /** Two predictors of which neither alone tells what both together do. */
@@ -126,8 +146,8 @@ function pairsOf(plan: SearchPlan, partners: readonly Predictor[], demanded: num
       const a = partners[i] as Predictor
       const b = partners[j] as Predictor
       if (a.names[0] === b.names[0]) continue
-      const mask = (a.mask as Uint8Array).map((bit, k) => bit & (b.mask?.[k] as number))
-      const count = mask.reduce((sum, bit) => sum + bit, 0)
+      const mask = bothOf(a.mask as Uint8Array, b.mask as Uint8Array)
+      const count = countOf(mask)
       if (count < fewestCalls || count > 0.9 * a.count || count > 0.9 * b.count) continue
       const predictor = maskPredictorOf(mask, togetherOf(a, b))
       const fits = responses.map((response) => fitOf(predictor.column, response.scores, strata))
@@ -143,6 +163,12 @@ function pairsOf(plan: SearchPlan, partners: readonly Predictor[], demanded: num
   return pairs
 }
 
+function bothOf(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const both = new Uint8Array(a.length)
+  for (let i = 0; i < both.length; i++) both[i] = (a[i] as number) & (b[i] as number)
+  return both
+}
+
 function togetherOf(a: Predictor, b: Predictor): What {
   const names = [...a.names, ...b.names]
   const since = a.since ?? b.since
@@ -153,6 +179,7 @@ function togetherOf(a: Predictor, b: Predictor): What {
     names,
     values: [...a.values, ...b.values],
     since,
+    ...(names.length > 1 ? { halves: [a, b] as const } : {}),
   }
 }
 

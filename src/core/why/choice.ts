@@ -1,6 +1,9 @@
-import type { Candidate } from './candidate.ts'
-import { fitOf, type Predictor } from './factor.ts'
+import type { Candidate, SearchPlan } from './candidate.ts'
+import { type Fit, fitOf, type Predictor } from './factor.ts'
+import { normalQuantileOf } from './rank.ts'
 import type { Response, Strata } from './response.ts'
+
+type Fitted = Pick<Candidate, 'predictor' | 'fits'>
 
 // Of two factors the one that explains more is the cause: what only goes along with a cause cannot explain more than it does.
 
@@ -11,13 +14,15 @@ import type { Response, Strata } from './response.ts'
 export function rankedOf(
   candidates: readonly Candidate[],
   k: number,
-  response: Response,
-  strata: Strata,
+  { features, responses, strata }: SearchPlan,
   layer: string | null,
 ): Candidate[] {
+  const response = responses[k] as Response
+  const values = features.categories.reduce((sum, category) => sum + category.values.length, 0)
+  const beyondChance = normalQuantileOf(1 - pairChance / Math.max(1, values))
   const r2 = (candidate: Candidate): number => candidate.fits[k]?.r2 as number
   const sorted = candidates
-    .filter((candidate) => isEarned(candidate, candidates, k, response, strata))
+    .filter((candidate) => isEarned(candidate, k, response, strata, beyondChance))
     .sort((a, b) => r2(b) - r2(a) || compareNames(a.predictor, b.predictor))
   const best = sorted[0]
   if (best === undefined) return []
@@ -33,22 +38,16 @@ export function rankedOf(
   return [...alike, ...sorted.filter((other) => !alike.includes(other))]
 }
 
+const pairChance = 0.05
+
 /** Of the many pairs some fit better by chance: one must explain clearly more than each that it is made of. */
-function isEarned(pair: Candidate, all: readonly Candidate[], k: number, response: Response, strata: Strata): boolean {
-  const { values, since, kind, mask } = pair.predictor
-  if (kind !== 'pair' && !(kind === 'value' && since !== null)) return true
-  return all.every((other) => {
-    const { predictor } = other
-    const isCohort = predictor.kind === 'cohort' || (predictor.kind === 'time' && predictor.since === since)
-    const isHalf =
-      predictor.kind === 'value' && predictor.since === null && values.includes(predictor.values[0] as string)
-    if (other === pair || !(isCohort || isHalf)) return true
-    if (!mask?.every((bit, i) => bit === 0 || predictor.mask?.[i] === 1)) return true
-    return worseByOf(pair, other, k, response, strata) > earnedZ
+function isEarned(pair: Candidate, k: number, response: Response, strata: Strata, beyondChance: number): boolean {
+  return (pair.predictor.halves ?? []).every((predictor) => {
+    const fits: Fit[] = []
+    fits[k] = fitOf(predictor.column, response.scores, strata)
+    return worseByOf(pair, { predictor, fits }, k, response, strata) > beyondChance
   })
 }
-
-const earnedZ = 3
 
 function compareNames(a: Predictor, b: Predictor): number {
   const left = `${a.names.join(' ')} ${a.values.join(' ')}`
@@ -63,7 +62,7 @@ function isWorse(best: Candidate, other: Candidate, k: number, response: Respons
   return worseByOf(best, other, k, response, strata) > worseZ
 }
 
-export function worseByOf(best: Candidate, other: Candidate, k: number, response: Response, strata: Strata): number {
+function worseByOf(best: Fitted, other: Fitted, k: number, response: Response, strata: Strata): number {
   const a = Math.sqrt(Math.max(0, best.fits[k]?.r2 as number))
   const b = Math.sqrt(Math.max(0, other.fits[k]?.r2 as number))
   const ab = correlationOf(best.predictor, other.predictor, response, strata)
@@ -83,14 +82,16 @@ export function correlationOf(a: Predictor, b: Predictor, { scores }: Response, 
 }
 
 /** Lower is more specific: what somebody can act on stands before what only says where to look. */
-function specificityOf({ kind, family, names, values }: Predictor, layer: string | null): number {
+function specificityOf({ kind, family, names, halves }: Predictor, layer: string | null): number {
   if (kind === 'cohort') return 10
   if (kind === 'time') return 9
-  if (kind === 'pair') return 6 + 0.1 * values.length
+  if (kind === 'pair') return 6 + 0.01 * (halves ?? []).reduce((sum, half) => sum + specificityOf(half, layer), 0)
   if (kind === 'quantity') return names[0] === 'call_number' ? 5 : names[0] === 'running' ? 3.5 : 2
   if (family === 'previous') return names[0]?.startsWith('previous') ? 2.5 : 4
   if (family === 'place') return 7
+  if (family === 'span') return 0.5
   if (family === 'step') return 5.5
+  if (family === 'outer') return 2.6
   const outer = layer === 'api' || layer === 'provider'
   const order = outer ? ['provider', 'model', 'tool'] : ['tool', 'model', 'provider']
   const at = order.indexOf(names[0] as string)

@@ -1,4 +1,4 @@
-import { medianOf } from './rank.ts'
+import { countOf, medianOf } from './rank.ts'
 import type { Cohort } from './why_answer.ts'
 import type { WhyData, WhyQuestion, WhyTrace } from './why_data.ts'
 
@@ -17,7 +17,7 @@ export type Asked = {
 }
 
 /** What the statistics look at, at most; more tells nothing new. */
-const tracesAnalysed = 20_000
+const tracesAnalysed = 10_000
 
 /** In the order of (start, trace id), those that have a duration. */
 export function sortedTracesOf({ traces }: WhyData): readonly WhyTrace[] {
@@ -80,9 +80,13 @@ function likeOf(one: WhyTrace, traces: readonly WhyTrace[]): Uint8Array {
   const over = ({ tool, duration_ms }: WhyTrace): number => duration_ms - (usual.get(tool) as number)
   const own = over(one)
   const isSlow = own > 0.3 * (usual.get(one.tool) as number)
-  return Uint8Array.from(traces, (trace) =>
-    trace === one || (isSlow ? over(trace) >= 0.5 * own : trace.duration_ms >= 0.8 * one.duration_ms) ? 1 : 0,
-  )
+  const like = (part: number): Uint8Array =>
+    Uint8Array.from(traces, (trace) =>
+      trace === one || (isSlow ? over(trace) >= part * own : trace.duration_ms >= part * one.duration_ms) ? 1 : 0,
+    )
+  const parts = isSlow ? [0.5, 0.4, 0.3] : [0.8, 0.7]
+  const enough = parts.find((part) => countOf(like(part)) >= 10) ?? (parts.at(-1) as number)
+  return like(enough)
 }
 
 /** Which of `traces` the statistics look at: the slow ones first, evenly over time. */

@@ -17,6 +17,8 @@ export type Predictor = {
   readonly column: Float64Array
   /** Of a value, its category. */
   readonly category?: Category
+  /** Of what holds where two predictors do. */
+  readonly halves?: readonly [Predictor, Predictor]
   /** Of a quantity. */
   readonly quantity?: Quantity
   /** How many calls it holds for, or for which the quantity is known. */
@@ -80,17 +82,18 @@ class FitSum {
   }
 }
 
-export type What = Pick<Predictor, 'kind' | 'family' | 'names' | 'values' | 'since' | 'category'>
+export type What = Pick<Predictor, 'kind' | 'family' | 'names' | 'values' | 'since' | 'category' | 'halves'>
 
 export function maskPredictorOf(mask: Uint8Array, what: What): Predictor {
   let count = 0
   for (const bit of mask) count += bit
-  return { ...what, mask, column: Float64Array.from(mask), count }
+  return { ...what, mask, column: new Float64Array(mask), count }
 }
 
 export function valuePredictorOf(category: Category, code: number): Predictor {
-  const mask = Uint8Array.from(category.codes, (other) => (other === code ? 1 : 0))
-  const { family, name, values } = category
+  const { family, name, values, codes } = category
+  const mask = new Uint8Array(codes.length)
+  for (let i = 0; i < codes.length; i++) if (codes[i] === code) mask[i] = 1
   const value = values[code] as string | number
   return maskPredictorOf(mask, { kind: 'value', family, names: [name], values: [value], since: null, category })
 }
@@ -120,16 +123,22 @@ export type Screened = {
   readonly count: number
 }
 
-/** For every value of every category the greatest z over the responses, by sums alone. */
+/**
+ * For every value of every category the greatest z over the responses, by sums alone; where `within` is given, of the
+ * values among its calls.
+ */
 export function screenValues(
   features: Features,
   strata: Strata,
   responses: readonly Response[],
   fewest: number,
+  within: Uint8Array | null = null,
 ): { readonly screened: Screened[]; readonly tried: number } {
   const screened: Screened[] = []
   let tried = 0
-  for (const category of features.categories) {
+  for (const whole of features.categories) {
+    const category =
+      within === null ? whole : { ...whole, codes: whole.codes.map((code, i) => (within[i] === 1 ? code : -1)) }
     const counts = new Float64Array(category.values.length)
     for (const code of category.codes) if (code >= 0) counts[code] = (counts[code] as number) + 1
     const greatest = new Float64Array(category.values.length)

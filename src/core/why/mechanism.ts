@@ -17,11 +17,11 @@ export type Mechanism =
   | { readonly cause: 'retries'; readonly attempts: number; readonly share: number }
   | { readonly cause: 'first_chunk'; readonly share: number }
 
-/** The mechanism that has most of the extra time; null where none has half of it. */
-export function mechanismOf(features: Features, slow: Uint8Array, extra: Extra): Mechanism | null {
+/** The mechanism that has most of the extra time; null where none has `least` of it. */
+export function mechanismOf(features: Features, slow: Uint8Array, extra: Extra, least: number): Mechanism | null {
   const { totalMs } = extra
   if (totalMs <= 0) return null
-  const retries = retriesOf(features, slow, extra)
+  const retries = retriesOf(features, slow, extra, least)
   if (retries !== null) return retries
   const waits = new Map<string, number>()
   for (const [i, { wait }] of features.parts.entries()) {
@@ -29,7 +29,7 @@ export function mechanismOf(features: Features, slow: Uint8Array, extra: Extra):
     waits.set(wait, (waits.get(wait) ?? 0) + (extra.partMs[i] as number))
   }
   const [wait, ms] = [...waits].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0] ?? ['', 0]
-  if (ms >= 0.5 * totalMs)
+  if (ms >= least * totalMs)
     return {
       cause: 'waiting',
       layer: layerOf(features, wait, extra),
@@ -53,7 +53,7 @@ export function partOf(ms: number, totalMs: number): number {
   return Math.max(0, Math.min(1, ms / totalMs))
 }
 
-function retriesOf(features: Features, slow: Uint8Array, { retryMs, totalMs }: Extra): Mechanism | null {
+function retriesOf(features: Features, slow: Uint8Array, { retryMs, totalMs }: Extra, least: number): Mechanism | null {
   const counts = new Map<number, number>()
   let again = 0
   let all = 0
@@ -69,7 +69,7 @@ function retriesOf(features: Features, slow: Uint8Array, { retryMs, totalMs }: E
     again++
     counts.set(attempts, (counts.get(attempts) ?? 0) + 1)
   }
-  if (again < 3 || retryMs < 0.5 * totalMs || again / all < 2 * (base / Math.max(1, features.n - all))) return null
+  if (again < 3 || retryMs < least * totalMs || again / all < 2 * (base / Math.max(1, features.n - all))) return null
   const [attempts] = [...counts].sort((a, b) => b[1] - a[1] || b[0] - a[0])[0] as [number, number]
   return { cause: 'retries', attempts, share: partOf(retryMs, totalMs) }
 }

@@ -1,10 +1,10 @@
 // Order statistics and the normal distribution. Nothing here assumes how times are distributed.
 
-/** The positions of `values` in ascending order; equal values keep their order. */
-export function orderOf(values: Float64Array): Uint32Array {
-  const order = new Uint32Array(values.length)
-  for (let i = 0; i < order.length; i++) order[i] = i
-  return order.sort((a, b) => (values[a] as number) - (values[b] as number) || a - b)
+/** How many bits of a mask are 1. */
+export function countOf(mask: Uint8Array): number {
+  let count = 0
+  for (let i = 0; i < mask.length; i++) count += mask[i] as number
+  return count
 }
 
 /** The quantile `q` (0 to 1) of values in ascending order, interpolated; NaN of none. */
@@ -17,14 +17,18 @@ export function quantileOf(sorted: ArrayLike<number>, q: number): number {
   return low + (high - low) * (at - below)
 }
 
+function sortedOf(values: ArrayLike<number>): Float64Array {
+  return new Float64Array(values).sort()
+}
+
 export function medianOf(values: ArrayLike<number>): number {
-  return quantileOf(Float64Array.from(values).sort(), 0.5)
+  return quantileOf(sortedOf(values), 0.5)
 }
 
 /** The mean after the lowest and the highest twentieth were pulled in to their neighbours: outliers count, but not alone. */
 export function locationOf(values: ArrayLike<number>): number {
   if (values.length === 0) return Number.NaN
-  const sorted = Float64Array.from(values).sort()
+  const sorted = sortedOf(values)
   const low = quantileOf(sorted, 0.05)
   const high = quantileOf(sorted, 0.95)
   let sum = 0
@@ -34,14 +38,14 @@ export function locationOf(values: ArrayLike<number>): number {
 
 /** Half the distance between the quartiles, scaled to a normal distribution's standard deviation. */
 export function spreadOf(values: ArrayLike<number>): number {
-  const sorted = Float64Array.from(values).sort()
+  const sorted = sortedOf(values)
   return (quantileOf(sorted, 0.75) - quantileOf(sorted, 0.25)) / 1.349
 }
 
 /** Each value's rank as a value of the standard normal distribution (van der Waerden); equal values share one. NaN stays. */
 export function normalScoresOf(values: Float64Array): Float64Array {
   const scores = new Float64Array(values.length).fill(Number.NaN)
-  const known = Uint32Array.from(orderOfKnown(values))
+  const known = orderOf(values)
   const n = known.length
   for (let i = 0; i < n; ) {
     let j = i + 1
@@ -52,9 +56,27 @@ export function normalScoresOf(values: Float64Array): Float64Array {
   return scores
 }
 
-function orderOfKnown(values: Float64Array): Uint32Array {
-  const order = orderOf(values.map((value) => (Number.isNaN(value) ? Number.POSITIVE_INFINITY : value)))
-  return order.filter((i) => !Number.isNaN(values[i]))
+/** The positions of the values that are known in ascending order; equal values keep their order. */
+export function orderOf(values: Float64Array): Uint32Array {
+  // Sorting numbers is several times as fast as sorting positions by a comparison.
+  const sorted = new Float64Array(values).sort()
+  const ranks = new Map<number, number>()
+  let known = 0
+  for (let i = 0; i < sorted.length; i++) {
+    const value = sorted[i] as number
+    if (Number.isNaN(value)) break
+    known++
+    if (!ranks.has(value)) ranks.set(value, i)
+  }
+  const order = new Uint32Array(known)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number
+    if (Number.isNaN(value)) continue
+    const at = ranks.get(value) as number
+    order[at] = i
+    ranks.set(value, at + 1)
+  }
+  return order
 }
 
 const centre = {

@@ -6,7 +6,7 @@ export function slopeOf({ features, response }: Finding, name: string): number |
   const values = features.quantities.find((quantity) => quantity.name === name)?.values
   if (values === undefined) return null
   const ms = response.part < 0 ? features.durationMs : (features.parts[response.part]?.ms as Float64Array)
-  const known = orderOf(values).filter((i) => !Number.isNaN(values[i]) && !Number.isNaN(ms[i]))
+  const known = orderOf(values).filter((i) => !Number.isNaN(ms[i]))
   const half = known.length >> 1
   const slopes: number[] = []
   for (let i = 0; i < half; i++) {

@@ -13,9 +13,7 @@ export function slowModeOf(
   fewest: number,
   chance: number,
 ): { readonly mask: Uint8Array; readonly z: number } | null {
-  const order = orderOf(values.map((value) => (Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value))).filter(
-    (i) => !Number.isNaN(values[i]),
-  )
+  const order = orderOf(values)
   const n = order.length
   if (n < 3 * fewest) return null
   const sorted = Float64Array.from(order, (i) => values[i] as number)

@@ -6,7 +6,7 @@ import type { Response } from './response.ts'
 /** The value of a quantity from which on a response is greatest, as a predictor; null where there are too few calls. */
 export function stepOf(quantity: Quantity, response: Response, fewest: number): Predictor | null {
   const { values } = quantity
-  const known = orderOf(values).filter((i) => !Number.isNaN(values[i]) && !Number.isNaN(response.scores[i]))
+  const known = orderOf(values).filter((i) => !Number.isNaN(response.scores[i]))
   let sum = 0
   let best = { at: -1, z: 0 }
   let total = 0

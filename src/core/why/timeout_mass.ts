@@ -13,6 +13,8 @@ export type TimeoutMass = {
 type Ending = { readonly i: number; readonly ms: number; readonly failed: boolean }
 
 const fewest = 5
+/** Where nothing says that they failed. */
+const fewestSilent = 8
 const shareMin = 0.4
 const tightness = 0.015
 
@@ -86,10 +88,11 @@ function roundOf(mass: readonly Ending[]): number | null {
   const failed = mass.filter((ending) => ending.failed).length / mass.length
   const low = mass[Math.floor(mass.length * 0.1)]?.ms as number
   const middle = mass[Math.floor(mass.length / 2)]?.ms as number
-  const steps = failed >= 0.3 ? [30_000, 10_000, 5_000, 1_000, 500] : [30_000, 10_000, 5_000]
-  for (const step of steps) {
+  if (failed < 0.3 && mass.length < fewestSilent) return null
+  for (const step of [30_000, 10_000, 5_000, 1_000, 500]) {
     const value = Math.round(middle / step) * step
-    if (value > 0 && Math.abs(middle - value) <= 0.02 * value && low > 0.985 * value) return value
+    const near = failed >= 0.3 ? 0.02 * value : Math.min(0.02 * value, 0.08 * step)
+    if (value > 0 && Math.abs(middle - value) <= near && low > 0.985 * value) return value
   }
   return null
 }

@@ -1,7 +1,10 @@
 import { type Asked, analysedOf, askedOf, cohortOf, sortedTracesOf } from './cohort.ts'
 import { exemplarsOf } from './exemplar.ts'
 import { featuresOf } from './feature.ts'
-import { type Finding, fewestCompared, foundFindingOf, givenFindingOf, selectedFindingOf } from './finding.ts'
+import { type Finding, fewestCompared } from './finding.ts'
+import { foundFindingOf } from './found_finding.ts'
+import { givenFindingOf } from './given_finding.ts'
+import { selectedFindingOf } from './selected_finding.ts'
 import type { WhyAnswer } from './why_answer.ts'
 import type { WhyData, WhyQuestion, WhyTrace } from './why_data.ts'
 import { factorsOf, verdictOf } from './why_verdict.ts'
@@ -68,6 +71,7 @@ function callsOf(question: WhyQuestion, { kind }: Asked, { ranked, isMode }: Fin
   if (kind === 'selected') return 'The slow calls'
   const best = ranked[0]?.predictor
   if (isMode || best === undefined) return 'The slow calls'
+  if (best.family === 'span' || best.family === 'previous') return 'The slow calls'
   if (best.family === 'place') return `Calls numbered ${best.values[0]}`
   if (best.kind === 'time') return 'Later calls'
   if (best.kind === 'quantity') return `Calls with the most ${best.names[0]}`

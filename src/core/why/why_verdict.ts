@@ -1,9 +1,9 @@
 import type { Candidate } from './candidate.ts'
-import { worseByOf } from './choice.ts'
 import { confidenceOf } from './confidence.ts'
 import type { Finding } from './finding.ts'
 import { type Mechanism, mechanismOf, partOf } from './mechanism.ts'
 import { overheadOf } from './overhead.ts'
+import { countOf } from './rank.ts'
 import { sentenceOf } from './sentence.ts'
 import { sinceOf } from './since.ts'
 import { slopeOf } from './slope.ts'
@@ -20,10 +20,8 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
   const { extra } = finding
   const layer = named.layer ?? (finding.layerShare >= 0.5 ? finding.layer : null)
   const since = sinceOf(finding.features, finding.strata, finding.response, best?.predictor ?? null, finding.slow)
-  const lead = leadOf(finding)
   const share = Math.round(named.share * 1_000) / 1_000
   const n = countOf(finding.slow)
-  const effect = extra.totalMs / Math.max(extra.usualMs, 1e-9)
   const slope = named.cause === 'grows_with' ? slopeOf(finding, String(named.attribute)) : null
   return {
     cause: named.cause,
@@ -32,22 +30,22 @@ export function verdictOf(finding: Finding, calls: string): Verdict | null {
     value: named.value,
     since,
     share,
-    confidence: confidenceOf({ z: finding.z, lead, effect, share, n }),
+    confidence: confidenceOf({ z: finding.z, share, n }),
     sentence: sentenceOf({ calls, extraMs: extra.totalMs, layer, share, since }, { ...named, slope }),
   }
 }
 
-const rareShare = 0.07
-
-function countOf(mask: Uint8Array): number {
-  return mask.reduce((sum, bit) => sum + bit, 0)
-}
+const rareShare = 0.085
 
 /** Most specific first: who is not asked where spans tell what was waited for. */
 function namedOf(finding: Finding, best: Candidate | null): Named | null {
   const { features, strata, slow, base, extra } = finding
-  const mechanism = mechanismOf(features, slow, extra)
   const family = best?.predictor.family
+  const mechanism = mechanismOf(features, slow, extra, family === 'span' ? 0.3 : 0.5)
+  if (mechanism?.cause === 'waiting' && isFrameBefore(mechanism)) {
+    const { share, layer, holder } = mechanism
+    return { cause: 'previous_call', attribute: null, value: holder ?? toolBeforeOf(finding), share, layer }
+  }
   const mass = timeoutMassOf(features, slow, base)
   if (best !== null && family === 'previous' && !isHeld(mechanism)) {
     if (mass === null || isCertain(finding, best)) return previousOf(finding, best)
@@ -56,23 +54,14 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
   if (mechanism?.cause === 'retries') {
     return { cause: 'retries', attribute: null, value: mechanism.attempts, share: mechanism.share }
   }
+  const growth = growthOf(finding)
+  if (mechanism?.cause === 'waiting') {
+    const { wait, holder, share, layer } = mechanism
+    if (growth !== null && holder === null) return attributedOf(finding, growth)
+    return { cause: 'waiting', attribute: wait, value: holder, share, layer }
+  }
   const isGrowth = best?.predictor.kind === 'quantity'
   const fit = best?.fits[finding.k]?.r2 ?? 0
-  if (mechanism?.cause === 'waiting') {
-    if (/^frame before/.test(mechanism.wait)) {
-      return {
-        cause: 'previous_call',
-        attribute: null,
-        value: mechanism.holder ?? toolBeforeOf(finding),
-        share: mechanism.share,
-        layer: mechanism.layer,
-      }
-    }
-    if (!(isGrowth && fit > 0.6 && mechanism.holder === null)) {
-      const { wait, holder, share, layer } = mechanism
-      return { cause: 'waiting', attribute: wait, value: holder, share, layer }
-    }
-  }
   if (mechanism?.cause === 'first_chunk' && !(isGrowth && fit > 0.3)) {
     return { cause: 'first_chunk', attribute: null, value: null, share: mechanism.share }
   }
@@ -81,6 +70,7 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
     if (named !== null) return named
   }
   const part = finding.layerShare >= 0.6 ? finding.response.part : -1
+  if (family === 'span' && !finding.isMode) return null
   const added = overheadOf(features, strata, slow, base, part)
   if (added !== null && (best !== null || finding.isMode)) {
     return { cause: 'uniform_overhead', attribute: null, value: null, share: partOf(added, extra.totalMs) }
@@ -88,7 +78,8 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
   if (best?.predictor.kind === 'time') return { cause: 'changed_at', attribute: null, value: null, share: 1 }
   if (best === null && !finding.isMode) return null
   // Now and then every layer is slow: tails are long by nature.
-  if (best === null && (finding.layerShare < 0.5 || countOf(slow) < rareShare * features.n)) return null
+  const isRare = !finding.isAsked && countOf(slow) < rareShare * features.n
+  if (best === null && (finding.layerShare < 0.5 || isRare)) return null
   return { cause: 'layer_slow', attribute: null, value: null, share: finding.layerShare }
 }
 
@@ -103,9 +94,21 @@ function isCertain({ slow, features }: Finding, { predictor: { mask } }: Candida
   return both > 0.8 * either
 }
 
+/** A quantity that nearly all of the time goes along with. */
+function growthOf({ ranked, k }: Finding): Candidate | null {
+  const most = Math.max(...ranked.map(({ fits }) => fits[k]?.r2 as number))
+  const fits = ({ predictor, fits }: Candidate): boolean =>
+    predictor.kind === 'quantity' && (fits[k]?.r2 as number) > Math.max(0.6, 0.9 * most)
+  return ranked.find(fits) ?? null
+}
+
+function isFrameBefore({ wait }: Mechanism & { readonly cause: 'waiting' }): boolean {
+  return /^frame before/.test(wait)
+}
+
 function isHeld(mechanism: Mechanism | null): boolean {
   if (mechanism?.cause === 'retries') return true
-  return mechanism?.cause === 'waiting' && !/^frame before/.test(mechanism.wait) && mechanism.holder !== null
+  return mechanism?.cause === 'waiting' && mechanism.holder !== null
 }
 
 function attributedOf(finding: Finding, best: Candidate): Named | null {
@@ -120,7 +123,7 @@ function attributedOf(finding: Finding, best: Candidate): Named | null {
       share,
     }
   }
-  if (kind !== 'value' || family === 'place') return null
+  if (kind !== 'value' || family === 'place' || family === 'span') return null
   return { cause: 'attribute_value', attribute: names[0] as string, value: values[0] as string | number, share }
 }
 
@@ -169,15 +172,6 @@ function usualOf(ms: Float64Array, codes: Int32Array, base: Uint8Array): Map<num
     else list.push(ms[i] as number)
   }
   return new Map([...lists].map(([code, list]) => [code, list.sort((a, b) => a - b)[list.length >> 1] as number]))
-}
-
-function leadOf({ ranked, k, response, strata }: Finding): number {
-  const [best, ...others] = ranked
-  if (best === undefined) return 3
-  const rivals = others.filter(({ predictor }) => predictor.kind !== 'cohort' && predictor.kind !== 'time')
-  return rivals.length === 0
-    ? 6
-    : Math.max(0, Math.min(...rivals.slice(0, 5).map((other) => worseByOf(best, other, k, response, strata))))
 }
 
 /** What else was considered. */

@@ -60,11 +60,11 @@ export function residualOf(tail: Tail, surprise: number): number {
   return Math.exp(high)
 }
 
-/** The tail after one more sample of size `a`, of weight `weight` (0..1); all others fade a little. */
-export function withSample(tail: Tail, a: number, weight: number): Tail {
+/** The tail after one more sample of size `a`; all others fade a little. */
+export function withSample(tail: Tail, a: number): Tail {
   const fade = 1 - 1 / memory
-  const n = tail.n * fade + weight
-  const bin = Math.round(Math.log(Math.max(a, smallest)) * binsPerE)
+  const n = tail.n * fade + 1
+  const bin = Math.round(Math.log(Math.max(a, smallest)) * binsPerE) || 0 // Not -0.
   let top = tail.h.length === 0 ? bin : Math.max(tail.top, bin)
   const h: number[] = []
   for (let i = tail.h.length === 0 ? 0 : tail.top - top; i < tail.h.length && h.length < tailBinsMax; i += 1) {
@@ -73,7 +73,7 @@ export function withSample(tail: Tail, a: number, weight: number): Tail {
   const at = top - bin
   if (at < tailBinsMax) {
     while (h.length <= at) h.push(0)
-    h[at] = (h[at] as number) + weight
+    h[at] = (h[at] as number) + 1
   }
   let faded = 0
   while (faded < h.length - 1 && (h[faded] as number) < weightMin) faded += 1
