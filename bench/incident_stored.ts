@@ -80,7 +80,10 @@ export function differencesOf(direct: WhyData, gathered: WhyData): { readonly [m
     }
   }
   for (const _ of byId.values()) count('more')
-  if (!isAlike(direct.processes, gathered.processes)) count('processes')
+  // Of a process that recorded nothing nobody has heard.
+  for (const [id, process] of Object.entries(gathered.processes)) {
+    if (!isAlike(direct.processes[id], process)) count('processes')
+  }
   return counts
 }
 
