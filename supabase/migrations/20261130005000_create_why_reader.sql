@@ -103,7 +103,8 @@ begin
     'with every as materialized (
       -- Also what does not match: a call may have waited for one of another tool. An id is a place in the order of starts.
       select row_number() over (order by at, trace_id) as id, l.* from (
-        select t.trace_id, t.day, t.started_at as at, telltale.us_of(t.started_at) as us, t.duration_ms, t.outcome, t.tool,
+        -- As us_of, in floating point, which has room for µs until the year 2255: of this many the difference shows.
+        select t.trace_id, t.day, t.started_at as at, round(date_part(''epoch'', t.started_at) * 1e6)::bigint as us, t.duration_ms, t.outcome, t.tool,
           t.session_key, t.process_id, t.call_number, t.span_count, t.sampled is null as whole,
           t.started_at >= %1$L and t.duration_ms is not null and (%3$s) as matching
         from telltale.traces as t
@@ -183,7 +184,8 @@ begin
         ''trace_id'', b.trace_id, ''tool'', b.tool, ''outcome'', b.outcome, ''gap_ms'', (c.us - b.us) / 1000.0 - b.duration_ms) end),
       coalesce(w.spans, t.spans)
     from placed as c
-    join telltale.traces as t on t.trace_id = c.trace_id and t.day = c.day
+    -- By its key: few of many are wanted.
+    cross join lateral (select * from telltale.traces as own where own.trace_id = c.trace_id and own.day = c.day limit 1) as t
     left join every as p on p.id = c.previous
     left join every as b on b.id = c.before
     left join whole as w on w.root = c.trace_id
