@@ -179,7 +179,8 @@ test('sessionsIn() lists what a filter says of sessions, and activeSessionPlace(
     tokens_out: null,
   })
   const sessions = [sessionOf('s', 'exai', 'test'), sessionOf('s', 'shim', 'test'), sessionOf('t', 'exai', 'live')]
-  const shown = (path: string) => sessionsIn(placeAt(path), sessions).map((session) => sessions.indexOf(session))
+  const shown = (path: string) =>
+    sessionsIn(placeAt(path), sessions).map((session) => sessions.findIndex((one) => one === session))
   expect([shown('/'), shown('/?service=exai'), shown('/?session=s&environment=live'), shown('/?tool=x')]).toEqual([
     [0, 1, 2],
     [0, 2],
