@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { tickVerbs } from '../functions/action/tick_action.ts'
 import { tickSteps } from '../functions/store/port.ts'
 import { type Caller, type TestDatabase, testDatabases } from './postgres_fixture.ts'
 import { aBatch, anError, aSpan, dayUs, nowUs, rowsOf, traceId } from './rows_fixture.ts'
@@ -85,11 +86,8 @@ for (const { name, open, reason } of testDatabases) {
       ['add_destination', { wanted: {} }],
       ['remove_destination', { name: 'x' }],
       ['test_destination', { name: 'x' }],
-      // Those that are one rpc: the others are verbs of the edge.
       ...tickSteps
-        .filter(
-          (step) => !['detect_anomalies', 'evaluate_alerts', 'explain_alerts', 'send_notifications'].includes(step),
-        )
+        .filter((step) => !tickVerbs.some((verb) => verb === step))
         .map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
     ]
 

@@ -139,7 +139,14 @@ async function rowsOf(stack: RunningStack): Promise<Rows> {
   clients.push(client)
   const rows: { [table: string]: readonly string[] } = {}
   for (const [table, columns] of Object.entries(volatile)) {
-    const text = `select (to_jsonb(t) - $1::text[])::text as row from telltale.${table} as t order by 1`
+    // What the stack measures of itself is not what came in.
+    const own = table === 'gauges' || table === 'processes' || table === 'sources'
+    const key =
+      table === 'sources'
+        ? 't.source_id'
+        : '(select p.source_id from telltale.processes as p where p.process_id = t.process_id)'
+    const where = own ? `where ${key} <> telltale.own_source()` : ''
+    const text = `select (to_jsonb(t) - $1::text[])::text as row from telltale.${table} as t ${where} order by 1`
     rows[table] = (await client.query(text, [columns])).rows.map(({ row }) => row)
   }
   // A minute is a bag of parts, which the tick may have compacted: what counts is their sum.

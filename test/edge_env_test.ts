@@ -18,8 +18,27 @@ test.each<[string, Record<string, string>, string]>([
   ['the legacy key beside an empty list', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ', SUPABASE_SECRET_KEYS: '{}' }, 'eyJ'],
   ['the legacy key beside what is no JSON', { SUPABASE_SERVICE_ROLE_KEY: 'eyJ', SUPABASE_SECRET_KEYS: '{' }, 'eyJ'],
 ])('readEdgeEnv() takes %s', (_, env, secretKey) => {
-  const rest = { flushMs: hostedFlushMs, redis: null, pushMs: hostedPushMs }
+  const rest = {
+    flushMs: hostedFlushMs,
+    redis: null,
+    pushMs: hostedPushMs,
+    publishableKey: '',
+    pageUrl: null,
+    allowsPrivateDestinations: false,
+  }
   expect(read({ SUPABASE_URL: `${url}/`, ...env })).toEqual({ url, secretKey, ...rest })
+})
+
+test('readEdgeEnv() takes the key that is no secret as it takes the secret one, and where the dashboard is', () => {
+  const env = { SUPABASE_URL: url, SUPABASE_SECRET_KEY: 'k' }
+  expect(read({ ...env, SUPABASE_PUBLISHABLE_KEYS: '{"default":"sb_publishable_d"}' }).publishableKey).toBe(
+    'sb_publishable_d',
+  )
+  expect(read({ ...env, SUPABASE_ANON_KEY: 'a', SUPABASE_PUBLISHABLE_KEY: 'p' }).publishableKey).toBe('p')
+  expect(read({ ...env, SUPABASE_ANON_KEY: 'a' }).publishableKey).toBe('a')
+  expect(read({ ...env, TELLTALE_URL: 'https://telltale.example/' }).pageUrl).toBe('https://telltale.example')
+  expect(read({ ...env, TELLTALE_URL: 'telltale' }).pageUrl).toBe(null)
+  expect(read({ ...env, TELLTALE_ALLOW_PRIVATE_DESTINATIONS: '1' }).allowsPrivateDestinations).toBe(true)
 })
 
 test('readEdgeEnv() takes the pace from TELLTALE_FLUSH_MS when it is one', () => {

@@ -118,16 +118,18 @@ describe.skipIf(noPostgresReason() !== null)('migrate()', () => {
       create function realtime.topic() returns text language sql return 'theirs';
       alter table realtime.messages owner to ${owner};`)
     await expect(migrate(asOther)).rejects.toThrow(
-      `Cannot create policy telltale_live_read on realtime.messages: role ${other} may not`,
+      `Cannot create the policies of telltale:live on realtime.messages: role ${other} may not`,
     )
     await asSuperuser.exec(`alter table realtime.messages owner to ${other}`)
     expect((await migrate(asOther)).length).toBeGreaterThan(0)
-    const [row] = await asOther.query({
+    const rows = await asOther.query({
       text: `select polname, realtime.topic() as topic, (select count(*)::int from pg_attribute
         where attrelid = 'realtime.messages'::regclass and attnum > 0) as columns
-        from pg_policy where polrelid = 'realtime.messages'::regclass`,
+        from pg_policy where polrelid = 'realtime.messages'::regclass order by polname`,
     })
-    expect(row).toEqual({ polname: 'telltale_live_read', topic: 'theirs', columns: 2 })
+    expect(rows).toEqual(
+      ['telltale_live_present', 'telltale_live_read'].map((polname) => ({ polname, topic: 'theirs', columns: 2 })),
+    )
     await asOther.close()
     await asSuperuser.close()
   })

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runTick } from '../functions/action/run_tick.ts'
+import { tickVerbs } from '../functions/action/tick_action.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { type BatchStore, StoreError, type TickStore, tickSteps } from '../functions/store/port.ts'
 import { UpstashHotStore } from '../functions/store/redis.ts'
@@ -126,7 +127,7 @@ describe('ten daemons for a day', () => {
       if (answer.status !== 200) throw new Error(`Cannot send: ${answer.status} ${await answer.text()}`)
     }
     await tickUntil(dayStartUs + 30 * hourUs)
-    for (const step of tickSteps) {
+    for (const step of tickSteps.filter((step) => !tickVerbs.some((verb) => verb === step))) {
       while (((await database.rpc(`tick_${step}`)) as { more: boolean }).more);
     }
     expect(ticks).toBeGreaterThan(50)

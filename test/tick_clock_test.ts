@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { runTick } from '../functions/action/run_tick.ts'
+import { tickVerbs } from '../functions/action/tick_action.ts'
 import { type TickStore, tickSteps } from '../functions/store/port.ts'
 import type { Batch } from '../src/core/record.ts'
 import { mergeSeries, minutePartsOf, type Series } from '../src/core/window.ts'
@@ -33,7 +34,10 @@ for (const { name, open, reason } of testDatabases) {
       runStep: (step) => database.rpc(`tick_${step}`) as Promise<{ done: number; more: boolean }>,
       releaseTick: async (holder) => void (await database.rpc('release_tick', { holder })),
     }
-    const tick = (holder = 'me') => runTick(store, {}, holder, () => Date.now() * 1_000)
+    // The steps that are verbs of the edge have tests of their own; here they find nothing to do.
+    const idle = async () => ({ done: 0, more: false })
+    const actions = Object.fromEntries(tickVerbs.map((step) => [step, idle]))
+    const tick = (holder = 'me') => runTick(store, actions, holder, () => Date.now() * 1_000)
     /** One request a minute for so many minutes. */
     const aStretch = (fromUs: number, minutes: number, instance = 'a'): Batch => {
       const spans = Array.from({ length: minutes }, (_, n) => {
@@ -62,7 +66,7 @@ for (const { name, open, reason } of testDatabases) {
       const reports = await Promise.all([tick('a'), tick('b')])
       expect(reports.map(({ claimed }) => claimed).sort()).toEqual([false, true])
       for (const batch of batches.slice(0, 3)) await put({ ...batch, batch_id: randomUUID() })
-      const steps = tickSteps.flatMap((step) => [step, step, step])
+      const steps = tickSteps.filter((step) => !Object.hasOwn(actions, step)).flatMap((step) => [step, step, step])
       await Promise.all(steps.map((step) => database.rpc(`tick_${step}`)))
       for (const step of ['compact_minutes', 'recompute_hours']) await database.rpc(`tick_${step}`)
       const wanted = sumOf([...batches, ...batches.slice(0, 3)])

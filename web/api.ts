@@ -120,6 +120,8 @@ export async function openApi(): Promise<Api> {
   let present = 0
 
   const rpc = async (name: string, args: Record<string, unknown>): Promise<unknown> => {
+    // Without a session the client would ask as nobody, who may ask nothing.
+    if ((await tokenOf(client)) === null) throw new ApiError(`Cannot read ${name}: nobody is signed in`, 401)
     const answer = await client.rpc(name, args).abortSignal(AbortSignal.timeout(requestMsMax))
     if (answer.error === null) return answer.data
     throw new ApiError(problemOf(name, answer.status, answer.error), answer.status)

@@ -7,12 +7,21 @@ import type {
   PushChannel,
   ResourceStore,
   TickActions,
+  TickStep,
 } from '../store/port.ts'
 import { detectAnomalies } from './detect_anomalies.ts'
 import { evaluateAlerts } from './evaluate_alerts.ts'
 import { explainAlerts } from './explain_alerts.ts'
 import { measureResources } from './measure_resources.ts'
 import { sendNotifications } from './send_notifications.ts'
+
+/** The steps that are no rpc at all. */
+export const tickVerbs = [
+  'detect_anomalies',
+  'evaluate_alerts',
+  'explain_alerts',
+  'send_notifications',
+] as const satisfies readonly TickStep[]
 
 /** What the steps of the tick that are more than one rpc work with. */
 export type TickParts = {

@@ -43,6 +43,11 @@ begin
     end if;
     condition := condition || telltale.processes_where(filter);
   end if;
+  if kind = 'gauges' then
+    -- What Telltale itself uses says nothing to another.
+    condition := condition || ' and t.process_id not in (select p.process_id from telltale.processes as p
+      where p.source_id = telltale.own_source())';
+  end if;
   place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "."}');
   after := telltale.at_of((place ->> 'us')::bigint);
   -- An id that tells rows of one instant apart, in an order that never changes.
@@ -76,7 +81,7 @@ begin
 end
 $$;
 comment on function telltale.export_page(text, jsonb, text, integer) is
-  'All that is stored of one kind (traces, errors, messages, gauges), oldest first, as it was recorded: {rows, processes: {id:
+  'All that was recorded of one kind (traces, errors, messages, gauges; not what Telltale itself uses), oldest first: {rows, processes: {id:
 {source, process}} of all that the rows name, next: null at the end}. At most n rows, 1 to 1000, and 10,000 spans unless one
 trace alone has more. Filter: from, to, environment, service, and for traces what traces() takes. Definer: as the readers of
 traces, the first line refuses non-members with 42501.';

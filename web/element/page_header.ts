@@ -196,7 +196,7 @@ export class PageHeader extends LitElement {
             ['alerts'],
             firing === 0
               ? nothing
-              : html`<span class="count" title="Alerts that fire now">${countText(firing)}<span class="visually-hidden"> alerts that fire now</span></span>`,
+              : html`<span class="count" title="Open alerts">${countText(firing)}<span class="visually-hidden"> open alerts</span></span>`,
           )}
         </nav>
         <span class="badge ${badge.tone}" role="status" title=${badge.hint} data-status=${live?.status ?? 'connecting'}>${badge.text}</span>
