@@ -25,7 +25,9 @@ export function foundFindingOf(features: Features): Finding | null {
     const ranked = rankedOf(candidates, k, plan, layer)
     const best = ranked[0] as Candidate
     const ofMode = mode === null ? 0 : modeFitOf(strata, mode.mask, response)
-    if ((best.fits[k]?.r2 as number) >= 0.35 * ofMode) {
+    const isMost =
+      mode === null || best.predictor.mask === null || best.totalMs * best.predictor.count >= 0.4 * mode.sum
+    if (isMost && (best.fits[k]?.r2 as number) >= 0.35 * ofMode) {
       const [slow, base] = contrastOf(features, best.predictor)
       const place = best === leading ? { extra, layer, share } : placeOf(plan, best)
       return {
