@@ -11,7 +11,8 @@ import { startIngest } from '../test/ingest_fixture.ts'
 
 const warmUp = 300
 const calls = 2_000
-const pipelined = 4_000
+// Enough for the code of both to be compiled.
+const pipelined = { stdio: 40_000, http: 8_000 }
 const atOnce = 32
 const largeBytes = 1024 * 1024
 const largeCalls = 40
@@ -130,7 +131,7 @@ async function flood(way: Way, count: number, padding: string): Promise<void> {
 const quantile = (values: readonly number[], q: number) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] ?? 0
 
-async function measure(name: string, bare: Way, tapped: Way): Promise<void> {
+async function measure(name: keyof typeof pipelined, bare: Way, tapped: Way): Promise<void> {
   const times: { readonly bare: number[]; readonly tapped: number[] } = { bare: [], tapped: [] }
   for (let id = 0; id < warmUp + calls; id++) {
     const pair = [await msOf(() => bare.ask(id, 'hello')), await msOf(() => tapped.ask(id, 'hello'))] as const
@@ -141,12 +142,12 @@ async function measure(name: string, bare: Way, tapped: Way): Promise<void> {
   for (const q of [0.5, 0.99]) {
     const [without, with_] = [quantile(times.bare, q), quantile(times.tapped, q)]
     console.log(
-      `${name}  p${q * 100}  bare ${without.toFixed(3)} ms  tapped ${with_.toFixed(3)} ms  added ${(with_ - without).toFixed(3)} ms`,
+      `${name.padEnd(5)}  p${q * 100}  bare ${without.toFixed(3)} ms  tapped ${with_.toFixed(3)} ms  added ${(with_ - without).toFixed(3)} ms`,
     )
   }
   const large = 'x'.repeat(largeBytes)
   for (const [what, count, padding] of [
-    ['small', pipelined, 'hello'],
+    ['small', pipelined[name], 'hello'],
     ['1 MiB', largeCalls, large],
   ] as const) {
     const rates: number[] = []
@@ -157,7 +158,7 @@ async function measure(name: string, bare: Way, tapped: Way): Promise<void> {
     const [without = 0, with_ = 0] = rates
     const share = ((100 * with_) / without).toFixed(0)
     console.log(
-      `${name}  ${atOnce} ${what} calls at once  bare ${without.toFixed(0)}/s  tapped ${with_.toFixed(0)}/s  (${share} %)`,
+      `${name.padEnd(5)}  ${atOnce} ${what} calls at once  bare ${without.toFixed(0)}/s  tapped ${with_.toFixed(0)}/s  (${share} %)`,
     )
   }
   await Promise.all([bare.close(), tapped.close()])
@@ -165,5 +166,5 @@ async function measure(name: string, bare: Way, tapped: Way): Promise<void> {
 
 const only = process.argv[2]
 if (only !== 'http') await measure('stdio', overPipes(false), overPipes(true))
-if (only !== 'stdio') await measure('http ', await overHttp(false), await overHttp(true))
+if (only !== 'stdio') await measure('http', await overHttp(false), await overHttp(true))
 await far.close()

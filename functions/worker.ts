@@ -1,14 +1,21 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Hono } from 'hono'
+import { tickActionsOf } from './action/tick_action.ts'
 import { ingestApp } from './route/ingest.ts'
 import { liveApp } from './route/live.ts'
+import { mcpApp } from './route/mcp.ts'
 import { readOtlpRules } from './route/otlp_setting.ts'
 import { pageConfigOf } from './route/page_config.ts'
 import { cacheControlOf, pageHeaders } from './route/page_headers.ts'
 import { problem } from './route/problem.ts'
 import { tickApp } from './route/tick.ts'
-import { readLiveData } from './store/caller.ts'
+import { whyApp } from './route/why_app.ts'
+import { readAs, readLiveData } from './store/caller.ts'
+import type { ReadAs } from './store/caller_port.ts'
+import { destinationPolicyOf } from './store/destination_check.ts'
+import { fetchDial } from './store/destination_dial.ts'
 import { readEdgeEnv } from './store/edge_env.ts'
+import { HttpNotifier } from './store/http_notifier.ts'
 import { PostgresStore } from './store/postgres.ts'
 import { RealtimeChannel } from './store/realtime.ts'
 import { UpstashHotStore } from './store/redis.ts'
@@ -56,16 +63,26 @@ function buildApps(bindings: Bindings): Apps {
   const clock = () => Date.now() * 1_000
   const background = (work: Promise<unknown>) => lifetimes.getStore()?.waitUntil(work)
 
-  const ticks = tickApp({ store, actions: {}, secret: env.secretKey, clock })
+  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
+  const channel = new RealtimeChannel(env)
+  const notifier = new HttpNotifier({
+    // A Worker resolves no names; its requests leave from a network in which there are no private ones.
+    dial: fetchDial(null),
+    policy: destinationPolicyOf(env.allowsPrivateDestinations),
+    pageUrl: env.pageUrl,
+    clock,
+  })
+  const instance = new URL(env.url).host
+  const actions = tickActionsOf({ store, instance, redis: hot, channel, notifier, chance: Math.random })
+  const ticks = tickApp({ store, actions, secret: env.secretKey, clock })
   // A Worker cannot call itself by its address.
   const tick = async () => ticks.request('/tick', { method: 'POST', headers: { apikey: env.secretKey } })
-  const hot = env.redis === null ? null : new UpstashHotStore(env.redis)
   const ingests = ingestApp({
     store,
     clock,
     flushMs: env.flushMs,
     nudge: () => background(tick()),
-    ...(hot === null ? {} : { hot, channel: new RealtimeChannel(env) }),
+    ...(hot === null ? {} : { hot, channel }),
     pushMs: env.pushMs,
     background,
     otlpRules: readOtlpRules(setting('TELLTALE_OTLP_RULES')),
@@ -73,13 +90,23 @@ function buildApps(bindings: Bindings): Apps {
 
   const lives = liveApp({ hot, readData: (caller) => readLiveData({ url: env.url }, caller), clock })
 
+  const reading: ReadAs = (caller, name, args) => readAs({ url: env.url }, caller, name, args)
+  const whys = whyApp({ readAs: reading })
+  const mcps = mcpApp({ readAs: reading, publishableKey: env.publishableKey })
+
   const app = new Hono()
-  for (const [name, functionApp] of Object.entries({ ingest: ingests, tick: ticks, live: lives })) {
+  for (const [name, functionApp] of Object.entries({
+    ingest: ingests,
+    tick: ticks,
+    live: lives,
+    why: whys,
+    mcp: mcps,
+  })) {
     app.mount(`${prefix}/${name}`, (request: Request) => functionApp.fetch(request), {
       replaceRequest: (request) => new Request(request.url.replace(prefix, ''), request),
     })
   }
-  const page = { supabaseUrl: env.url, publishableKey: setting('SUPABASE_PUBLISHABLE_KEY') ?? '' }
+  const page = { supabaseUrl: env.url, publishableKey: env.publishableKey }
   app.route('/', pageApp(bindings.ASSETS, page))
   app.notFound((context) => problem(context, 404, `Cannot find ${context.req.path}: nothing is served there`))
   return { tick, fetch: (request) => app.fetch(request) }

@@ -40,6 +40,7 @@ function edgeOf(background: (work: Promise<unknown>) => void) {
       ingestBatch: async ({ accepted, rejected }) => ({
         ...{ status: 'stored', accepted, rejected, renamed: {}, watched: true, tick_due: false },
       }),
+      endedSpans: async () => ({}),
       makePartitions: async () => {},
     },
     clock: () => nowUs,

@@ -124,7 +124,7 @@ const volatile: Readonly<Record<string, readonly string[]>> = {
   errors: ['day'],
   messages: ['day'],
   gauges: ['day'],
-  error_groups: [],
+  error_groups: ['noticed_at'],
   sources: ['created_at'],
   admitted_names: ['admitted_at'],
   processes: ['first_seen_at', 'last_seen_at', 'renewed_at', 'clock_offset_us'],

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 
 // What runs on the edge is no Node: a Worker has no built-in modules by default, and neither eval nor new Function.
 
-test.each(['ingest', 'tick', 'live'])(
+test.each(['ingest', 'tick', 'live', 'why', 'mcp'])(
   'functions/%s bundles for an edge runtime as it is, without Node and without eval',
   async (name) => {
     const { outputFiles, warnings } = await build({
@@ -14,6 +14,8 @@ test.each(['ingest', 'tick', 'live'])(
       write: false,
       format: 'esm',
       platform: 'neutral',
+      // A package may have files of its own for where there is no Node.
+      conditions: ['workerd'],
       mainFields: ['module', 'main'],
       logLevel: 'silent',
     })
@@ -25,12 +27,18 @@ test.each(['ingest', 'tick', 'live'])(
   },
 )
 
-test.each(['ingest', 'tick', 'live'])('functions/%s/deno.json names the versions that are tested here', (name) => {
-  const read = (path: string) => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
-  const { dependencies } = read('../package.json') as { dependencies: Record<string, string> }
-  const { imports } = read(`../functions/${name}/deno.json`) as { imports: Record<string, string> }
-  for (const [bare, specifier] of Object.entries(imports)) {
-    const found = /^npm:((?:@[^/]+\/)?[^/@]+)@([^/]+)(\/.*)?$/.exec(specifier)
-    expect([found?.[2], `${found?.[1]}${found?.[3] ?? ''}`], specifier).toEqual([dependencies[found?.[1] ?? ''], bare])
-  }
-})
+test.each(['ingest', 'tick', 'live', 'why', 'mcp'])(
+  'functions/%s/deno.json names the versions that are tested here',
+  (name) => {
+    const read = (path: string) => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
+    const { dependencies } = read('../package.json') as { dependencies: Record<string, string> }
+    const { imports } = read(`../functions/${name}/deno.json`) as { imports: Record<string, string> }
+    for (const [bare, specifier] of Object.entries(imports)) {
+      const found = /^npm:((?:@[^/]+\/)?[^/@]+)@([^/]+)(\/.*)?$/.exec(specifier)
+      expect([found?.[2], `${found?.[1]}${found?.[3] ?? ''}`], specifier).toEqual([
+        dependencies[found?.[1] ?? ''],
+        bare,
+      ])
+    }
+  },
+)

@@ -1,13 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { createClient, type SupabaseClient } from '@supabase/supabase-js'
+import { tickActionsOf } from '../functions/action/tick_action.ts'
 import { ingestApp } from '../functions/route/ingest.ts'
 import { liveApp } from '../functions/route/live.ts'
+import { mcpApp } from '../functions/route/mcp.ts'
 import { tickApp } from '../functions/route/tick.ts'
-import { readLiveData } from '../functions/store/caller.ts'
+import { whyApp } from '../functions/route/why_app.ts'
+import { readAs, readLiveData } from '../functions/store/caller.ts'
+import type { ReadAs } from '../functions/store/caller_port.ts'
+import { destinationPolicyOf } from '../functions/store/destination_check.ts'
+import { HttpNotifier } from '../functions/store/http_notifier.ts'
 import { PostgresStore } from '../functions/store/postgres.ts'
 import { embeddedFlushMs, pushMsMin } from '../src/core/limit.ts'
 import { openHttpServer } from '../src/local/http_server.ts'
 import { createIngestKey } from '../src/local/ingest_key.ts'
+import { nodeDial } from '../src/local/node_dial.ts'
 import { startStack } from '../src/local/stack.ts'
 import {
   buildWorker,
@@ -111,10 +118,15 @@ async function serveBehind(url: string, settings: Settings): Promise<EdgeRuntime
   const store = new PostgresStore({ url, secretKey })
   const clock = () => Date.now() * 1_000
   const log = () => {}
+  const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
+  const notifier = new HttpNotifier({ dial: nodeDial(), policy: destinationPolicyOf(false), pageUrl: url, clock })
+  const parts = { store, instance: new URL(url).host, redis: null, channel: null, notifier, chance: Math.random }
   const apps = {
     ingest: ingestApp({ store, clock, flushMs: embeddedFlushMs, log }),
-    tick: tickApp({ store, actions: {}, clock, secret: secretKey, log }),
+    tick: tickApp({ store, actions: tickActionsOf(parts), clock, secret: secretKey, log }),
     live: liveApp({ hot: null, readData: (caller) => readLiveData({ url }, caller), clock, log }),
+    why: whyApp({ readAs: reading, log }),
+    mcp: mcpApp({ readAs: reading, publishableKey: settings.SUPABASE_PUBLISHABLE_KEY ?? '', log }),
   }
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, (request) =>
     apps[new URL(request.url).pathname.split('/')[1] as keyof typeof apps].fetch(request),

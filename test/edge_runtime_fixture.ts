@@ -9,7 +9,7 @@ import type { TestHarness } from 'wrangler'
 import { buildDashboard } from '../src/local/dashboard_build.ts'
 
 /** The functions, each with a Deno entry in a folder of its name. */
-export const functionNames = ['ingest', 'tick', 'live'] as const
+export const functionNames = ['ingest', 'tick', 'live', 'why', 'mcp'] as const
 export type FunctionName = (typeof functionNames)[number]
 
 /** One place where the functions run, as its callers see it. */

@@ -43,6 +43,11 @@ function groupFrom(fingerprint: string, count: number, lastN: number): ErrorGrou
     count,
     services: ['daemon'],
     environments: ['production'],
+    first_version: null,
+    last_version: null,
+    state: 'open',
+    decision: null,
+    counts: { from_us: fixtureBaseUs, step_s: 60, values: [count] },
   }
 }
 
@@ -67,7 +72,13 @@ test('errorLinesOf() makes no line of an error that SQL knew and left out', () =
   expect(errorLinesOf([], [errorFrom(1)], everywhere, new Set(['e1']), never)).toEqual([])
 })
 
-test.each(['?service=other', '?environment=demo', '?text=boom', '?from=1&to=2'])(
+test('errorLinesOf() makes no line of a later error of a group that SQL left out, say as ignored', () => {
+  const live = [errorFrom(2), errorFrom(1), errorFrom(3, { fingerprint: 'v1:b' })]
+  const lines = errorLinesOf([], live, everywhere, new Set(['e1']), never)
+  expect(lines.map(({ fingerprint }) => fingerprint)).toEqual(['v1:b'])
+})
+
+test.each(['?service=other', '?environment=demo', '?text=boom', '?from=1&to=2', '?state=resolved'])(
   'errorLinesOf() makes no line of a live error outside of %s',
   (query) => expect(errorLinesOf([], [errorFrom(1)], placeAt(query), none, never)).toEqual([]),
 )

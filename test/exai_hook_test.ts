@@ -98,9 +98,15 @@ hooked('install() shows a call of the unmodified daemon in every layer that it p
     { layer: 'api', name: 'chat glm-4.5-flash', ...glm },
     { layer: 'storage', name: 'save_message', provider: null, model: null },
   ])
-  const api = spans.find(({ layer }) => layer === 'api')
+  const api = spans.find(({ layer, kind }) => layer === 'api' && kind === 'work')
   expect(api).toMatchObject({ tokens_in: 5, tokens_out: 7, bytes_in: 5, attributes: { 'telltale.chunk_count': 3 } })
-  expect(api?.attributes['telltale.first_chunk_ms']).toBeGreaterThanOrEqual(4)
+  const firstMs = Number(api?.attributes['telltale.first_chunk_ms'])
+  expect(firstMs).toBeGreaterThanOrEqual(4)
+  const [first, ...others] = below(api)
+  expect(others).toEqual([])
+  expect(first).toMatchObject({ name: 'first chunk', kind: 'wait', layer: 'api' })
+  expect((first?.start_us ?? 0) - (api?.start_us ?? 0)).toBeLessThan(1_000)
+  expect(Math.abs(((first?.end_us ?? 0) - (first?.start_us ?? 0)) / 1_000 - firstMs)).toBeLessThan(2)
   expect(new Set(spans.map(({ trace_id }) => trace_id)).size).toBe(1)
 })
 
@@ -244,7 +250,8 @@ hooked('install() says when an answer is from a cache, and when it is another ca
   expect(stolen).toMatchObject({ from_inflight: true })
   await slow
   const { entries, below } = await reported()
-  const [, cached] = entries.filter(({ tool }) => tool === 'fast')
+  const [fresh, cached] = entries.filter(({ tool }) => tool === 'fast')
+  expect(fresh).toMatchObject({ outcome: 'ok', attributes: { 'telltale.from_cache': false } })
   expect(cached).toMatchObject({ outcome: 'ok', attributes: { 'telltale.from_cache': true } })
   expect(below(cached)).toEqual([])
   const foreign = entries.find(({ tool }) => tool === 'chat')

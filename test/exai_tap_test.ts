@@ -85,7 +85,7 @@ tapped('a tap shows how each call of the daemon ended, and why', async () => {
 tapped('a tap shows what a call waited for: its permit, and the frame before it', async () => {
   await start({ EXAI_KIMI_MAX: '1', EXAI_API_MS: '5' })
   const [one, other] = [await client(), await client()]
-  const first = one.call('kimi_chat', { ms: 300 }, { request_id: 'a' })
+  const first = one.call('kimi_chat', { ms: 1_000 }, { request_id: 'a' })
   await eventually(() => far.batches.some(({ running_total }) => running_total === 1))
   await Promise.all([first, other.call('kimi_chat', { ms: 1 }, { request_id: 'b' })])
   const second = await call('kimi_chat', 2)

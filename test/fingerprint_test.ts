@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { culpritOf, type Failure, fingerprintOf, messagePatternOf } from '../src/core/fingerprint.ts'
+import { culpritOf, type Failure, fingerprintOf } from '../src/core/fingerprint.ts'
 import { stackBytesMax } from '../src/core/limit.ts'
+import { messageCodesOf, messagePatternOf } from '../src/core/message_pattern.ts'
 import { cpuMsOf } from './cost_fixture.ts'
 
 function failureWith(fields: Partial<Failure>): Failure {
@@ -78,8 +79,8 @@ test.each(Object.entries(places))('fingerprintOf() is the same on %s', (_, place
 
 test('fingerprintOf() is v1 and 32 hex digits, and does not change between versions of this code', () => {
   expect(reference).toMatch(/^v1:[0-9a-f]{32}$/)
-  expect(reference).toBe('v1:00eaa261c8f5ed7683ad80d8d9506a3e')
-  expect(fingerprintOf(failureWith({ message: 'Cannot open 7' }))).toBe('v1:299091258fbd63a15b746fd786eeb89c')
+  expect(reference).toBe('v1:dfbac13ed430b4eb2690c8e8a41e51e9')
+  expect(fingerprintOf(failureWith({ message: 'Cannot open 7' }))).toBe('v1:a81bdcb1d07ab69df9ebff92edcda696')
 })
 
 test.each<[string, (failure: Failure) => Failure]>([
@@ -127,16 +128,90 @@ test('fingerprintOf() without an in-app frame goes by type and message pattern',
 })
 
 test.each<[string, string]>([
-  ['Timeout after 30000 ms (attempt 2/3)', 'Timeout after <n> ms (attempt <n>/<n>)'],
+  ['Timeout after 30000 ms (attempt 2/3)', 'Timeout after <n> (attempt <n>/<n>)'],
   ['No row 6f1c1c5e-0b1a-4f0e-9a55-0f3de1b1a001 in 0xDEADBEEF', 'No row <n> in <n>'],
   ['request req_8fK2x9LmQ1 refused', 'request <n> refused'],
   [`Unknown key "a b" in 'c d', can't go on, don't ask`, `Unknown key <text> in <text>, can't go on, don't ask`],
   ['GET https://api.z.ai/v4/chat?key=1 answered 500', 'GET <url> answered <n>'],
   ['open /var/lib/x.db and C:\\Program Files\\x.db', 'open <path> and <path>'],
   ['read and/or write\n  failed', 'read and/or write failed'],
+  ['took 1m32s, 350ms or -1.5 s of 12 KiB', 'took <n>, <n> or <n> of <n>'],
+  ['since 2026-11-30T01:02:03.5+00:00 or 2026-11-30 01:02', 'since <n> or <n>'],
+  ['peer [2001:db8::1]:443, ::1 or 10.0.0.7:6379 left', 'peer <n>, <n> or <n> left'],
+  ['no a.b@mail.example.org at db.example.org:5432', 'no <n> at <n>'],
+  ['model glm-4.6 of job_17 or kimi-k2-0711-preview', 'model <n> of <n> or <n>'],
+  ['core::result in 12345678-aaaa-4bbb-8ccc-0123456789ab/a.md', 'core::result in <path>'],
   ['', ''],
 ])('messagePatternOf(%j)', (message, pattern) => {
   expect(messagePatternOf(message)).toBe(pattern)
+})
+
+test.each<[string, readonly string[]]>([
+  ['connect ECONNREFUSED 10.0.0.1:6379', ['ECONNREFUSED']],
+  ['ERR_INVALID_URL or CERTIFICATE_VERIFY_FAILED', ['CERTIFICATE_VERIFY_FAILED', 'ERR_INVALID_URL']],
+  ['[Errno 13] Permission denied', ['13']],
+  ['SQLSTATE[23505]: duplicate', ['23505']],
+  ['Request failed with status code 404', ['404']],
+  ['upstream answered 502', ['5xx']],
+  ['HTTP 503: busy', ['5xx']],
+  ['took 404 ms, row 500', []],
+  ['{"error":{"code":"1302","message":"x"},"request_id":"20261130"}', ['1302']],
+  [`Error code: 429 - {'error': {'type': 'rate_limit', 'param': None}}`, ['429', 'rate_limit']],
+  ['[type=missing, input_value=7]', ['missing']],
+  ['{"type":"object","code":123456789}', []],
+  ['GET the JSON of a URL', []],
+  ['a=1 code=a code=b code=c code=d code=e', ['a', 'b', 'c', 'd']],
+])('messageCodesOf(%j)', (message, codes) => {
+  expect(messageCodesOf(message)).toEqual(codes)
+})
+
+const traced = (lines: readonly string[], error_type = 'Error', message = 'x'): string =>
+  fingerprintOf({ error_type, message, traceback: [`${error_type}: ${message}`, ...lines].join('\n') })
+
+test('fingerprintOf() does not see who called, but who called an assertion', () => {
+  const of = (...names: string[]) =>
+    traced(names.map((name, i) => `    at ${name} (/app/src/${i === 0 ? 'a' : name}.js:1:1)`))
+  expect(of('read', 'main', 'trace')).toBe(of('read', 'resume'))
+  expect(of('requireText', 'chat', 'main')).toBe(of('requireText', 'chat', 'resume'))
+  expect(of('requireText', 'chat')).not.toBe(of('requireText', 'search'))
+  expect(of('required', 'chat')).toBe(of('required', 'search'))
+})
+
+test('fingerprintOf() tells two statements of a function apart where Python prints them, but not by their line', () => {
+  const of = (line: number, source: string) =>
+    traced([
+      'Traceback (most recent call last):',
+      `  File "/app/src/a.py", line ${line}, in send`,
+      `    ${source}`,
+      '    ^^^^',
+      'E: x',
+    ])
+  expect(of(3, 'raise E("closed")')).toBe(of(9, 'raise E("closed")'))
+  expect(of(3, 'raise E("closed")')).not.toBe(of(3, 'raise E("full")'))
+})
+
+test('fingerprintOf() of a stack that overflowed is that of the frames that repeat, whichever was the last', () => {
+  const of = (...names: string[]) =>
+    traced(
+      names.map((name) => `    at ${name} (/app/src/a.js:1:1)`),
+      'RangeError',
+      'Maximum call stack size exceeded',
+    )
+  expect(of('a', 'b', 'a', 'b', 'a')).toBe(of('leaf', 'b', 'a', 'b', 'a', 'main'))
+  expect(of('a', 'b', 'a', 'b')).not.toBe(of('a', 'c', 'a', 'c'))
+})
+
+test('fingerprintOf() of a bundle without names goes by its message', () => {
+  const of = (name: string, column: number, message: string) =>
+    traced([`    at ${name} (https://host/assets/index-3f2a9c1b.js:1:${column})`], 'Error', message)
+  expect(of('a', 20_000, 'Cannot draw 7')).toBe(of('Zt', 31_313, 'Cannot draw 8'))
+  expect(of('a', 20_000, 'Cannot draw')).not.toBe(of('a', 20_000, 'Cannot read'))
+})
+
+test('fingerprintOf() tells the codes of one statement apart', () => {
+  const of = (message: string) => traced(['    at connect (/app/src/pool.ts:1:1)'], 'Error', message)
+  expect(of('connect ECONNREFUSED 10.0.0.1:1')).toBe(of('connect ECONNREFUSED 10.0.0.2:2'))
+  expect(of('connect ECONNREFUSED 10.0.0.1:1')).not.toBe(of('connect ETIMEDOUT 10.0.0.1:1'))
 })
 
 test('culpritOf() is the innermost in-app frame, below the project', () => {
@@ -173,6 +248,11 @@ test.each<[string, Partial<Failure>]>([
   ['a message of one letter', { message: 'a'.repeat(long) }],
   ['a message of quotes', { message: `'"`.repeat(long / 2) }],
   ['a message of slashes', { message: '/'.repeat(long) }],
+  ['a message of dots', { message: 'a.'.repeat(long / 2) }],
+  ['a message of colons', { message: '1:'.repeat(long / 2) }],
+  ['a message of digits', { message: '1'.repeat(long) }],
+  ['a message of quantities', { message: '1m'.repeat(long / 2) }],
+  ['a message of names', { message: 'A_'.repeat(long / 2) }],
   ['a message of hex', { message: 'a1-'.repeat(long / 3) }],
   [
     'ten thousand different frames',

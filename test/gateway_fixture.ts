@@ -11,7 +11,7 @@ export function gatewayOf(apps: Partial<GatewayApps>, guard: Partial<GuardOption
       auth: nothing,
       realtime: nothing,
       redis: nothing,
-      functions: { ingest: nothing, tick: nothing, live: nothing },
+      functions: { ingest: nothing, tick: nothing, live: nothing, why: nothing, mcp: nothing },
       dashboard: nothing,
       isHealthy: async () => true,
       ...apps,

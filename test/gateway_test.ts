@@ -29,7 +29,7 @@ async function openGateway(guard: { host?: string; allowedHosts?: readonly strin
   const echo = async (request: Request) =>
     Response.json({ path: new URL(request.url).pathname, body: await request.text(), method: request.method })
   const dashboard = () => new Response('<!doctype html>', { headers: { 'Content-Type': 'text/html' } })
-  const functions = { ingest: echo, tick: echo, live: echo }
+  const functions = { ingest: echo, tick: echo, live: echo, why: echo, mcp: echo }
   const app = gatewayOf({ rest: echo, auth: echo, realtime: echo, redis: echo, functions, dashboard }, guard)
   const server = await openHttpServer({ host: '127.0.0.1', port: 0 }, app.fetch)
   servers.push(server)

@@ -167,6 +167,49 @@ hooked('install() hooks classes of modules that are loaded before and after it, 
   expect(events).toMatchObject([{ connection_type: 'kimi' }, { connection_type: 'glm' }])
 })
 
+hooked(
+  'install() tells of an exception once, with its traceback, though monitor, log and block tell of it too',
+  async () => {
+    write('app/connection_monitor.py', [
+      'class ConnectionMonitor:',
+      '    def record_event(self, connection_type, direction, script_name, function_name, data_size_bytes, **more): pass',
+    ])
+    write('told.py', [
+      'import logging, telltale',
+      'telltale.install()',
+      'from app.connection_monitor import ConnectionMonitor',
+      'monitor = ConnectionMonitor()',
+      'def save(): raise OSError("no space")',
+      'try:',
+      '    with telltale.start_trace("request"):',
+      '        try: save()',
+      '        except OSError as error:',
+      '            facts = {"error_message": str(error), "error_type": "OSError"}',
+      '            monitor.record_event("supabase", "error", "s.py", "save", 0, error="OSError: no space", metadata=facts)',
+      '            logging.getLogger("app").error("Cannot save: %s", error)',
+      '            raise',
+      'except OSError: pass',
+      'try: save()',
+      'except OSError: logging.getLogger("app").error("Something else went wrong")',
+      'monitor.record_event("redis", "error", "r.py", "ping", 0, error="no answer")',
+    ])
+    const { code } = await run(['told.py'], { PYTHONPATH: pythonFolder })
+    expect(code).toBe(0)
+    expect(told().sort()).toEqual([
+      ['LoggedError', 'Something else went wrong'],
+      ['OSError', 'no space'],
+    ])
+    const [error] = far.errors().filter(({ error_type }) => error_type === 'OSError')
+    expect(error?.traceback).toMatch(/told\.py", line 5, in save/)
+    expect(error?.context).toMatchObject({ connection_type: 'supabase', script_name: 's.py', function_name: 'save' })
+    const events = far.batches.flatMap(({ records }) => records.filter(({ type }) => type === 'event'))
+    expect(events).toMatchObject([
+      { connection_type: 'supabase', error: null, metadata: { error_message: 'no space' } },
+      { connection_type: 'redis', error: 'no answer' },
+    ])
+  },
+)
+
 hooked('install() hooks nothing when TELLTALE_DISABLED is set or no key is there', async () => {
   write('bare.py', [
     'import asyncio, logging, sys, telltale',
@@ -186,7 +229,7 @@ hooked(
     const script = fileURLToPath(new URL('./hook_python/provider_script.py', import.meta.url))
     const { out, err } = await run([script], { PYTHONPATH: pythonFolder })
     expect([out, err]).toEqual(["four\n['one', 'two', 'caught', 'done']\n[1, 2]\n", ''])
-    const calls = far.spans().filter(({ layer }) => layer === 'api')
+    const calls = far.spans().filter(({ layer, kind }) => layer === 'api' && kind === 'work')
     expect(calls).toMatchObject([
       { name: 'chat kimi', provider: 'KIMI', model: 'kimi-2', tokens_in: 3, tokens_out: 1, bytes_in: 4, bytes_out: 4 },
       { model: 'kimi', outcome: 'ok', attributes: { 'telltale.chunk_count': 3 } },

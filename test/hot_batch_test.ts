@@ -82,6 +82,17 @@ test('hotBatchOf() takes no running list that was old when it was sent', () => {
   expect([seqOf(batch.made_at_us, minuteLater * 2), seqOf(null, minuteLater + 1)]).toEqual([9, 0])
 })
 
+test('hotBatchOf() counts the seconds of a clock that is off by minutes where they belong', () => {
+  const secondsOf = (aheadUs: number) => {
+    const made_at_us = noonUs + aheadUs + 5_000
+    const batch = aBatch([aSpan({ start_us: noonUs + aheadUs, end_us: noonUs + aheadUs + 4_000 })], { made_at_us })
+    const source = sourceOf(batch, { sentAtUs: made_at_us, receivedAtUs: noonUs + 6_000 })
+    return hotBatchOf(source).windows.map(({ second }) => second - noonUs / 1_000_000)
+  }
+  expect([0, 7, -4].map((minutes) => secondsOf(minutes * 60_000_000))).toEqual([[0], [0], [0]])
+  expect(secondsOf(30_000_000)).toEqual([30])
+})
+
 test('hotBatchOf() names the minutes of seconds that are not of now, the newest of them', () => {
   const at = (us: number, n: number) => aSpan({ start_us: us, end_us: us, span_id: n.toString(16).padStart(16, '0') })
   const many = Array.from({ length: 100 }, (_, n) => at(noonUs - n * 60_000_000, n + 1))

@@ -50,6 +50,24 @@ test('ImportReader pairs an end with the last start of its id: the one before wa
   expect(spansOf(open(), lines).map(timesOf)).toEqual([[900, 901]])
 })
 
+test('ImportReader tells a call that was called off, or ran out of time, from one that failed', () => {
+  const whole = (error: string) => ({ tool_name: 'chat', start_ts: nowS, end_ts: nowS + 5, ok: false, error })
+  const told = (error: string) =>
+    spansOf(open(), [whole(error)]).map((record) => (record.type === 'span' ? record.outcome : record.type))
+  expect(told('cancelled')).toEqual(['cancelled'])
+  expect(told('CancelledError()')).toEqual(['cancelled'])
+  expect(told('Tool execution timed out after 300s')).toEqual(['timeout', 'error'])
+  expect(told('Cannot cancel: cancelled orders stay')).toEqual(['tool_error', 'error'])
+})
+
+test('ImportReader refuses the end of a call of which no line says when it began', () => {
+  const reader = open()
+  const lone = { event: 'tool_complete', timestamp: nowS, tool: 'chat', request_id: 'r' }
+  expect(spansOf(reader, [start(0, 'r0'), lone])).toEqual([])
+  expect(reader.refused).toEqual({ 'it ends a call, and no line says when that began': { count: 1, lines: [2] } })
+  expect(spansOf(reader, [{ ...lone, request_id: 'r0' }]).length).toBe(1)
+})
+
 test('ImportReader takes as long for each line however many calls are open', () => {
   const reader = open()
   for (let n = 0; n < openCallsMax; n++) reader.read(JSON.stringify(start(n / 1_000, `open${n}`)), n + 1)

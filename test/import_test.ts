@@ -140,6 +140,24 @@ test('import refuses what is too old with its reason, and takes it moved to now'
   expect(await imported('moved', path, '--shift')).toMatchObject({ stored: 0, repeated: 2 })
 })
 
+test.each([
+  ['by one time, so that they lie as they lay', 1, true],
+  ['each by itself where one time would make a part too old', 40, false],
+])('import --shift moves the files of one command %s', async (_, days, together) => {
+  const old = 400 * 86_400
+  const calls = fileOf(`calls_${days}.jsonl`, [{ ...whole(1), start_ts: nowS - old, end_ts: nowS - old + 1 }])
+  const gauge = { event: 'file_count_delta', provider: 'kimi', delta: 2, t: nowS - old - days * 86_400 }
+  const gauges = fileOf(`gauges_${days}.jsonl`, [gauge])
+  const args = ['import', '--json', '--shift', '--service', `shift_${days}`, gauges, calls]
+  const { printed } = await runTelltale(args, { TELLTALE_DATA_DIR: dataDir })
+  const [first, second] = printed
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect([first.stored, second.stored]).toEqual([1, 1])
+  expect(first.shifted_ms === second.shifted_ms).toBe(together)
+})
+
 test('import stops when its key is refused, and goes on where it stopped', async () => {
   const path = fileOf('stopped.jsonl', [whole(1), whole(2)])
   const wrong = {
@@ -223,6 +241,19 @@ test('import of several files of one service counts each by itself, so that reco
     { recorded: 1, stored: 1, seqs: '{[1,2)}' },
     { recorded: 3, stored: 3, seqs: '{[1,2)}' },
   ])
+})
+
+test('import of what is stored already, in another file and from an export, counts nothing twice', async () => {
+  await imported('twice', fileOf('once.jsonl', [whole(1), whole(2), started(3)]))
+  const other = fileOf('other.jsonl', [whole(9), whole(1), whole(2), started(3), completed(3, 5)])
+  expect(await imported('twice', other)).toMatchObject({ stored: 4, refused: {}, open: 0 })
+  expect([(await traces('twice')).length, await countedIn('twice')]).toEqual([4, 4])
+
+  const path = join(dataDir, 'twice.jsonl')
+  const args = ['export', '--service', 'twice', '--out', path]
+  expect((await runTelltale(args, { TELLTALE_DATA_DIR: dataDir })).code).toBe(0)
+  expect(await imported('ignored', path)).toMatchObject({ records: { span: 4 }, refused: {} })
+  expect([(await traces('twice')).length, await countedIn('twice')]).toEqual([4, 4])
 })
 
 test('import leaves a last line that is still being written for the next run, and takes what grows meanwhile once', async () => {

@@ -265,7 +265,8 @@ for (const { name, open, reason } of testDatabases) {
     'traces', (select jsonb_agg(to_jsonb(t) - '{day,revision,changed_at,changed_xid}'::text[] order by trace_id)
       from telltale.traces as t),
     'errors', (select jsonb_agg(to_jsonb(e) order by error_id, fingerprint) from telltale.errors as e),
-    'groups', (select jsonb_agg(to_jsonb(g) order by fingerprint, source_id) from telltale.error_groups as g),
+    'groups', (select jsonb_agg(to_jsonb(g) - 'noticed_at' order by fingerprint, source_id)
+      from telltale.error_groups as g),
     'messages', (select jsonb_agg(to_jsonb(m) order by message_id) from telltale.messages as m),
     'gauges', (select jsonb_agg(to_jsonb(g) order by process_id, name, labels_hash, at) from telltale.gauges as g),
     'processes', (select jsonb_agg(to_jsonb(p) - '{first_seen_at,last_seen_at,renewed_at,clock_offset_us}'::text[]

@@ -35,6 +35,8 @@ export type IngestFixture = {
   fault: (batch: Batch) => Fault
   flushAfterMs: number
   recordsMax: number
+  /** What each ack says of fields that were not known. */
+  missing?: { readonly [field: string]: unknown }
   /** Batches larger than this, decompressed, answer 413. */
   bytesMax: number
   readonly spans: () => Span[]
@@ -78,7 +80,12 @@ async function receive(
   response: ServerResponse,
 ): Promise<void> {
   const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk)
+  try {
+    for await (const chunk of request) chunks.push(chunk)
+  } catch {
+    // Whoever sends was killed while he did: it is no batch, and he gets no answer.
+    return
+  }
   const raw = Buffer.concat(chunks)
   if (request.headers.authorization !== `Bearer ${fixture.key}`) return answer(response, 401, {})
   const text = request.headers['content-encoding'] === 'gzip' ? gunzipSync(raw).toString() : raw.toString()
@@ -110,6 +117,7 @@ async function receive(
     flush_after_ms: fixture.flushAfterMs,
     watched: false,
     records_max: fixture.recordsMax,
+    ...(fixture.missing ? { missing: fixture.missing } : {}),
   })
 }
 

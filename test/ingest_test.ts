@@ -48,6 +48,7 @@ function setUp({ reply = {}, revoked = false, failures = [], nudge, ...store }: 
         if (failure !== undefined) throw failure
         return { ...storedReply(rows), ...reply }
       },
+      endedSpans: async () => ({}),
       makePartitions: async (days) => {
         seen.days.push(...days)
       },

@@ -64,6 +64,7 @@ const shapes = {
     session_key: 'string',
     service: 'string',
     environment: 'string',
+    client: 'string?',
     calls: 'number',
     running: 'number',
     last_at_us: 'number',
@@ -275,10 +276,17 @@ for (const { name, open, reason } of testDatabases) {
       const session = { key: 's', rule: 'mcp' as const }
       const tokens = { session, layer: 'api', tokens_in: 5, tokens_out: 2 }
       await put(
-        aBatch([span(1, { ...tokens, tool: 'first' }), span(2, { ...tokens, tool: 'last', model: 'k2' }), span(3)], {
-          running: [running(9, { session: 's' }), running(8, { session: 'fresh' })],
-          running_total: 2,
-        }),
+        aBatch(
+          [
+            span(1, { ...tokens, tool: 'first' }),
+            span(2, { ...tokens, tool: 'last', model: 'k2', attributes: { 'mcp.client.name': 'inspector' } }),
+            span(3),
+          ],
+          {
+            running: [running(9, { session: 's' }), running(8, { session: 'fresh' })],
+            running_total: 2,
+          },
+        ),
       )
       await put(
         aBatch([span(4, { session })], { source: { ...aBatch().source, service: 'shim' }, process: otherProcess() }),
@@ -287,8 +295,8 @@ for (const { name, open, reason } of testDatabases) {
       const of = (service: string, key: string) => found.find((s) => s.service === service && s.session_key === key)
       expect(found.length).toBe(3)
       const last = { tool: 'last', model: 'k2', tokens_in: 10, tokens_out: 4 }
-      expect(of('exai', 's')).toMatchObject({ calls: 2, running: 1, ...last })
-      expect(of('exai', 'fresh')).toMatchObject({ calls: 1, running: 1, tool: null, tokens_in: null })
+      expect(of('exai', 's')).toMatchObject({ calls: 2, running: 1, client: 'inspector', ...last })
+      expect(of('exai', 'fresh')).toMatchObject({ calls: 1, running: 1, tool: null, tokens_in: null, client: null })
       expect(of('shim', 's')).toMatchObject({ calls: 1, running: 0, last_at_us: nowUs - 500_000 + 4 })
       await database.query(`update telltale.traces set changed_at = changed_at - interval '11 minutes'`)
       expect((await read()).sessions.map(({ session_key }) => session_key).sort()).toEqual(['fresh', 's'])

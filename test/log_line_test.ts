@@ -49,6 +49,36 @@ const understood: readonly (readonly [string, string, unknown])[] = [
     `{"timestamp":${at},"tool":"chat","duration_s":0.061,"summary_words":5}`,
     { kind: 'end', durationUs: 61_000, call: { attributes: { 'log.summary_words': 5 } } },
   ],
+  [
+    'a whole call at the door, where arguments are counted',
+    `{"provider":"boundary","tool_name":"chat","args":{"arg_count":8,"req_id":"r9"},"start_ts":${at},"end_ts":${at + 1},"ok":true,"error":null}`,
+    {
+      kind: 'call',
+      call: { tool: 'chat', requestId: 'r9', provider: null, args: null, attributes: { 'log.arg_count': 8 } },
+    },
+  ],
+  [
+    'a note at the door, of a call that has a line of its own',
+    `{"provider":"boundary","tool_name":"chat","args":{"event":"TOOL_COMPLETED","req_id":"r9"},"start_ts":${at},"end_ts":${at},"ok":true,"error":null}`,
+    {
+      kind: 'record',
+      records: [
+        {
+          type: 'event',
+          at_us: atUs,
+          connection_type: 'tool',
+          direction: 'tool_completed',
+          function_name: 'chat',
+          metadata: { request_id: 'r9' },
+        },
+      ],
+    },
+  ],
+  [
+    'a call whose tool takes an event',
+    `{"provider":"kimi","tool_name":"calendar","args":{"event":"x"},"start_ts":${at},"end_ts":${at + 1}}`,
+    { kind: 'call', call: { provider: 'kimi', args: { event: 'x' } } },
+  ],
   ['progress', `{"event":"tool_progress","timestamp":${at},"tool":"chat"}`, { kind: 'progress' }],
   [
     'token usage',

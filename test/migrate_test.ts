@@ -60,6 +60,14 @@ describe.skipIf(noPostgresReason() !== null)('migrate()', () => {
     expect(rows.map(({ text }) => text)).toEqual(readMigrations(migrationDir).map(({ text }) => text))
   })
 
+  test('refuses a database that another text of a migration has made', async () => {
+    const dir = copyOfMigrations()
+    const [first = ''] = readdirSync(dir).sort()
+    writeFileSync(join(dir, first), '-- something else')
+    await expect(migrate(database, dir)).rejects.toThrow(`${first.slice(0, -4)} said something else`)
+    expect(await migrate(database)).toEqual([])
+  })
+
   test('leaves nothing of a migration that fails, and names it', async () => {
     const dir = copyOfMigrations()
     writeFileSync(join(dir, '20270101000000_break_things.sql'), 'create table telltale.half (i int); select 1 / 0;')

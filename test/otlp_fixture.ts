@@ -36,6 +36,7 @@ export function openOtlpDoor({ revoked = false, failures = [], rules = [], ...st
         const { accepted, rejected } = first
         return { status, accepted, rejected, renamed: {}, watched: false, tick_due: false }
       },
+      endedSpans: async () => ({}),
       makePartitions: async () => {},
       ...store,
     },

@@ -20,7 +20,7 @@ type Overview = {
   readonly last_received_at_us: number | null
 } & { readonly [list in (typeof lists)[number]]: readonly Record<string, unknown>[] }
 
-const lists = ['layers', 'tools', 'providers', 'models', 'calls', 'connections'] as const
+const lists = ['layers', 'tools', 'providers', 'models', 'calls', 'connections', 'caches'] as const
 /** The midnight before yesterday's noon: half of what is generated lies in one partition, half in the next. */
 const midnightUs = noonUs - dayUs / 2
 

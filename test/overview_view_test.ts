@@ -3,6 +3,7 @@ import { layers } from '../src/core/layer.ts'
 import type { GapRow, HealthStatus, KeyStats, SeriesPoint, Stats } from '../web/view/answer.ts'
 import { emptyLive, type LiveView, liveViewOf, withPush, withSnapshot } from '../web/view/live_view.ts'
 import {
+  activeSessionPlace,
   badgeOf,
   callRowsOf,
   errorsLastHour,
@@ -14,10 +15,11 @@ import {
   type Reading,
   refreshIsDue,
   runningIn,
+  sessionsIn,
   tilesOf,
   unjudgedKeys,
 } from '../web/view/overview_view.ts'
-import { placeOf } from '../web/view/place.ts'
+import { pathOf, placeOf } from '../web/view/place.ts'
 import { callOf, cellOf, processOf, pushOf, snapshotOf } from './live_view_fixture.ts'
 
 const atUs = 1_800_000_000_000_000
@@ -164,4 +166,28 @@ test('refreshIsDue() reads again soon after news, and seldom without', () => {
   expect(refreshIsDue({ ...reading, received_us: atUs }, missedByRedis, 5_000)).toBe(false)
   const empty: Reading = { ...reading, overview: { ...overview, health: { status: 'empty', reasons: [] } } }
   expect([refreshIsDue(empty, liveOf('2-0'), 1_000), refreshIsDue(empty, liveOf('1-0'), 1_000)]).toEqual([true, false])
+})
+
+test('sessionsIn() lists what a filter says of sessions, and activeSessionPlace() leads to their calls', () => {
+  const facts = { client: null, calls: 1, running: 0, last_at_us: atUs, tool: null, model: null }
+  const sessionOf = (session_key: string, service: string, environment: string) => ({
+    ...facts,
+    session_key,
+    service,
+    environment,
+    tokens_in: null,
+    tokens_out: null,
+  })
+  const sessions = [sessionOf('s', 'exai', 'test'), sessionOf('s', 'shim', 'test'), sessionOf('t', 'exai', 'live')]
+  const shown = (path: string) =>
+    sessionsIn(placeAt(path), sessions).map((session) => sessions.findIndex((one) => one === session))
+  expect([shown('/'), shown('/?service=exai'), shown('/?session=s&environment=live'), shown('/?tool=x')]).toEqual([
+    [0, 1, 2],
+    [0, 2],
+    [],
+    [0, 1, 2],
+  ])
+  const [first] = sessions
+  const path = first === undefined ? '' : pathOf(activeSessionPlace(placeAt('/?service=exai'), first))
+  expect(placeAt(path)).toMatchObject({ page: 'traces', filter: { session: 's' } })
 })

@@ -11,6 +11,8 @@ import {
   placeOf,
   type Range,
   rangeSeconds,
+  stateShownOf,
+  statesShown,
   withFilter,
   withPlace,
 } from '../web/view/place.ts'
@@ -33,7 +35,9 @@ const filter = fc.record(
   {
     ...Object.fromEntries(filterKeys.map((key) => [key, word])),
     call_number: fc.integer({ min: 1, max: 1_000 }).map(String),
+    state: fc.constantFrom(...statesShown),
     min_duration_ms: fc.integer({ min: 0, max: 100_000 }).map((ms) => String(ms / 8)),
+    max_duration_ms: fc.integer({ min: 0, max: 100_000 }).map((ms) => String(ms / 8)),
   },
   { requiredKeys: [] },
 ) as fc.Arbitrary<Record<string, string>>
@@ -41,7 +45,7 @@ const place: fc.Arbitrary<Place> = fc
   .tuple(fc.constantFrom(...pages), id, time, filter)
   .map(([page, one, when, narrowed]) => ({
     page,
-    id: page === 'trace' || page === 'error' ? one : null,
+    id: page === 'trace' || page === 'session' || page === 'error' ? one : null,
     ...when,
     filter: narrowed,
   }))
@@ -106,7 +110,12 @@ test('filterOf() gives a range without an end, so that what arrives meanwhile is
 
 test('filterOf() keeps from a reader what it does not know, and the address keeps it', () => {
   const errors = opened('/errors?tool=chat&environment=production&text=boom')
-  expect(filterOf(errors, nowUs)).toEqual({ from: nowUs - 3_600e6, environment: 'production', text: 'boom' })
+  expect(filterOf(errors, nowUs)).toEqual({
+    from: nowUs - 3_600e6,
+    environment: 'production',
+    text: 'boom',
+    state: 'open',
+  })
   expect(pathOf(errors)).toContain('tool=chat')
   expect(isFiltered(opened('/errors?tool=chat'))).toBe(false)
   expect(isFiltered(opened('/traces?tool=chat'))).toBe(true)
@@ -118,4 +127,15 @@ test('withPlace() drops the id with its page, and withFilter() takes a key away'
   expect(pathOf(withPlace(trace, { range: '7d' }))).toBe('/traces/0af7?range=7d&tool=chat')
   expect(pathOf(withFilter(trace, 'tool', null))).toBe('/traces/0af7')
   expect(pathOf(withFilter(trace, 'model', 'a b&c'))).toBe('/traces/0af7?tool=chat&model=a+b%26c')
+})
+
+test('filterOf() asks for open errors unless the address says which, and no other page for a state', () => {
+  const stateAt = (path: string) => filterOf(opened(path), nowUs).state
+  expect(stateAt('/errors')).toBe('open')
+  expect(stateAt('/errors?state=closed')).toBe('open')
+  expect(stateAt('/errors?state=resolved')).toBe('resolved')
+  expect(stateAt('/errors?state=all')).toBeUndefined()
+  expect(stateAt('/traces?state=resolved')).toBeUndefined()
+  expect(stateShownOf(opened('/errors?state=all'))).toBe('all')
+  expect(isFiltered(opened('/errors?state=resolved'))).toBe(false)
 })

@@ -80,6 +80,7 @@ test('PostgresStore speaks every call of its ports', async () => {
     ['read_key', JSON.stringify(key), () => store.readKey('abc'), key, { key_id: 'abc' }],
     ['read_key', 'null', () => store.readKey('abc'), null, { key_id: 'abc' }],
     ['make_partitions', '{}', () => store.makePartitions(['2026-09-14']), undefined, { days: ['2026-09-14'] }],
+    ['ended_spans', '{"t":["a"]}', () => store.endedSpans(['t']), { t: ['a'] }, { trace_ids: ['t'] }],
     ['claim_tick', 'true', () => store.claimTick('me', 60), true, { holder: 'me', seconds: 60 }],
     ['release_tick', '', () => store.releaseTick('me'), undefined, { holder: 'me' }],
     ['tick_prune', '{"done":3,"more":true}', () => store.runStep('prune'), { done: 3, more: true }, {}],

@@ -47,11 +47,14 @@ function toolLinesOf(supply: Supply, n: number): readonly string[] {
   const [tool, request_id] = [s(), `${n} ${s()}`]
   const asked = { provider: s(), args: { ...supply.bag(), prompt: s() } }
   const whole = { tool_name: s(), request_id: s(), ...asked, start_ts: at, end_ts: at + 1, ok: false, error: s() }
+  const door = { provider: 'boundary', tool_name: s(), start_ts: at, end_ts: at + 1, ok: true, error: null }
+  const counted = { ...door, args: { arg_count: 3, req_id: s() } }
+  const noted = { ...door, args: { event: s(), req_id: s() } }
   const started = { event: 'tool_start', timestamp: at, tool, request_id, provider: s(), params: supply.bag() }
   const failed = { event: 'tool_error', timestamp: at + 1, tool, request_id, error: s(), own: s() }
   const done = { timestamp: at, tool: s(), duration_s: 1, citations: [s()], summary_words: 3, result: s() }
   // Every third call never ends.
-  return [whole, started, ...(n % 3 === 0 ? [] : [failed]), done].map((line) => JSON.stringify(line))
+  return [whole, counted, noted, started, ...(n % 3 === 0 ? [] : [failed]), done].map((line) => JSON.stringify(line))
 }
 
 function metricLinesOf(supply: Supply): readonly string[] {

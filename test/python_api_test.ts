@@ -185,6 +185,42 @@ telltale.close()
   },
 )
 
+test.skipIf(skipped)("capture_errors has the operator's own shape, and keeps what is said out of it", async () => {
+  const script = `
+import asyncio, telltale
+def told(*args, **kwargs): return {'model': kwargs.get('model'), 'arguments': kwargs, 'prompt': 'x' * 300}
+@telltale.capture_errors('glm', record_success=True, context_extractor=told)
+def generate(model, fail=False):
+    if fail: raise ConnectionError('no route')
+    return 'words'
+@telltale.capture_errors(connection_type='supabase', script_name='storage.py', context_extractor=lambda: 1 / 0)
+async def save(): raise OSError('full')
+assert generate(model='glm-4.5') == 'words'
+for call in (lambda: generate(model='glm-4.5', fail=True), lambda: asyncio.run(save())):
+    try: call()
+    except (ConnectionError, OSError): pass
+    else: raise SystemExit('it did not pass')
+assert telltale.capture_errors('kimi')(7) == 7
+telltale.close()
+`
+  const ran = await runPython(script, { env: env() })
+  expect(ran).toMatchObject({ code: 0, out: '' })
+  expect(ran.err).toBe('telltale: Cannot ask the context extractor: division by zero\n')
+  const extracted = { model: 'glm-4.5', arguments: expect.stringMatching(/^object/), prompt: 'string(300)' }
+  const [failed, unsaved] = ingest.errors()
+  expect(failed?.context).toMatchObject({ ...extracted, connection_type: 'glm', function_name: 'generate' })
+  expect(failed?.context.response_time_ms).toBeGreaterThanOrEqual(0)
+  expect(unsaved?.context).toMatchObject({ connection_type: 'supabase', script_name: 'storage.py' })
+  for (const error of [failed, unsaved]) {
+    expect(error?.traceback).toMatch(/^Traceback/)
+    expect(error?.traceback).not.toContain('telltale.py')
+  }
+  const [event, ...more] = ingest.batches.flatMap(({ records }) => records.filter(({ type }) => type === 'event'))
+  expect(more).toEqual([])
+  expect(event).toMatchObject({ connection_type: 'glm', direction: 'success', function_name: 'generate' })
+  expect(event).toMatchObject({ metadata: extracted, error: null })
+})
+
 test.skipIf(skipped)('RequestTracer, message_metadata and what waits have the shapes that operators know', async () => {
   const script = `
 import asyncio, queue, threading, time, telltale

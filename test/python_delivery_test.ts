@@ -278,6 +278,51 @@ test.skipIf(skipped)('the exit waits 2 s at most, and leaves on the disk what ha
   expect(readdirSync(dir).length).toBe(1)
 })
 
+test.skipIf(skipped)(
+  'status() says which fields of messages the server missed, and takes no nonsense for a count',
+  async () => {
+    ingest.missing = { thinking_mode: 2, token_usage: 1, model_used: -1, role: 'many', stranger: 3 }
+    const script = `
+import json, telltale
+for n in range(2):
+    telltale.record_message(role='user')
+    assert telltale.flush(10)
+print(json.dumps(telltale.status()['missing']))
+`
+    const { code, out, err } = await runPython(script, { env: envOf() })
+    expect([code, err]).toEqual([0, ''])
+    expect(JSON.parse(out)).toEqual({ thinking_mode: 4, token_usage: 2 })
+  },
+)
+
+test.skipIf(skipped)('the sender gives the host its turn between two records, not between two batches', async () => {
+  // In CPU time of the sender's thread: what else the machine does is not measured.
+  const script = `
+import threading, time, telltale
+spent, begun, sleep = [], [None], time.sleep
+def watched(seconds):
+    sender = threading.current_thread().name == 'telltale'
+    if sender and begun[0] is not None: spent.append((time.thread_time() - begun[0]) * 1000)
+    sleep(seconds)
+    if sender: begun[0] = time.thread_time()
+time.sleep = watched
+own = telltale.reporter()
+own._courier._blocked_until = float('inf')
+for i in range(3000): telltale.start_trace('t', tool='echo', request_id=str(i)).end(attributes={'a': 'b'})
+own._courier._blocked_until = float('-inf')
+assert telltale.flush(20)
+spent.sort()
+print(len(spent), spent[len(spent) // 2], spent[int(len(spent) * 0.8)])
+`
+  const { code, out, err } = await runPython(script, { env: envOf() })
+  expect([code, err]).toEqual([0, ''])
+  const [turns = 0, half = 0, most = 0] = out.split(' ').map(Number)
+  expect(names().length).toBe(3_000)
+  expect(turns).toBeGreaterThan(12)
+  expect(half).toBeLessThan(1)
+  expect(most).toBeLessThan(2)
+})
+
 test.skipIf(skipped)('recorded is stored, rejected, dropped and waiting, whatever the far end does', async () => {
   let seed = 7
   const kinds = [

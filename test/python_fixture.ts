@@ -12,6 +12,12 @@ const windows = process.platform === 'win32'
 const required = (process.env.TELLTALE_REQUIRE ?? '').split(',').includes('python')
 const buildMsMax = 300_000
 const lockStaleMs = 30_000
+const unreachedMsMax = 600_000
+
+/** No package came from PyPI, or from the index that stands in its place. */
+class OutOfReach extends Error {
+  override readonly name = 'OutOfReach'
+}
 
 /** The folder of telltale.py. */
 export const pythonFolder = join(root, 'src', 'python')
@@ -83,7 +89,7 @@ export async function runPython(
 
 /**
  * A Python with pinned packages, built once from PyPI under node_modules/.cache and kept. `reason` says why there is
- * none; where python is required it throws in place of that.
+ * none; where python is required it throws in place of that, unless PyPI is out of reach.
  */
 export async function pythonWith(
   set: PackageSet,
@@ -91,7 +97,7 @@ export async function pythonWith(
   try {
     return { python: await environmentOf(set), reason: null }
   } catch (error) {
-    if (required) throw error
+    if (required && !(error instanceof OutOfReach)) throw error
     const reason = `no Python with ${requirements[set]}: ${error instanceof Error ? error.message : String(error)}`
     console.error(`skipped: what needs ${reason}`)
     return { python: null, reason }
@@ -107,6 +113,7 @@ async function environmentOf(set: PackageSet): Promise<string> {
   const python = windows ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python')
   const ready = join(folder, 'telltale_ready')
   const lock = `${folder}.lock`
+  const unreached = `${folder}.unreached`
   mkdirSync(join(root, 'node_modules', '.cache'), { recursive: true })
   const until = Date.now() + buildMsMax
   while (!existsSync(ready)) {
@@ -118,17 +125,26 @@ async function environmentOf(set: PackageSet): Promise<string> {
     const beat = setInterval(() => utimesSync(lock, new Date(), new Date()), lockStaleMs / 6)
     try {
       if (existsSync(ready)) break
+      // Not each file of tests has to wait for it anew.
+      if (isYoung(unreached)) throw new OutOfReach(readFileSync(unreached, 'utf8'))
       rmSync(folder, { recursive: true, force: true })
       await must(path, ['-m', 'venv', folder])
       const quiet = ['--quiet', '--disable-pip-version-check', '--no-input', '--retries', '1', '--timeout', '20']
       await must(python, ['-m', 'pip', 'install', ...quiet, '-r', file])
       writeFileSync(ready, '')
+    } catch (error) {
+      if (error instanceof OutOfReach) writeFileSync(unreached, error.message)
+      throw error
     } finally {
       clearInterval(beat)
       rmSync(lock, { recursive: true, force: true })
     }
   }
   return python
+}
+
+function isYoung(path: string): boolean {
+  return existsSync(path) && Date.now() - statSync(path).mtimeMs < unreachedMsMax
 }
 
 /** True for whoever may build. A lock that nobody renews is from a run that was killed. */
@@ -149,7 +165,12 @@ function takeLock(lock: string): boolean {
 async function must(python: string, args: readonly string[]): Promise<void> {
   const { code, out, err } = await runPython(args, { python, msMax: buildMsMax, env: { PYTHONDONTWRITEBYTECODE: '' } })
   if (code === 0) return
-  const said = `${err}${out}`.trim().split('\n').at(-1) ?? ''
+  const text = `${err}${out}`.trim()
+  // What pip says when an index answers nothing: it knows no version of what every index has.
+  if (/\(from versions: none\)|NewConnectionError|NameResolutionError|ConnectTimeoutError/.test(text)) {
+    throw new OutOfReach('PyPI is out of reach')
+  }
+  const said = text.split('\n').at(-1) ?? ''
   throw new Error(
     `Cannot ${args.includes('venv') ? 'make a virtual environment' : 'install from PyPI'}: ${said.slice(0, 300)}`,
   )

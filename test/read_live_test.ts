@@ -10,7 +10,7 @@ import { endedTrace, hotBatch, liveError, streamMs, streamSecond, windowAt } fro
 
 const nowUs = streamMs * 1_000 + 5_000_000
 const asked = { nowUs, known: true }
-const caller: LiveCaller = { apikey: 'k', authorization: 'Bearer t', viewer: null, minutes: 60 }
+const caller: LiveCaller = { apikey: 'k', authorization: 'Bearer t', viewer: null, minutes: 60, present: 0 }
 const nothing: LiveData = {
   at_us: nowUs,
   minutes: [],

@@ -10,7 +10,7 @@ import type { Database, Row, Statement } from '../src/local/database.ts'
 import { migrate } from '../src/local/migrate.ts'
 import { openPgDatabase } from '../src/local/pg_database.ts'
 import { openPgliteDatabase } from '../src/local/pglite_database.ts'
-import { createRightsReader, type RightsReader } from '../src/local/realtime_rights.ts'
+import { allRights, createRightsReader, type RightsReader } from '../src/local/realtime_rights.ts'
 import { noPostgresReason, startPostgres } from './postgres_cluster_fixture.ts'
 import { openEmbeddedRealtime, openRaw, openTopic, postBroadcast } from './realtime_fixture.ts'
 import { signToken } from './rest_fixture.ts'
@@ -27,6 +27,8 @@ async function openOnServer(): Promise<Opened> {
   const server = await startPostgres()
   return { database: await openPgDatabase(server.url), stop: server.stop }
 }
+
+const none = { read: false, write: false, seePresence: false, tellPresence: false }
 
 const cases = [
   { name: 'on PGlite', open: openOnPglite, reason: null },
@@ -60,14 +62,18 @@ describe.each(cases)('createRightsReader() $name', ({ open, reason }) => {
 
   test.skipIf(reason !== null)('says what the policies say, and leaves no row', async () => {
     const asked = [
-      [callerOf('authenticated', member), 'telltale:live', { read: true, write: false }],
-      [callerOf('authenticated', member), 'telltale:other', { read: false, write: false }],
-      [callerOf('authenticated', member), 'written', { read: false, write: true }],
-      [callerOf('authenticated', randomUUID()), 'telltale:live', { read: false, write: false }],
-      [callerOf('authenticated', 'no uuid'), 'telltale:live', { read: false, write: false }],
-      [callerOf('authenticated'), 'telltale:live', { read: false, write: false }],
-      [callerOf('anon'), 'telltale:live', { read: false, write: false }],
-      [callerOf('service_role'), 'whatever', { read: true, write: true }],
+      [
+        callerOf('authenticated', member),
+        'telltale:live',
+        { ...none, read: true, seePresence: true, tellPresence: true },
+      ],
+      [callerOf('authenticated', member), 'telltale:other', none],
+      [callerOf('authenticated', member), 'written', { ...none, write: true, tellPresence: true }],
+      [callerOf('authenticated', randomUUID()), 'telltale:live', none],
+      [callerOf('authenticated', 'no uuid'), 'telltale:live', none],
+      [callerOf('authenticated'), 'telltale:live', none],
+      [callerOf('anon'), 'telltale:live', none],
+      [callerOf('service_role'), 'whatever', allRights],
     ] as const
     for (const [caller, topic, value] of asked) {
       expect(await read(caller, topic), `${JSON.stringify(caller)} ${topic}`).toEqual({ ok: true, value })
@@ -81,7 +87,7 @@ describe.each(cases)('createRightsReader() $name', ({ open, reason }) => {
   test.skipIf(reason !== null)('a policy that fails gives no right, and is told', async () => {
     expect(await read(callerOf('authenticated', member), 'broken')).toEqual({
       ok: true,
-      value: { read: false, write: false },
+      value: none,
     })
     expect(logged.splice(0)).toEqual([expect.stringContaining('division by zero (22012)')])
   })
@@ -119,7 +125,7 @@ describe.each(cases)('createRightsReader() $name', ({ open, reason }) => {
     const answers = [...Array(rightsAtOnceMax + 20)].map((_, i) => waiting(callerOf('anon'), `topic:${i}`))
     const own = waiting(callerOf('authenticated', member), 'telltale:live')
     open()
-    expect(await own).toEqual({ ok: true, value: { read: true, write: false } })
+    expect(await own).toEqual({ ok: true, value: { ...none, read: true, seePresence: true, tellPresence: true } })
     expect(asked.indexOf('authenticated')).toBe(rightsAtOnceMax)
     await Promise.all(answers)
     const never = createRightsReader({ query: () => new Promise(() => {}) }, () => {})

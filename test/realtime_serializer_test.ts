@@ -164,7 +164,7 @@ test('broadcast() encodes once for each version, however many listen, and never 
     return { version, send: (frame) => void frames.push(frame) }
   }
   const members = [...Array(50)].map((_, i) => memberOf(i % 2 === 0 ? '1.0.0' : '2.0.0'))
-  for (const member of members) hub.join({ topic: 't', private: true }, member)
+  for (const member of members) hub.join({ topic: 't', private: true }, member, false)
   const [sender] = members as [Member]
   hub.broadcast({ topic: 't', private: true }, { kind: 'json', text: '{}' }, sender)
   hub.broadcast({ topic: 't', private: false }, { kind: 'json', text: '{}' })

@@ -114,8 +114,11 @@ test('what is no message of a channel is answered or passed over', async () => {
   client.send(['1', '4', 'realtime:t', 'unheard_of', {}])
   client.send(['1', '5', 'realtime:t', 'access_token', null])
   client.send(['1', '6', 'realtime:t', 'phx_leave', {}])
-  const heard = [await client.next(), await client.next(), await client.next(), await client.next()]
-  expect(heard.filter(([, , , event]) => event !== 'presence_state').map(([, ref, , event]) => [ref, event])).toEqual([
+  const heard = [await client.next()]
+  while (heard.at(-1)?.[3] !== 'phx_close') heard.push(await client.next())
+  expect(
+    heard.filter(([, , , event]) => !String(event).startsWith('presence_')).map(([, ref, , event]) => [ref, event]),
+  ).toEqual([
     ['3', 'phx_reply'],
     ['6', 'phx_reply'],
     ['1', 'phx_close'],

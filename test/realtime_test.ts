@@ -96,6 +96,66 @@ describe.each(['1.0.0', '2.0.0'])('version %s', (vsn) => {
     expect(await next()).toEqual({ private: false })
   })
 
+  test('clients see who is on a channel, who comes, says something else and goes', async () => {
+    for (const [topic, isPrivate] of [
+      [`${openTopic}:presence:${vsn}`, true],
+      [`contract:presence:${vsn}`, false],
+    ] as const) {
+      const config = (key: string) => ({ config: { private: isPrivate, presence: { key } } })
+      const [first, second, third] = [
+        await signedIn(memberToken, { vsn }),
+        await signedIn(strangerToken, { vsn }),
+        await signedIn(strangerToken, { vsn: vsn === '1.0.0' ? '2.0.0' : '1.0.0' }),
+      ]
+      const mine = first.channel(topic, config('mine')).on('presence', { event: 'sync' }, () => {})
+      const theirs = second.channel(topic, config('theirs')).on('presence', { event: 'sync' }, () => {})
+      // Without a listener it hears nothing, and is seen all the same.
+      const silent = third.channel(topic, config('theirs'))
+      for (const channel of [mine, theirs, silent]) await subscribed(channel).next()
+      const said = () =>
+        Object.fromEntries(
+          Object.entries(mine.presenceState()).map(([key, metas]) => [
+            key,
+            metas.map(({ presence_ref: _, ...meta }) => meta),
+          ]),
+        )
+      expect(await mine.track({ page: 1 })).toBe('ok')
+      expect(await theirs.track({ page: 2 })).toBe('ok')
+      await expect.poll(said).toEqual({ mine: [{ page: 1 }], theirs: [{ page: 2 }] })
+      expect(await silent.track({ page: 3, deep: [null] })).toBe('ok')
+      await expect.poll(said).toEqual({ mine: [{ page: 1 }], theirs: [{ page: 2 }, { page: 3, deep: [null] }] })
+      expect(silent.presenceState()).toEqual({})
+      expect(await theirs.track({ page: 4 })).toBe('ok')
+      await expect
+        .poll(() =>
+          said()
+            .theirs?.map((meta) => (meta as { page?: number }).page)
+            .sort(),
+        )
+        .toEqual([3, 4])
+      const late = (await signedIn(memberToken, { vsn })).channel(topic, config(''))
+      late.on('presence', { event: 'sync' }, () => {})
+      await subscribed(late).next()
+      await expect.poll(() => Object.keys(late.presenceState()).sort()).toEqual(['mine', 'theirs'])
+      expect(await theirs.untrack()).toBe('ok')
+      await expect.poll(() => said().theirs).toEqual([{ page: 3, deep: [null] }])
+      await third.disconnect()
+      await expect.poll(said).toEqual({ mine: [{ page: 1 }] })
+    }
+  })
+
+  test('a member tells on the live channel that it is there, and may not broadcast; a stranger sees nobody', async () => {
+    const client = await signedIn(memberToken, { vsn })
+    const channel = client.channel('telltale:live', live).on('presence', { event: 'sync' }, () => {})
+    await subscribed(channel).next()
+    expect(await channel.track({})).toBe('ok')
+    await expect.poll(() => Object.keys(channel.presenceState()).length).toBe(1)
+    const open = (await signedIn(strangerToken, { vsn })).channel('telltale:live')
+    open.on('presence', { event: 'sync' }, () => {})
+    await subscribed(open).next()
+    expect(open.presenceState()).toEqual({})
+  })
+
   test('clients broadcast to each other, confirmed on request, to themselves only on request', async () => {
     const client = await signedIn(memberToken, { vsn })
     const other = await signedIn(strangerToken, { vsn: vsn === '1.0.0' ? '2.0.0' : '1.0.0' })

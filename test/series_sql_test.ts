@@ -73,6 +73,7 @@ for (const { name, open, reason } of testDatabases) {
           ['all', 60],
           ['layer:api', 300],
           ['connection:redis', 900],
+          ['cache:redis:hit', 900],
           ['tool:__proto__', 3_600],
           ['call:6+', 7_200],
           ['all', 3_600],
@@ -236,6 +237,7 @@ for (const { name, open, reason } of testDatabases) {
       ['a call number that has no key', { key: 'call:7' }, /call:6\+/],
       ['no key', { key: null }, /layer:, tool:/],
       ['a connection among calls', { key: 'connection:websocket', filter: { outcome: 'timeout' } }, /from, to/],
+      ['a cache among calls', { key: 'cache:hit', filter: { outcome: 'timeout' } }, /from, to/],
       ['a connection of one tool', { key: 'connection:websocket', filter: { tool: 'chat' } }, /from, to/],
     ]
     for (const [name, args, hint] of refused) {

@@ -233,7 +233,7 @@ export function arbitraryRecord(shape: BatchShape = {}): fc.Arbitrary<TelltaleRe
       type: fc.constant('event'),
       event_id: uuid,
       connection_type: fc.constantFrom('websocket', 'redis', 'supabase', '__proto__'),
-      direction: fc.constantFrom('send', 'receive', 'error', 'duration_recorded'),
+      direction: fc.constantFrom('send', 'receive', 'error', 'duration_recorded', 'hit', 'miss'),
       script_name: nameOrNull,
       function_name: nameOrNull,
       data_size_bytes: size,

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { stackBytesMax, stackCausesMax } from '../src/core/limit.ts'
-import { parseStack, type StackFrame } from '../src/core/stack_frame.ts'
+import { parseStack } from '../src/core/stack_frame.ts'
+import type { StackFrame } from '../src/core/stack_part.ts'
 import { cpuMsOf } from './cost_fixture.ts'
 
 function frameOf(line: string): StackFrame | undefined {
@@ -55,6 +56,87 @@ test.each<[string, string | null, string | null, number | null, boolean]>([
   ['module code@http://host/file.js:12:34', 'http://host/file.js', null, 12, true],
 ])('parseStack() reads %s', (line, file, name, number, inApp) => {
   expect(frameOf(line)).toEqual({ file, function: name, line: number, in_app: inApp })
+})
+
+/** File, function, line and whether it is own, innermost first. */
+const framesOf = (text: string) =>
+  parseStack(text).map(({ frames }) => frames.map((frame) => [frame.file, frame.function, frame.line, frame.in_app]))
+
+test('parseStack() reads a panic of Go, without other goroutines and what started it', () => {
+  const text = [
+    'panic: runtime error: index out of range [5] with length 3',
+    '',
+    'goroutine 34 [running]:',
+    'panic({0x6b2d60?, 0xc0000b4018?})',
+    '\t/usr/local/go/src/runtime/panic.go:914 +0x21f',
+    'github.com/exai/proxy/wire.Parse({0xc000012345, 0x3})',
+    '\tC:/exai/wire/parse.go:19 +0x1d',
+    'main.(*Proxy).ServeHTTP(0xc0001, {0x7f, 0xc2}, ...)',
+    '\t/home/me/go/pkg/mod/github.com/exai/x@v1.2.3/main.go:88 +0x1d',
+    'created by net/http.(*Server).Serve in goroutine 1',
+    '\t/usr/local/go/src/net/http/server.go:3086 +0x5cb',
+    '',
+    'goroutine 1 [chan receive]:',
+    'main.main()',
+    '\t/app/main.go:9 +0x1d',
+  ].join('\n')
+  expect(framesOf(text)).toEqual([
+    [
+      ['/usr/local/go/src/runtime/panic.go', 'panic', 914, false],
+      ['C:/exai/wire/parse.go', 'github.com/exai/proxy/wire.Parse', 19, true],
+      ['/home/me/go/pkg/mod/github.com/exai/x@v1.2.3/main.go', 'main.(*Proxy).ServeHTTP', 88, false],
+    ],
+  ])
+})
+
+test('parseStack() reads an exception of Java and its cause', () => {
+  const text = [
+    'org.exai.ProviderException: kimi failed',
+    '\tat org.exai.queue.Queue.lambda$offer$3(Queue.java:71)',
+    '\tat java.base/java.util.Optional.ifPresent(Optional.java:178)',
+    '\tat java.base@21.0.1/jdk.internal.misc.Unsafe.park(Native Method)',
+    '\tat app//org.exai.tool.Tool$$SpringCGLIB$$0.call(<generated>)',
+    '\tat org.springframework.web.Filter.doFilter(Filter.java:31)',
+    'Caused by: java.net.ConnectException: refused',
+    '\tat org.exai.Http.send(Http.kt:21)',
+    '\t... 23 more',
+  ].join('\n')
+  expect(framesOf(text)).toEqual([
+    [
+      ['org/exai/queue/Queue.java', 'Queue.offer', 71, true],
+      ['java/util/Optional.java', 'Optional.ifPresent', 178, false],
+      [null, 'Unsafe.park', null, false],
+      [null, 'Tool.call', null, false],
+      ['org/springframework/web/Filter.java', 'Filter.doFilter', 31, false],
+    ],
+    [['org/exai/Http.kt', 'Http.send', 21, true]],
+  ])
+  expect(parseStack(text)[1]?.error_type).toBe('java.net.ConnectException')
+})
+
+test('parseStack() reads a backtrace of Rust', () => {
+  const text = [
+    "thread 'main' panicked at src/vocab.rs:12:14:",
+    'stack backtrace:',
+    '   0: rust_begin_unwind',
+    '             at /rustc/07dca489ac2d933c78d3c5158e3f43beefeb02ce/library/std/src/panicking.rs:645:5',
+    '   1: tokenizer::vocab::load::{{closure}}::h0123456789abcdef',
+    '             at ./src/vocab.rs:12:14',
+    '   2: tokio::run',
+    '             at /home/me/.cargo/registry/src/index.crates.io-6f17d22bba15001f/tokio-1.38.0/src/run.rs:9:5',
+  ].join('\n')
+  expect(framesOf(text)[0]).toEqual([
+    ['/rustc/07dca489ac2d933c78d3c5158e3f43beefeb02ce/library/std/src/panicking.rs', 'rust_begin_unwind', 645, false],
+    ['./src/vocab.rs', 'tokenizer::vocab::load', 12, true],
+    [expect.stringContaining('.cargo'), 'tokio::run', 9, false],
+  ])
+})
+
+test('parseStack() keeps the line of source below a Python frame, and knows a bundle', () => {
+  const [part] = parseStack('Traceback (most recent call last):\n  File "/a.py", line 1, in f\n    g(\n    ^^\nE: x')
+  expect([part?.error_type, part?.frames[0]?.source]).toEqual(['E', 'g('])
+  expect(parseStack('Traceback (most recent call last):\n  File "/a.py", line 1, in f\nE: x')[0]?.error_type).toBe('E')
+  expect(frameOf('    at t.n (https://host/index.js:1:20413)')?.minified).toBe(true)
 })
 
 test('parseStack() does not take an address in a message for a frame', () => {

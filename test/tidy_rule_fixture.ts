@@ -160,7 +160,7 @@ export const dependenciesAreListed: Rule = (files, sources) => {
 const linesMax = 350
 // A test file may be a longer table.
 const testLinesMax = 400
-const generatedLinesMax = 6_000
+const generatedLinesMax = 12_000
 /** What is one file by its nature: a Python daemon takes its reporter as one, and bounds are seen beside each other. */
 const wholeFiles: { readonly [path: string]: number } = { 'src/python/telltale.py': 5_500, 'src/core/limit.ts': 500 }
 const migrationLinesMax = 700

@@ -54,6 +54,7 @@ function rowFrom(n: number, more: Partial<TraceRow> = {}): TraceRow {
     tokens_out: 4,
     span_count: 2,
     spans_dropped: 0,
+    sampled: false,
     layers: { tool: 5 },
     process: fixtureProcesses[0],
     service: 'daemon',

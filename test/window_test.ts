@@ -71,6 +71,19 @@ test.each<[string, Partial<Span>, string[]]>([
   ['an api span', { layer: 'api', provider: 'kimi', model: 'k2' }, ['layer:api', 'model:k2', 'provider:kimi']],
   ['a provider span', { layer: 'provider', provider: 'kimi', model: 'k2' }, ['layer:provider']],
   ['a span that runs', { entry: true, end_us: null, outcome: null }, []],
+  ['an answer of a cache', { attributes: { 'telltale.from_cache': true } }, ['cache:hit', 'layer:tool']],
+  ['an answer that no cache had', { attributes: { 'telltale.from_cache': false } }, ['cache:miss', 'layer:tool']],
+  ['what is said of a cache in other words', { attributes: { 'telltale.from_cache': 'true' } }, ['layer:tool']],
+  [
+    'an answer of a cache with a name',
+    { attributes: { 'telltale.from_cache': true, 'telltale.cache': 'semantic' } },
+    ['cache:semantic:hit', 'layer:tool'],
+  ],
+  [
+    'an answer that a call under way shared',
+    { attributes: { 'telltale.from_cache': false, 'telltale.from_inflight': true } },
+    ['cache:shared', 'layer:tool'],
+  ],
 ])('windowsOf() counts %s under its own keys', (_, fields, keys) => {
   expect(keysOf(spanWith(fields))).toEqual(keys)
 })
@@ -99,6 +112,20 @@ test('windowsOf() counts events under their connection, bytes by direction, an e
   expect(Object.keys(series)).toEqual(['connection:redis'])
   expect(series['connection:redis']).toMatchObject({ count: 3, errors: 1, bytes_in: 3, bytes_out: 10 })
   expect(series['connection:redis']?.latency).toEqual({ z: 1, sum: 100, b: { '212': 1 } })
+})
+
+test('windowsOf() counts what an event says of a cache by the name of its connection', () => {
+  const lookups = ['hit', 'miss', 'hit', 'send'].map((direction) =>
+    eventWith({ connection_type: 'file_cache', direction }),
+  )
+  const counts = Object.entries(all(lookups)).map(([key, { count }]) => [key, count])
+  expect(new Map(counts as [string, number][])).toEqual(
+    new Map([
+      ['connection:file_cache', 4],
+      ['cache:file_cache:hit', 2],
+      ['cache:file_cache:miss', 1],
+    ]),
+  )
 })
 
 test('windowsOf() counts a request whose latency is refused, without its latency', () => {

@@ -1,3 +1,4 @@
+import type { AlertPush } from '../src/core/alert/alert_document.ts'
 import {
   liveBeatMs,
   liveFreshMsMax,
@@ -23,6 +24,8 @@ export type LiveFeedOptions = {
   readonly source: LiveSource
   /** Called after everything that changes the view, and once a second while the page is visible. */
   readonly onView: (view: LiveView) => void
+  /** Called with what is pushed of alerts. */
+  readonly onAlerts?: (push: AlertPush) => void
   /** The session is over, or `refused`: it has no right to read. Called once; the feed has stopped. */
   readonly onEnd: (why: 'signed_out' | 'refused') => void
   /** ms since the epoch. */
@@ -40,6 +43,7 @@ export type LiveFeedOptions = {
 export class LiveFeed {
   readonly #source: LiveSource
   readonly #onView: LiveFeedOptions['onView']
+  readonly #onAlerts: (push: AlertPush) => void
   readonly #onEnd: LiveFeedOptions['onEnd']
   readonly #clock: () => number
   readonly #chance: () => number
@@ -67,9 +71,17 @@ export class LiveFeed {
   #failures = 0
   #refusals = 0
 
-  constructor({ source, onView, onEnd, clock = Date.now, chance = Math.random }: LiveFeedOptions) {
+  constructor({
+    source,
+    onView,
+    onAlerts = () => undefined,
+    onEnd,
+    clock = Date.now,
+    chance = Math.random,
+  }: LiveFeedOptions) {
     this.#source = source
     this.#onView = onView
+    this.#onAlerts = onAlerts
     this.#onEnd = onEnd
     this.#clock = clock
     this.#chance = chance
@@ -212,6 +224,7 @@ export class LiveFeed {
         this.#freshAt = this.#clock()
         this.#failures = 0
       }),
+      onAlerts: whileItsTurn((push) => this.#onAlerts(push)),
       onDown: whileItsTurn<string>(() => {
         this.#turn += 1
         this.#leave = null

@@ -2,7 +2,7 @@ import { culpritOf, fingerprintOf } from '../../src/core/fingerprint.ts'
 import type { HotSource } from '../../src/core/hot_batch.ts'
 import { batchRecordsMax, nameBytesMax, watchedFlushMs } from '../../src/core/limit.ts'
 import type { Ack, Batch, ConnectionEvent, ErrorRecord, Gauge, Message, Missing, Span } from '../../src/core/record.ts'
-import { messageFields } from '../../src/core/record.ts'
+import { importSdk, messageFields } from '../../src/core/record.ts'
 import { traceRowOf } from '../../src/core/trace.ts'
 import { minutePartsOf } from '../../src/core/window.ts'
 import type { ParsedBatch } from '../../src/wire/parse_batch.ts'
@@ -34,7 +34,7 @@ export type Acceptance = {
  */
 export async function acceptBatch(parsed: ParsedBatch, arrival: Arrival, store: BatchStore): Promise<Acceptance> {
   const batch = redactBatch(parsed.batch)
-  const rows = rowsOf(batch, parsed, arrival)
+  const rows = rowsOf(batch, parsed, arrival, await uncounted(batch, store))
   const reply = await ingest(rows, store)
   const ack: Ack = {
     batch_id: rows.batch_id,
@@ -83,10 +83,31 @@ async function ingest(rows: BatchRows, store: BatchStore): Promise<IngestReply> 
 
 /** What the store keeps of a batch: redacted, its spans gathered into traces, its metrics into minutes. */
 export function batchRowsOf(parsed: ParsedBatch, arrival: Arrival): BatchRows {
-  return rowsOf(redactBatch(parsed.batch), parsed, arrival)
+  const batch = redactBatch(parsed.batch)
+  return rowsOf(batch, parsed, arrival, batch)
 }
 
-function rowsOf(batch: Batch, parsed: Pick<ParsedBatch, 'accepted' | 'rejected'>, arrival: Arrival): BatchRows {
+/**
+ * What of a batch is to be counted. A reporter sends each end once, and batch ids make sending safe. An import may bring
+ * what another one brought, or what was exported from here, in batches of its own: what has ended already counts no more.
+ */
+async function uncounted(batch: Batch, store: BatchStore): Promise<Pick<Batch, 'records'>> {
+  if (!batch.process.sdk.startsWith(importSdk)) return batch
+  const traces = new Set(batch.records.flatMap((record) => (record.type === 'span' ? [record.trace_id] : [])))
+  const ended = traces.size === 0 ? {} : await store.endedSpans([...traces])
+  const known = new Map(Object.entries(ended).map(([traceId, spanIds]) => [traceId, new Set(spanIds)]))
+  const records = batch.records.filter(
+    (record) => record.type !== 'span' || !known.get(record.trace_id)?.has(record.span_id),
+  )
+  return { records }
+}
+
+function rowsOf(
+  batch: Batch,
+  parsed: Pick<ParsedBatch, 'accepted' | 'rejected'>,
+  arrival: Arrival,
+  counted: Pick<Batch, 'records'>,
+): BatchRows {
   const byType = sorted(batch)
   return {
     batch_id: batch.batch_id,
@@ -108,7 +129,7 @@ function rowsOf(batch: Batch, parsed: Pick<ParsedBatch, 'accepted' | 'rejected'>
     errors: errorRowsOf(byType.errors, byType.events),
     messages: byType.messages,
     gauges: byType.gauges,
-    parts: minutePartsOf(batch),
+    parts: minutePartsOf(counted),
   }
 }
 

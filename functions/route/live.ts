@@ -1,9 +1,9 @@
 import { type Context, Hono } from 'hono'
-import { cors } from 'hono/cors'
 import { requestId } from 'hono/request-id'
 import { knownCallerMs, knownCallersMax, liveMinutesMax, livesInFlightMax } from '../../src/core/limit.ts'
 import { type LiveStores, readLive } from '../action/read_live.ts'
 import { CallerError, type LiveCaller } from '../store/caller_port.ts'
+import { anyOrigin, callerOf, callerProblem, noStore, unauthenticated } from './caller_request.ts'
 import { consoleLog, type EdgeLog, originOf } from './edge_log.ts'
 import { problem } from './problem.ts'
 
@@ -15,17 +15,6 @@ export type LiveDependencies = LiveStores & {
 
 type Env = { Variables: { requestId: string } }
 
-/** What the official browser client sends. */
-const clientHeaders = [
-  'authorization',
-  'x-client-info',
-  'apikey',
-  'content-type',
-  'x-retry-count',
-  'traceparent',
-  'tracestate',
-  'baggage',
-]
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /**
@@ -38,18 +27,15 @@ export function liveApp({ hot, readData, clock, log = consoleLog }: LiveDependen
   let inFlight = 0
 
   app.use(requestId({ limitLength: 64 }))
-  // Any origin: what opens the answer is a token in a header, which no browser adds by itself.
-  app.use(cors({ origin: '*', allowMethods: ['GET', 'POST'], allowHeaders: clientHeaders, maxAge: 3_600 }))
-  app.use(async (c, next) => {
-    await next()
-    c.header('Cache-Control', 'no-store')
-  })
+  app.use(anyOrigin(['GET', 'POST']))
+  app.use(noStore)
 
   app.on(['GET', 'POST'], '/', async (c) => {
-    const caller = callerOf(c)
-    if (caller === null) return unauthenticated(c, 'its key or token is missing')
+    const caller = liveCallerOf(c)
+    if (caller === null) return unauthenticated(c, 'read live data', 'its key or token is missing')
     if (caller === 'viewer') return problem(c, 400, 'Cannot read live data: viewer is no UUID')
     if (caller === 'minutes') return problem(c, 400, `Cannot read live data: minutes is not 0 to ${liveMinutesMax}`)
+    if (caller === 'present') return problem(c, 400, 'Cannot read live data: present is no number of pages')
     if (inFlight >= livesInFlightMax) return problem(c, 429, 'Cannot read live data: too many are asking')
     inFlight += 1
     try {
@@ -58,12 +44,8 @@ export function liveApp({ hot, readData, clock, log = consoleLog }: LiveDependen
       return c.json(snapshot)
     } catch (error) {
       if (!(error instanceof CallerError)) throw error
-      if (error.reason === 'unauthenticated') return unauthenticated(c, 'its key or token opens nothing')
-      if (error.reason === 'forbidden') {
-        return problem(c, 403, 'Cannot read live data: the caller is not a member', {}, 'Not a member')
-      }
-      log({ request_id: c.get('requestId'), what: 'live', detail: error.message })
-      return problem(c, 503, 'Cannot read live data: the store is unavailable')
+      if (error.reason === 'unavailable') log({ request_id: c.get('requestId'), what: 'live', detail: error.message })
+      return callerProblem(c, 'read live data', error)
     } finally {
       inFlight -= 1
     }
@@ -93,17 +75,14 @@ function callerMemory(clock: () => number) {
 }
 
 /** Who asks and for what; null without a key and a token, else the name of what is wrong. */
-function callerOf(c: Context<Env>): LiveCaller | null | 'viewer' | 'minutes' {
-  const apikey = c.req.header('apikey') ?? ''
-  const authorization = c.req.header('authorization') ?? ''
-  if (apikey === '' || !/^bearer +\S/i.test(authorization)) return null
+function liveCallerOf(c: Context<Env>): LiveCaller | null | 'viewer' | 'minutes' | 'present' {
+  const caller = callerOf(c)
+  if (caller === null) return null
   const viewer = c.req.query('viewer') ?? null
   if (viewer !== null && !uuid.test(viewer)) return 'viewer'
   const minutes = c.req.query('minutes') ?? String(liveMinutesMax)
   if (!/^\d{1,2}$/.test(minutes) || Number(minutes) > liveMinutesMax) return 'minutes'
-  return { apikey, authorization, viewer, minutes: Number(minutes) }
-}
-
-function unauthenticated(c: Context<Env>, now: string) {
-  return problem(c, 401, `Cannot read live data: ${now}`, { 'WWW-Authenticate': 'Bearer' }, 'Not signed in')
+  const present = c.req.query('present') ?? '0'
+  if (!/^\d{1,5}$/.test(present)) return 'present'
+  return { ...caller, viewer, minutes: Number(minutes), present: Number(present) }
 }

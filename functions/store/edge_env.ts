@@ -13,19 +13,27 @@ export type EdgeEnv = {
   readonly redis: { readonly url: string; readonly token: string } | null
   /** The least time between two pushes, in ms. */
   readonly pushMs: number
+  /** The key that is no secret; '' where none is set. */
+  readonly publishableKey: string
+  /** Where the dashboard is, for the links in messages; null where nobody says. */
+  readonly pageUrl: string | null
+  /** Whether alerts may be sent to addresses of a private network. */
+  readonly allowsPrivateDestinations: boolean
 }
 
 /**
  * Reads the environment that Supabase gives its functions, and the embedded stack its own. Names, first one wins:
  * SUPABASE_SECRET_KEYS (JSON, the key named `default` or else the first), SUPABASE_SECRET_KEY, SUPABASE_SERVICE_ROLE_KEY.
- * UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN name the hot tier, TELLTALE_FLUSH_MS and TELLTALE_PUSH_MS the pace.
+ * SUPABASE_PUBLISHABLE_KEYS (JSON), SUPABASE_PUBLISHABLE_KEY and SUPABASE_ANON_KEY likewise.
+ * UPSTASH_REDIS_REST_URL and UPSTASH_REDIS_REST_TOKEN name the hot tier, TELLTALE_FLUSH_MS and TELLTALE_PUSH_MS the pace,
+ * TELLTALE_URL the dashboard, and TELLTALE_ALLOW_PRIVATE_DESTINATIONS=1 lets alerts go to private addresses.
  * Throws when the address or the key is missing, for nothing can be served without them, or of Redis only one is there.
  */
 export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv {
   const url = read('SUPABASE_URL') ?? ''
   assert(/^https?:\/\//.test(url), 'SUPABASE_URL is an address')
   const secretKey =
-    secretOf(read('SUPABASE_SECRET_KEYS')) || read('SUPABASE_SECRET_KEY') || read('SUPABASE_SERVICE_ROLE_KEY') || ''
+    firstKeyIn(read('SUPABASE_SECRET_KEYS')) || read('SUPABASE_SECRET_KEY') || read('SUPABASE_SERVICE_ROLE_KEY') || ''
   assert(secretKey !== '', 'SUPABASE_SECRET_KEYS, SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY is set')
   return {
     url: url.replace(/\/+$/, ''),
@@ -33,7 +41,18 @@ export function readEdgeEnv(read: (name: string) => string | undefined): EdgeEnv
     flushMs: paceOf(read('TELLTALE_FLUSH_MS'), embeddedFlushMs, hostedFlushMs),
     redis: redisOf(read('UPSTASH_REDIS_REST_URL') ?? '', read('UPSTASH_REDIS_REST_TOKEN') ?? ''),
     pushMs: paceOf(read('TELLTALE_PUSH_MS'), pushMsMin, hostedPushMs),
+    publishableKey:
+      firstKeyIn(read('SUPABASE_PUBLISHABLE_KEYS')) ||
+      read('SUPABASE_PUBLISHABLE_KEY') ||
+      read('SUPABASE_ANON_KEY') ||
+      '',
+    pageUrl: pageUrlOf(read('TELLTALE_URL') ?? ''),
+    allowsPrivateDestinations: read('TELLTALE_ALLOW_PRIVATE_DESTINATIONS') === '1',
   }
+}
+
+function pageUrlOf(url: string): string | null {
+  return /^https?:\/\/[^\s#?]+$/.test(url) ? url.replace(/\/+$/, '') : null
 }
 
 function redisOf(url: string, token: string): EdgeEnv['redis'] {
@@ -45,7 +64,7 @@ function redisOf(url: string, token: string): EdgeEnv['redis'] {
   return { url: url.replace(/\/+$/, ''), token }
 }
 
-function secretOf(json: string | undefined): string | null {
+function firstKeyIn(json: string | undefined): string | null {
   if (json === undefined || json === '') return null
   try {
     const keys = JSON.parse(json) as Record<string, unknown> | null

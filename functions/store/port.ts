@@ -1,3 +1,9 @@
+import type { AlertDocument, AlertPush } from '../../src/core/alert/alert_document.ts'
+import type { AlertInputs } from '../../src/core/alert/alert_input.ts'
+import type { AlertOutcome } from '../../src/core/alert/alert_pass.ts'
+import type { DetectorState } from '../../src/core/anomaly/detector.ts'
+import type { Episode } from '../../src/core/anomaly/episode.ts'
+import type { Metric } from '../../src/core/anomaly/measure.ts'
 import type { HotBatch, Push } from '../../src/core/live_snapshot.ts'
 import type { HotEntry, HotView, LiveState } from '../../src/core/live_state.ts'
 import type { Accepted, Gauge, Message, ProcessInfo, Rejection, RunningCall, Source } from '../../src/core/record.ts'
@@ -103,10 +109,15 @@ export class StoreError extends Error {
   }
 }
 
+/** Span ids by trace id. */
+export type EndedSpans = { readonly [traceId: string]: readonly string[] }
+
 /** Everything that the edge asks of Postgres. Each method is one rpc; each throws StoreError. */
 export interface BatchStore {
   readKey(keyId: string): Promise<KeyRow | null>
   ingestBatch(rows: BatchRows): Promise<IngestReply>
+  /** The ids of the spans that have ended, of those of the traces that are stored. */
+  endedSpans(traceIds: readonly string[]): Promise<EndedSpans>
   /** Makes the partitions of the given UTC days (YYYY-MM-DD), in a transaction of their own. */
   makePartitions(days: readonly string[]): Promise<void>
 }
@@ -117,8 +128,14 @@ export const tickSteps = [
   'mark_interrupted',
   'join_traces',
   'measure_clocks',
+  'measure_skews',
   'compact_minutes',
   'recompute_hours',
+  'measure_resources',
+  'detect_anomalies',
+  'evaluate_alerts',
+  'send_notifications',
+  'decide_sampling',
   'drop_partitions',
   'prune',
 ] as const
@@ -130,12 +147,91 @@ export type StepAnswer = { readonly done: number; readonly more: boolean }
 /** The steps that are more than one rpc: each a verb in functions/action, with its stores bound. The others are `runStep`. */
 export type TickActions = { readonly [step in TickStep]?: () => Promise<StepAnswer> }
 
+/** A sample of a resource of Telltale's own; `labels` tell instances apart. */
+export type OwnGauge = {
+  readonly name: string
+  readonly value: number
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** What Telltale itself uses, as far as Postgres knows and keeps it. Each method is one rpc; each throws StoreError. */
+export interface ResourceStore {
+  /** Where a minute has passed: stores what Postgres uses, which is at `instance`, and says that it is due. */
+  beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }>
+  /** Stores more, of the same moment; how many. */
+  storeResources(gauges: readonly OwnGauge[]): Promise<number>
+}
+
+/** Throws StoreError. */
+export interface MemoryMeter {
+  /** Where it is: a host, never a token. */
+  readonly instance: string
+  /** What keys and values take, null where it does not say, and how many keys there are. Two commands. */
+  readUsage(): Promise<{ readonly memoryBytes: number | null; readonly keyCount: number }>
+}
+
 export interface TickStore {
   /** Takes or renews the lease for `seconds`; false when another holder has it. */
   claimTick(holder: string, seconds: number): Promise<boolean>
   /** Runs a step that is one rpc, `telltale.tick_<step>()`. */
   runStep(step: TickStep): Promise<StepAnswer>
   releaseTick(holder: string): Promise<void>
+}
+
+/** [start in s since the epoch, calls, failures, p95 in ms or null] of a minute, or [start, mean] of a gauge's. */
+export type SeriesPoint = readonly [at: number, first: number, errors?: number, p95_ms?: number | null]
+
+/** An anomaly as it is stored, with the series that it belongs to; `place` 1 is the likeliest root of its incident. */
+export type FoundAnomaly = Episode & {
+  readonly series_key: string
+  readonly metric: Metric
+  readonly incident_id: string
+  readonly place: number
+}
+
+/** What is remembered of a series: the detector's state, and the last anomaly. */
+export type WatchedRow = {
+  readonly series_key: string
+  readonly metric: Metric
+  readonly state: DetectorState | null
+  readonly anomaly: FoundAnomaly | null
+}
+
+/** What `telltale.detector_work()` answers; its comment says what is in it. Times are s since the epoch. */
+export type DetectorWork = {
+  readonly service: string
+  readonly environment: string
+  readonly revision: number
+  readonly from: number
+  readonly to: number | null
+  readonly now: number
+  readonly more: boolean
+  readonly learn: readonly (readonly [seriesKey: string, points: readonly SeriesPoint[]])[]
+  readonly look: readonly (readonly [seriesKey: string, points: readonly SeriesPoint[]])[]
+  readonly series: readonly WatchedRow[]
+  readonly known: { readonly calls: number; readonly gauges: number }
+  readonly recent: readonly FoundAnomaly[]
+}
+
+/** The one argument of `telltale.store_detections(findings jsonb)`. */
+export type Detections = Pick<DetectorWork, 'service' | 'environment' | 'revision' | 'to'> & {
+  readonly series: readonly {
+    readonly series_key: string
+    readonly metric: Metric
+    readonly state: DetectorState
+    readonly look_above: number | null
+    readonly seen_at: number
+    readonly anomaly_id: string | null
+  }[]
+  readonly anomalies: readonly FoundAnomaly[]
+}
+
+/** What the detector of anomalies asks of Postgres. Each method is one rpc; each throws StoreError. */
+export interface DetectorStore {
+  /** What the detector that is next has to look at; null when none is due. */
+  readDetectorWork(): Promise<DetectorWork | null>
+  /** False, and nothing stored: another look was stored since this one read. */
+  storeDetections(detections: Detections): Promise<boolean>
 }
 
 /** What a batch asks for beside being added: a turn to push every `everyMs`; one at once, if quiet, where it is `urgent`. */
@@ -171,4 +267,60 @@ export interface HotStore {
 /** The private channel that the pages listen to. Throws StoreError. */
 export interface PushChannel {
   push(event: 'live', payload: Push): Promise<void>
+  push(event: 'alert', payload: AlertPush): Promise<void>
+}
+
+/** `AlertInputs`, and whether the open pages, if there are any, have to be told of something. */
+export type AlertReading = AlertInputs & { readonly pushed_revision: number; readonly watched: boolean }
+
+/** What alerts ask of Postgres. Each method is one rpc; each throws StoreError. */
+export interface AlertStore {
+  readAlertInputs(): Promise<AlertReading>
+  /** False where something changed since what it was judged from was read: then nothing is stored. */
+  storeAlertOutcome(outcome: AlertOutcome): Promise<boolean>
+  /** What the open pages do not know yet, null where there is nothing or nobody. */
+  claimAlertPush(): Promise<AlertPush | null>
+  noteAlertPush(revision: number): Promise<void>
+  /** Takes notifications that are due, for `notificationLeaseSeconds`. */
+  claimNotifications(n: number): Promise<readonly Notification[]>
+  noteDeliveries(deliveries: readonly Delivery[]): Promise<void>
+}
+
+export const destinationKinds = ['webhook', 'slack', 'discord', 'email'] as const
+export type DestinationKind = (typeof destinationKinds)[number]
+
+/** Something to be told to somebody. `url` and `secret` are never logged. */
+export type Notification = {
+  /** The same for every attempt: whoever is told twice can tell. */
+  readonly notification_id: string
+  /** From 1. */
+  readonly attempt: number
+  readonly event: 'firing' | 'resolved' | 'test'
+  readonly alert: AlertDocument
+  readonly created_us: number
+  readonly kind: DestinationKind
+  readonly url: string
+  readonly secret: string | null
+  readonly detail: { readonly from?: string; readonly to?: readonly string[] }
+}
+
+/** How an attempt went. `final`: it will not go better another time. `error` never names the address. */
+export type Delivery = {
+  readonly notification_id: string
+  readonly attempt: number
+  readonly ok: boolean
+  readonly final: boolean
+  /** As it was answered; null where it was not. */
+  readonly status: number | null
+  readonly error: string | null
+  /** In how many ms to try again. */
+  readonly retry_ms: number
+}
+
+/** What became of one attempt, before anybody thought of the next. `retry_after_s`: as the destination asks. */
+export type Attempt = Pick<Delivery, 'ok' | 'final' | 'status' | 'error'> & { readonly retry_after_s: number | null }
+
+/** Whoever tells. Never throws: what fails is an answer. */
+export interface Notifier {
+  send(notification: Notification): Promise<Attempt>
 }

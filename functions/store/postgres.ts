@@ -1,11 +1,24 @@
 import { PostgrestClient } from '@supabase/postgrest-js'
+import type { AlertPush } from '../../src/core/alert/alert_document.ts'
+import type { AlertOutcome } from '../../src/core/alert/alert_pass.ts'
 import { isObject } from '../../src/core/json_object.ts'
 import { statementMsMax, storeSlackMs, turnMsMax } from '../../src/core/limit.ts'
 import {
+  type AlertReading,
+  type AlertStore,
   type BatchRows,
   type BatchStore,
+  type Delivery,
+  type Detections,
+  type DetectorStore,
+  type DetectorWork,
+  type EndedSpans,
   type IngestReply,
   type KeyRow,
+  type Notification,
+  type OwnGauge,
+  type ResourceStore,
+  type StepAnswer,
   StoreError,
   type TickStep,
   type TickStore,
@@ -28,7 +41,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore {
+export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore, AlertStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -52,6 +65,12 @@ export class PostgresStore implements BatchStore, TickStore {
     return reply
   }
 
+  async endedSpans(traceIds: readonly string[]): Promise<EndedSpans> {
+    const reply = await this.#call(this.#quick, 'ended_spans', { trace_ids: traceIds })
+    if (!isObject(reply) || !Object.values(reply).every(Array.isArray)) throw misread('ended_spans')
+    return reply as EndedSpans
+  }
+
   async makePartitions(days: readonly string[]): Promise<void> {
     await this.#call(this.#quick, 'make_partitions', { days })
   }
@@ -70,8 +89,69 @@ export class PostgresStore implements BatchStore, TickStore {
     return { done: reply.done, more: reply.more }
   }
 
+  async readDetectorWork(): Promise<DetectorWork | null> {
+    const work = await this.#call(this.#patient, 'detector_work', {})
+    if (work !== null && !isWork(work)) throw misread('detector_work')
+    return work
+  }
+
+  async storeDetections(detections: Detections): Promise<boolean> {
+    const stored = await this.#call(this.#patient, 'store_detections', { findings: detections })
+    if (typeof stored !== 'boolean') throw misread('store_detections')
+    return stored
+  }
+
+  async beginMeasuring(instance: string): Promise<StepAnswer & { readonly due: boolean }> {
+    const reply = await this.#call(this.#patient, 'tick_measure_resources', { instance })
+    if (!isObject(reply) || typeof reply.done !== 'number' || typeof reply.due !== 'boolean') {
+      throw misread('tick_measure_resources')
+    }
+    return { done: reply.done, more: false, due: reply.due }
+  }
+
+  async storeResources(gauges: readonly OwnGauge[]): Promise<number> {
+    const reply = await this.#call(this.#quick, 'store_resources', { gauges })
+    if (!isObject(reply) || typeof reply.done !== 'number') throw misread('store_resources')
+    return reply.done
+  }
+
   async releaseTick(holder: string): Promise<void> {
     await this.#call(this.#quick, 'release_tick', { holder })
+  }
+
+  async readAlertInputs(): Promise<AlertReading> {
+    const reply = await this.#call(this.#patient, 'alert_inputs', {})
+    if (!isObject(reply) || typeof reply.revision !== 'number' || !Array.isArray(reply.rules)) {
+      throw misread('alert_inputs')
+    }
+    return reply as AlertReading
+  }
+
+  async storeAlertOutcome(outcome: AlertOutcome): Promise<boolean> {
+    const reply = await this.#call(this.#patient, 'store_alert_outcome', { outcome })
+    if (!isObject(reply) || typeof reply.stored !== 'boolean') throw misread('store_alert_outcome')
+    return reply.stored
+  }
+
+  async claimAlertPush(): Promise<AlertPush | null> {
+    const reply = await this.#call(this.#quick, 'claim_alert_push', {})
+    if (reply === null) return null
+    if (!isObject(reply) || typeof reply.rev !== 'number') throw misread('claim_alert_push')
+    return reply as AlertPush
+  }
+
+  async noteAlertPush(revision: number): Promise<void> {
+    await this.#call(this.#quick, 'note_alert_push', { revision })
+  }
+
+  async claimNotifications(n: number): Promise<readonly Notification[]> {
+    const reply = await this.#call(this.#quick, 'claim_notifications', { n })
+    if (!Array.isArray(reply)) throw misread('claim_notifications')
+    return reply as Notification[]
+  }
+
+  async noteDeliveries(deliveries: readonly Delivery[]): Promise<void> {
+    await this.#call(this.#quick, 'note_deliveries', { deliveries })
   }
 
   async #call(client: Client, name: string, args: Record<string, unknown>): Promise<unknown> {
@@ -126,5 +206,16 @@ function isReply(value: unknown): value is IngestReply {
     isObject(value.renamed) &&
     typeof value.watched === 'boolean' &&
     typeof value.tick_due === 'boolean'
+  )
+}
+
+function isWork(value: unknown): value is DetectorWork {
+  return (
+    isObject(value) &&
+    typeof value.service === 'string' &&
+    typeof value.environment === 'string' &&
+    typeof value.revision === 'number' &&
+    typeof value.more === 'boolean' &&
+    [value.learn, value.look, value.series, value.recent].every(Array.isArray)
   )
 }

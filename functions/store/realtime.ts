@@ -1,3 +1,4 @@
+import type { AlertPush } from '../../src/core/alert/alert_document.ts'
 import { broadcastMsMax } from '../../src/core/limit.ts'
 import type { Push } from '../../src/core/live_snapshot.ts'
 import { type PushChannel, StoreError } from './port.ts'
@@ -23,7 +24,7 @@ export class RealtimeChannel implements PushChannel {
   }
 
   /** Answered 202 once Realtime has it; whether anybody listens is not said. */
-  async push(event: 'live', payload: Push): Promise<void> {
+  async push(event: 'live' | 'alert', payload: Push | AlertPush): Promise<void> {
     const { url, secretKey, fetch = globalThis.fetch } = this.#access
     const send = async () => {
       const answer = await fetch(`${url.replace(/\/+$/, '')}/realtime/v1/api/broadcast`, {

@@ -14,7 +14,7 @@ import type { HotBatch } from '../../src/core/live_snapshot.ts'
 import type { HotEntry, HotView, LiveState } from '../../src/core/live_state.ts'
 import type { Window } from '../../src/core/window.ts'
 import { isStreamId, parseHotBatch, parseLiveState, parseWindow } from '../../src/wire/parse_hot.ts'
-import { type HotStore, StoreError, type TurnRequest } from './port.ts'
+import { type HotStore, type MemoryMeter, StoreError, type TurnRequest } from './port.ts'
 
 export type RedisAccess = {
   /** UPSTASH_REDIS_REST_URL; a path is kept. */
@@ -41,10 +41,12 @@ type Pipeline = ReturnType<Redis['pipeline']>
 type Answer = { readonly result: unknown; readonly error: string | null }
 
 /** Upstash Redis over its REST interface. Each method is one request. */
-export class UpstashHotStore implements HotStore {
+export class UpstashHotStore implements HotStore, MemoryMeter {
+  readonly instance: string
   readonly #redis: Redis
 
   constructor({ url, token, msMax = redisMsMax }: RedisAccess) {
+    this.instance = new URL(url).host
     this.#redis = new Redis({
       url,
       token,
@@ -131,6 +133,20 @@ export class UpstashHotStore implements HotStore {
       seconds: entriesOf(seconds, 'w', parseWindow).map(([, window]) => window),
       entries: entriesOf(entries, 'b', parseHotBatch).map(([id, batch]) => ({ id, batch })),
     }
+  }
+
+  async readUsage(): Promise<{ readonly memoryBytes: number | null; readonly keyCount: number }> {
+    const failed = () => {
+      throw new StoreError('unavailable', 'Cannot read usage: Redis is not reached, or refuses the request')
+    }
+    const [info, keys] = await Promise.all([this.#redis.exec<unknown>(['INFO', 'memory']), this.#redis.dbsize()]).catch(
+      failed,
+    )
+    const keyCount = Number(keys)
+    if (!Number.isSafeInteger(keyCount) || keyCount < 0) throw misread('read usage')
+    // Upstash tells what the data takes, Redis what its process does.
+    const bytes = /^(?:total_data_size|used_memory):(\d+)/m.exec(typeof info === 'string' ? info : '')?.[1]
+    return { memoryBytes: bytes === undefined ? null : Number(bytes), keyCount }
   }
 }
 

@@ -8,6 +8,7 @@ import { importFileBytesMax, importLinesAtOnce, recordAgeDaysMax } from '../core
 import { dataDirOf } from '../local/local_env.ts'
 import { saltOf } from '../reporter/mcp/argument_hash.ts'
 import { LineSplitter } from '../tap/line_splitter.ts'
+import type { LogEntry } from '../wire/log_entry.ts'
 import { parseLogLine } from '../wire/log_line.ts'
 import { placePathOf, readPlace, seamOf, writePlace } from './import_place.ts'
 import { type ImportedRecord, ImportReader, type Refusal } from './import_reader.ts'
@@ -39,7 +40,13 @@ export type ImportSummary = {
   readonly seconds: number
 }
 
-type Destination = { readonly ingestUrl: string; readonly ingestKey: string; readonly dataDir: string }
+type Destination = {
+  readonly ingestUrl: string
+  readonly ingestKey: string
+  readonly dataDir: string
+  /** Added to the times of files that are begun now, in µs. */
+  readonly shifts: ReadonlyMap<string, number>
+}
 
 /** `telltale import FILE...`: what log files tell, as if it had been recorded. */
 export function registerImport(program: Command): void {
@@ -62,7 +69,8 @@ export function registerImport(program: Command): void {
           'Cannot import: TELLTALE_INGEST_URL and TELLTALE_INGEST_KEY are not set, and no local.env is there',
         )
       }
-      const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env) }
+      const shifts: Destination['shifts'] = options.shift ? await shiftsOf(files) : new Map()
+      const destination = { ingestUrl, ingestKey, dataDir: dataDirOf(process.env), shifts }
       for (const file of files) {
         try {
           const summary = await importFile(file, options, destination)
@@ -95,7 +103,7 @@ async function importLines(file: string, options: ImportOptions, destination: De
   const whole = file.endsWith('.gz')
   const placePath = placePathOf(destination.dataDir, file, scope)
   const place = readPlace(placePath, file)
-  const shiftUs = place ? place.shiftUs : options.shift ? Date.now() * 1_000 - (await newestUs(file)) : 0
+  const shiftUs = place ? place.shiftUs : (destination.shifts.get(file) ?? 0)
   const salt = saltOf(destination.ingestKey)
   const reader = new ImportReader({ scope, salt, nowUs: Date.now() * 1_000, shiftUs, state: place?.reader })
   const { service, environment, instance } = options
@@ -124,7 +132,8 @@ async function importLines(file: string, options: ImportOptions, destination: De
       // Of what is packed lines alone are counted.
       if (!whole) offset += chunk.bytes
       save()
-      bar?.update(Math.min(size, whole ? size : offset))
+      const rate = Math.round((lines - (place?.lines ?? 0)) / ((performance.now() - begunAt) / 1_000))
+      bar?.update(Math.min(size, whole ? size : offset), { rate })
     }
     if (lines > (place?.lines ?? 0)) await send(reader.rest())
     if (whole) offset = size
@@ -218,35 +227,66 @@ function isJson(text: string | null | undefined): boolean {
   }
 }
 
-/** The newest time that any line names. */
-async function newestUs(file: string): Promise<number> {
-  let newest = 0
+type Times = { readonly oldestUs: number; readonly newestUs: number }
+
+/**
+ * By how much, in µs, each file is moved so that its newest line is now. As long as what is kept holds them all they are
+ * moved by one time, so that they lie to each other as they lay.
+ */
+async function shiftsOf(files: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const nowUs = Date.now() * 1_000
+  const times = new Map<string, Times>()
+  for (const file of files) {
+    try {
+      const found = await timesOf(file)
+      if (found) times.set(file, found)
+    } catch {
+      // Its own turn says why it cannot be read.
+    }
+  }
+  const newestUs = Math.max(...[...times.values()].map((found) => found.newestUs))
+  const oldestUs = Math.min(...[...times.values()].map((found) => found.oldestUs))
+  const together = newestUs - oldestUs < recordAgeDaysMax * 86_400_000_000
+  return new Map([...times].map(([file, found]) => [file, nowUs - (together ? newestUs : found.newestUs)]))
+}
+
+/** The oldest and the newest time that any line of a file names, null where none names one. */
+async function timesOf(file: string): Promise<Times | null> {
+  let [oldestUs, newestUs] = [Number.POSITIVE_INFINITY, 0]
   for await (const { lines } of chunksOf(file, 0, 0)) {
     for (const line of lines) {
       const parsed = line === null ? null : parseLogLine(line)
-      if (!parsed?.ok) continue
-      const entry = parsed.value
-      const times =
-        entry.kind === 'call'
-          ? [entry.endUs]
-          : entry.kind === 'record'
-            ? entry.records.map((record) => record.at_us)
-            : entry.kind === 'exported'
-              ? [entry.record.type === 'span' ? (entry.record.end_us ?? entry.record.start_us) : entry.record.at_us]
-              : entry.kind === 'prose'
-                ? []
-                : [entry.atUs]
-      newest = Math.max(newest, ...times)
+      for (const atUs of parsed?.ok ? timesIn(parsed.value) : []) {
+        oldestUs = Math.min(oldestUs, atUs)
+        newestUs = Math.max(newestUs, atUs)
+      }
     }
   }
-  return newest > 0 ? newest : Date.now() * 1_000
+  return newestUs > 0 ? { oldestUs, newestUs } : null
+}
+
+function timesIn(entry: LogEntry): readonly number[] {
+  switch (entry.kind) {
+    case 'prose':
+      return []
+    case 'call':
+      return [entry.startUs, entry.endUs]
+    case 'record':
+      return entry.records.map((record) => record.at_us)
+    case 'exported': {
+      const { record } = entry
+      return record.type === 'span' ? [record.start_us, record.end_us ?? record.start_us] : [record.at_us]
+    }
+    default:
+      return [entry.atUs]
+  }
 }
 
 function progressBar(name: string, size: number, quiet: boolean): cliProgress.SingleBar | null {
   if (quiet || !process.stderr.isTTY) return null
-  const format = `${name} {bar} {percentage} % | {duration_formatted}, {eta_formatted} left`
+  const format = `${name} {bar} {percentage} % | {rate} lines/s | {duration_formatted}, {eta_formatted} left`
   const bar = new cliProgress.SingleBar({ format, stream: process.stderr, hideCursor: true }, cliProgress.Presets.rect)
-  bar.start(Math.max(1, size), 0)
+  bar.start(Math.max(1, size), 0, { rate: 0 })
   return bar
 }
 

@@ -4,7 +4,7 @@ import type { Outcome } from '../core/outcome.ts'
 import type { Attributes, ProcessInfo, Source, Span, TelltaleRecord } from '../core/record.ts'
 import { argumentHashOf } from '../reporter/mcp/argument_hash.ts'
 import { shapeOf } from '../reporter/mcp/argument_shape.ts'
-import type { LoggedCall, LoggedRecord } from '../wire/log_entry.ts'
+import type { LogEntry, LoggedCall, LoggedRecord } from '../wire/log_entry.ts'
 import { parseLogLine } from '../wire/log_line.ts'
 import { redactRecord } from '../wire/redact_record.ts'
 import { FrameReader, type FrameState } from './import_frame.ts'
@@ -41,6 +41,8 @@ export type ReaderOptions = {
   readonly shiftUs: number
   readonly state?: ReaderState | undefined
 }
+
+type LoggedEnd = Extract<LogEntry, { readonly kind: 'end' }>
 
 const linesNamedMax = 5
 const dayUs = 86_400_000_000
@@ -97,7 +99,7 @@ export class ImportReader {
       case 'start':
         return this.#begin(id, entry.call, entry.atUs, number)
       case 'end':
-        return this.#own(this.#endOf(id, entry), number)
+        return this.#ended(id, entry, number)
       case 'frame':
       case 'gone':
         return this.#own(this.#frames.read(entry, id), number)
@@ -129,15 +131,15 @@ export class ImportReader {
     return argumentHashOf([tool, requestId], this.#options.salt)
   }
 
-  #endOf(
-    id: string,
-    end: {
-      readonly atUs: number
-      readonly durationUs: number | null
-      readonly error: string | null
-      readonly call: LoggedCall
-    },
-  ): TelltaleRecord[] {
+  #ended(id: string, end: LoggedEnd, number: number): readonly ImportedRecord[] {
+    const records = this.#endOf(id, end)
+    return records === null
+      ? this.refuse('it ends a call, and no line says when that began', number)
+      : this.#own(records, number)
+  }
+
+  /** Null where nothing says when the call began. */
+  #endOf(id: string, end: LoggedEnd): TelltaleRecord[] | null {
     const { atUs, durationUs, error, call } = end
     const begunUs = durationUs === null ? null : atUs - durationUs
     const start = this.#open.take(this.#keyOf(call), begunUs, call.requestId === null ? pairedWithinUs : undefined)
@@ -150,7 +152,7 @@ export class ImportReader {
     }
     if (durationUs !== null) return this.#callOf(id, call, atUs - durationUs, atUs, error)
     // It failed, and nobody knows when it began: an error without a request.
-    return error === null ? [] : [errorOf(id, error, atUs, null, call)]
+    return error === null ? null : [errorOf(id, error, atUs, null, call)]
   }
 
   #callOf(id: string, call: LoggedCall, startUs: number, endUs: number, error: string | null): TelltaleRecord[] {
@@ -229,13 +231,16 @@ function spanOf(
   }
 }
 
+/** A log has one text for every end that is no answer: a cancelled call failed nobody. */
 function outcomeOf(error: string | null): Outcome {
-  return error === null ? 'ok' : 'tool_error'
+  if (error === null) return 'ok'
+  if (/^(?:CancelledError|cancell?ed)\b/i.test(error)) return 'cancelled'
+  return /\btime(?:d ?|-)?out\b/i.test(error) ? 'timeout' : 'tool_error'
 }
 
 /** The span of a call, and how it failed where it did: both under the id that the line gave to the span. */
 function failedOf(span: Span, error: string | null, call: LoggedCall): TelltaleRecord[] {
-  if (error === null) return [span]
+  if (error === null || span.outcome === 'cancelled') return [span]
   return [span, errorOf(`${span.trace_id}${span.span_id}`, error, span.end_us ?? span.start_us, span, call)]
 }
 

@@ -8,7 +8,7 @@ import {
   retryMsMax,
   sendMsMax,
 } from '../core/limit.ts'
-import type { Batch, ProcessInfo, Source, TelltaleRecord } from '../core/record.ts'
+import { type Batch, importSdk, type ProcessInfo, type Source, type TelltaleRecord } from '../core/record.ts'
 import { type Reply, verdictOf } from '../reporter/delivery/verdict.ts'
 import { redactOrigin, redactRecord } from '../wire/redact_record.ts'
 import { type ImportedRecord, uuidV8Of } from './import_reader.ts'
@@ -90,7 +90,7 @@ export class ImportSender {
       started_at_us: told?.started_at_us ?? Date.now() * 1_000 - ageUs,
       host: told?.host ?? hostname(),
       pid: null,
-      sdk: 'telltale-import/0.1.0',
+      sdk: `${importSdk}0.1.0`,
     }
   }
 

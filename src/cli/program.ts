@@ -28,6 +28,22 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'follow the calls as they end',
     register: async () => (await import('./tail.ts')).registerTail,
   },
+  why: {
+    description: 'say what makes slow calls slow, with the evidence',
+    register: async () => (await import('./ask_why.ts')).registerWhy,
+  },
+  report: {
+    description: 'write what makes slow calls slow as one HTML file to send to a colleague',
+    register: async () => (await import('./report.ts')).registerReport,
+  },
+  mcp: {
+    description: 'serve what is stored to an agent, as an MCP server on stdio',
+    register: async () => (await import('./serve_mcp.ts')).registerMcp,
+  },
+  errors: {
+    description: 'list kinds of errors, and resolve or ignore them',
+    register: async () => (await import('./errors.ts')).registerErrors,
+  },
   import: {
     description: 'take in log files',
     register: async () => (await import('./import.ts')).registerImport,
@@ -36,9 +52,17 @@ const commands: { readonly [name: string]: CommandEntry } = {
     description: 'write what is stored as lines of JSON, or send it on as OpenTelemetry',
     register: async () => (await import('./export.ts')).registerExport,
   },
+  alerts: {
+    description: 'what fires, whom it is told, and the rules',
+    register: async () => (await import('./alerts.ts')).registerAlerts,
+  },
   keys: {
     description: 'list, create and revoke ingest keys',
     register: async () => (await import('./keys.ts')).registerKeys,
+  },
+  sampling: {
+    description: 'say or set whose spans are kept',
+    register: async () => (await import('./sampling.ts')).registerSampling,
   },
   members: {
     description: 'list, add and remove who may see the dashboard',

@@ -26,6 +26,7 @@ export function registerStart(program: Command): void {
     .option('--data-dir <path>', 'where everything is kept (default: TELLTALE_DATA_DIR, or .telltale of the clone)')
     .addHelpText('after', '\nTELLTALE_DATABASE_URL takes a PostgreSQL server in place of the embedded one.')
     .addHelpText('after', 'TELLTALE_REDIS_REST_URL, TELLTALE_REDIS_REST_TOKEN take an Upstash database as its Redis.')
+    .addHelpText('after', 'TELLTALE_ALLOW_PRIVATE_DESTINATIONS=1 lets alerts be sent to private addresses.')
     .addHelpText('after', 'TELLTALE_ALLOWED_HOSTS (comma list) lets requests name further hosts.')
     .action((options: StartOptions) => startCommand(options))
 }
@@ -63,6 +64,7 @@ async function runUntil(stopped: AbortSignal, options: StartOptions): Promise<vo
     port: options.port ?? portOf(env.PORT),
     allowedHosts: listOf(env.TELLTALE_ALLOWED_HOSTS),
     log,
+    allowsPrivateDestinations: env.TELLTALE_ALLOW_PRIVATE_DESTINATIONS === '1',
     ...(host ? { host } : {}),
     ...(env.TELLTALE_DATABASE_URL ? { databaseUrl: env.TELLTALE_DATABASE_URL } : {}),
     ...(redis === null ? {} : { redis }),

@@ -148,10 +148,10 @@ function fit(text: string, width: number): string {
 }
 
 const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const
-type Colour = keyof typeof codes
-type Painter = (colour: Colour, text: string) => string
+export type Colour = keyof typeof codes
+export type Painter = (colour: Colour, text: string) => string
 
-function painterOf(colour: boolean): Painter {
+export function painterOf(colour: boolean): Painter {
   return (name, text) => (colour && text !== '' ? `\x1b[${codes[name]}m${text}\x1b[0m` : text)
 }
 

@@ -6,7 +6,7 @@ import type { Breakdown, StoredSpan, StoredSpans } from './trace.ts'
 // without end_us neither counts nor shields. A span that the tick concluded has an end and counts.
 
 /** Half-open, in µs. */
-type Interval = { readonly start: number; readonly end: number }
+export type Interval = { readonly start: number; readonly end: number }
 
 /**
  * Self time in µs of every ended span, by span id: its duration minus the union of its ended direct children, each
@@ -122,12 +122,14 @@ function unexplainedOf(spans: StoredSpans): number {
   return roots.length === 0 ? 0 : last - first - measureOf(roots)
 }
 
-function intervalOf(span: StoredSpan): Interval | null {
+/** When a span ran; null while it does. */
+export function intervalOf(span: StoredSpan): Interval | null {
   if (span.end_us === undefined) return null
   return { start: span.start_us, end: Math.max(span.start_us, span.end_us) }
 }
 
-function movedInto(parent: Interval, child: Interval): Interval {
+/** A child's interval moved by the least that puts it inside its parent's; as it is where it is longer. */
+export function movedInto(parent: Interval, child: Interval): Interval {
   const length = child.end - child.start
   if (length > parent.end - parent.start) return child
   if (child.start < parent.start) return { start: parent.start, end: parent.start + length }

@@ -1,18 +1,22 @@
-import { fingerprintFramesMax, fingerprintMessageCharactersMax } from './limit.ts'
+import { fingerprintFramesMax } from './limit.ts'
+import { messageCodesOf, messagePatternOf } from './message_pattern.ts'
 import { murmurHashOf } from './murmur_hash.ts'
 import type { ErrorRecord } from './record.ts'
 import { commonRootOf, pathBelow } from './source_path.ts'
-import { parseStack, type StackFrame, type StackPart } from './stack_frame.ts'
+import { parseStack } from './stack_frame.ts'
+import type { StackFrame, StackPart } from './stack_part.ts'
 
 export type Failure = Pick<ErrorRecord, 'error_type' | 'message' | 'traceback'>
 
 /**
  * Names the group that a failure belongs to: `v1:` and 32 hex digits, equal for equal causes on every machine.
  *
- * From the error's type and, of it and each of its causes, the distinct in-app frames as function and path: without
- * line numbers, query strings, hashes of builds, and without where the project lies (see `commonRootOf`). Where no frame
- * is in-app: from the type and the message without its numbers, ids, quoted values and paths.
- * A change to any of these rules is a new version.
+ * From the error's type, the codes in its message, and, of it and each of its causes, the innermost in-app frame: function,
+ * path and, where Python prints it, line of source, without line numbers, query strings, hashes of builds, and without
+ * where the project lies. Who called it does not count, so that a new frame further out or another depth of recursion
+ * makes no new group; only who called an assertion does. Of a stack that overflowed: the frames that repeat. Where no frame
+ * is in-app and has a name: from type, codes and the message without its data.
+ * A change to any of these rules is a new version. `bench/error_grouping.ts` measures them.
  */
 export function fingerprintOf(error: Failure): string {
   return `v1:${murmurHashOf(JSON.stringify(groundsOf(error)))}`
@@ -27,31 +31,55 @@ export function culpritOf(error: Failure): string | null {
   return frame.function === null ? path : `${frame.function} (${path})`
 }
 
-/** A message without what differs from one occurrence to the next: numbers, ids, quoted values, paths and addresses. */
-export function messagePatternOf(message: string): string {
-  return message
-    .slice(0, fingerprintMessageCharactersMax)
-    .replace(/"[^"]*"|`[^`]*`|(?<!\w)'[^'\n]*'(?!\w)/g, '<text>')
-    .split(/\s+/)
-    .map(wordPatternOf)
-    .join(' ')
-    .replace(/<path>(?: <path>)+/g, '<path>')
-    .trim()
-}
-
-type Grounds = readonly (readonly [errorType: string, ...frames: string[]])[] | readonly ['message', string, string]
+type Ground = readonly [errorType: string, ...frames: string[]]
+type Grounds =
+  | readonly [codes: readonly string[], ...Ground[]]
+  | readonly [readonly string[], 'message', string, string]
 
 function groundsOf(error: Failure): Grounds {
   const parts = partsOf(error)
-  if (inAppFramesOf(parts).length === 0) return ['message', error.error_type, messagePatternOf(error.message)]
-  const root = rootOf(parts)
-  const grounds = parts.map((part, i): [string, ...string[]] => {
-    const lines = inAppFramesOf([part]).map((frame) => frameTextOf(frame, root))
-    const type = i === 0 ? error.error_type : (part.error_type ?? '')
-    return [type, ...[...new Set(lines)].slice(0, fingerprintFramesMax)]
+  const codes = messageCodesOf(error.message)
+  if (!parts.some(({ frames }) => frames.some(isTelling)))
+    return [codes, 'message', error.error_type, messagePatternOf(error.message)]
+  const overflowed = overflow.test(error.error_type) || overflow.test(error.message.slice(0, overflowCharactersMax))
+  const grounds = parts.map(({ error_type, frames }, i): Ground => {
+    const telling = frames.filter(isTelling)
+    const lines = (overflowed ? repeatedIn(telling) : null) ?? failedIn(telling)
+    return [i === 0 ? error.error_type : (error_type ?? ''), ...lines]
   })
   // How many members of a group failed alike says nothing.
-  return [...new Map(grounds.map((ground) => [JSON.stringify(ground), ground])).values()]
+  return [codes, ...new Map(grounds.map((ground) => [JSON.stringify(ground), ground])).values()]
+}
+
+const overflow = /^RecursionError$|StackOverflowError$|Maximum call stack|stack overflow|too much recursion/
+const overflowCharactersMax = 200
+
+/** The innermost frame; of one that only checks what it was given, who gave it too. */
+function failedIn(frames: readonly StackFrame[]): readonly string[] {
+  const last = frames.findIndex((frame) => !isAssertion(frame))
+  return [...new Set(frames.slice(0, last + 1 || undefined).map(failedText))].slice(0, fingerprintFramesMax)
+}
+
+/** Whichever of them was innermost when there was no more room; null where none repeats. */
+function repeatedIn(frames: readonly StackFrame[]): readonly string[] | null {
+  const seen = new Set<string>()
+  const repeated = new Set<string>()
+  for (const text of frames.map(frameText)) {
+    if (seen.has(text)) repeated.add(text)
+    seen.add(text)
+  }
+  return repeated.size === 0 ? null : [...repeated].sort().slice(0, fingerprintFramesMax)
+}
+
+function isAssertion({ function: name }: StackFrame): boolean {
+  return name !== null && assertion.test(name)
+}
+
+const assertion = /(?:^|[.:_#])(?:assert|require|ensure|check|expect|invariant|unwrap|must)(?![a-z])/
+
+/** Whether a frame says where the failure is: the deployment's own code, under its own name. */
+function isTelling(frame: StackFrame): boolean {
+  return frame.in_app && frame.minified !== true
 }
 
 function partsOf(error: Failure): StackPart[] {
@@ -66,28 +94,18 @@ function rootOf(parts: readonly StackPart[]): string {
   return commonRootOf(inAppFramesOf(parts).map((frame) => frame.file as string))
 }
 
-function frameTextOf(frame: StackFrame, root: string): string {
+function failedText(frame: StackFrame): string {
+  return frame.source === undefined ? frameText(frame) : `${frameText(frame)} ${frame.source}`
+}
+
+/** Below no common root: it would depend on which other frames there are. */
+function frameText(frame: StackFrame): string {
   // A bundler numbers names that would clash: `read$1`.
   const name = frame.function?.replace(/\$\d+$/, '').replace(/0x[\da-f]+/gi, '') ?? ''
-  return `${name}@${withoutHashes(pathBelow(root, frame.file as string))}`
+  return `${name}@${withoutHashes(pathBelow('', frame.file as string))}`
 }
 
 /** `chunk-3f2a9c1b.js` is `chunk-#.js`: eight or more hex digits, a decimal one among them. */
 function withoutHashes(path: string): string {
   return path.replace(/[\da-f]{8,}/gi, (hex) => (/\d/.test(hex) ? '#' : hex))
-}
-
-function wordPatternOf(word: string): string {
-  if (word.includes('://')) return '<url>'
-  if (word.includes('\\') || /^[("[]?(?:~|\.{1,2})?\/./.test(word) || word.split('/').length > 2) return '<path>'
-  return word
-    .replace(/0x[\da-f]+/gi, '<n>')
-    .replace(/[\w-]{8,}/g, (name) => (isId(name) ? '<n>' : name))
-    .replace(/\d+(?:\.\d+)*/g, '<n>')
-}
-
-/** Two decimal digits and a letter among eight characters or more, or nothing but hex digits and hyphens with one. */
-function isId(name: string): boolean {
-  const digits = name.match(/\d/g)?.length ?? 0
-  return /^[\da-f-]+$/i.test(name) ? digits > 0 && /[a-f-]/i.test(name) : digits > 1 && /[a-z]/i.test(name)
 }

@@ -68,10 +68,12 @@ export function hotBatchOf(source: HotSource): HotBatch {
   const second = Math.floor(receivedAtUs / 1_000_000)
   const windows: Window[] = []
   const stale: number[] = []
-  for (const window of windowsOf(batch)) {
-    const isNear = window.second > second - liveSecondsShown && window.second <= second + aheadSecondsMax
-    if (isNear) windows.push({ second: window.second, series: renamedSeries(window.series, source.renamed) })
-    else stale.push(minuteOf(window.second))
+  const shift = shiftOf(source)
+  for (const { second: told, series } of windowsOf(batch)) {
+    const at = told + shift
+    const isNear = at > second - liveSecondsShown && at <= second + aheadSecondsMax
+    if (isNear) windows.push({ second: at, series: renamedSeries(series, source.renamed) })
+    else stale.push(minuteOf(at))
   }
   const whole: HotBatch = {
     batch_id: batch.batch_id,
@@ -88,6 +90,15 @@ export function hotBatchOf(source: HotSource): HotBatch {
     stale: staleOf(stale),
   }
   return withinBytes(whole)
+}
+
+/**
+ * What to add to the seconds of a sender whose clock is off by minutes, in whole minutes, as telltale.source_clocks has it of
+ * its minutes; 0 where it does not say when it sent, or is off by less.
+ */
+function shiftOf({ sentAtUs, receivedAtUs }: HotSource): number {
+  const minutes = sentAtUs === null ? 0 : (receivedAtUs - sentAtUs) / 60_000_000
+  return Math.abs(minutes) >= 1 && Math.abs(minutes) <= 1_440 ? Math.round(minutes) * 60 : 0
 }
 
 /** The minute of a second: both in whole seconds since the epoch. */

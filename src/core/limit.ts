@@ -46,6 +46,7 @@ export const integerMax = Number.MAX_SAFE_INTEGER
 export const stackLineCharactersMax = 2_048
 export const stackCausesMax = 16
 export const fingerprintFramesMax = 64
+export const fingerprintCodesMax = 4
 export const fingerprintMessageCharactersMax = 1_024
 
 // Names admitted into windows, per source; what comes after is `other`.
@@ -54,6 +55,7 @@ export const toolsMax = 64
 export const providersMax = 16
 export const modelsMax = 32
 export const connectionsMax = 16
+export const cachesMax = 16
 export const callNumbersNamed = 5
 
 // A trace.
@@ -102,6 +104,33 @@ export const knownCallerMs = 60_000
 export const seriesPointsMax = 1_500
 export const seriesPointsWanted = 120
 
+// Sampling: how long after a trace was last touched it is decided whether it keeps its spans.
+export const sampledAfterSeconds = 300
+export const sampledAtOnceMax = 500
+export const pinnedTracesMax = 10_000
+
+// Comparing two stretches of time, and trends.
+export const comparedKeysMax = 32
+export const trendPointsMax = 400
+export const noiseShare = 0.05 // Of answers in which nothing differs, as many name a difference.
+// The detector of anomalies.
+export const tailBinsMax = 32
+export const seasonBins = 48
+export const trainingPoints = 40
+export const abnormalPointsMax = 120 // In a row: what lasts for two hours is how it is now.
+export const trainingSecondsMax = 0.15 * daySeconds
+export const detectorStateBytesMax = 4 * KiB
+export const detectorSeriesMax = 180 // Of a service in an environment, the busiest first.
+export const detectorGaugesMax = 60
+export const detectorMinutesMax = 60 // Learned at once.
+export const detectorLateSeconds = 120 // What comes later for a minute changes nothing that was learned from it.
+export const detectorPaceSeconds = 300 // How often what happened is learned: states are large, so not every minute.
+export const anomalyScoreMin = 0.95 // One in 8,000, by what the series was like.
+export const anomalyAlertScore = 0.975 // One in 60,000: worth waking somebody.
+export const anomalyQuietSeconds = 120
+export const anomalySilentSeconds = 300
+export const incidentGapSeconds = 180
+
 // The hot tier and the push.
 export const hotBatchBytesMax = 16 * KiB
 export const hotRunningMax = 100
@@ -133,14 +162,84 @@ export const hotWritesInFlightMax = 256
 export const pageRowsMax = 1_000
 export const postgrestRowsMax = 1_000
 
+// A verdict, and the MCP server that agents ask.
+export const whyBodyBytesMax = 16 * KiB
+export const mcpBodyBytesMax = 256 * KiB
+export const mcpRowsAsked = 10
+export const mcpRowsMax = 50
+export const mcpSpansMax = 100
+export const mcpTextCharactersMax = 600
+export const mcpAnswerCharactersMax = 48 * KiB
+
+// The lens, which reads single traces and spans: beyond these it reads a sample, and says so.
+export const lensTracesMax = 10_000
+export const lensSpansMax = 50_000
+export const treeTracesMax = 3_000
+export const treeSpansMax = 20_000
+export const treeNodesMax = 300
+export const treeDepthMax = 12
+export const callNumbersMax = 50
+export const holdersListedMax = 200
+export const heatColumnsMax = 60
+export const heatNamesMax = 24
+// Error groups: what is told of one, and what may be said of it.
+export const errorCountsWanted = 48
+export const groupNamesMax = 10
+export const groupErrorsLookedAt = 1_000
+export const olderVersionsMax = 100
+export const ignoredErrorsMax = 1_000_000
+
 // The dashboard's lists and its waterfall: what is in the page at once.
 export const traceRowsListedMax = 1_000
 export const traceRowsAsked = 50
 export const errorRowsListedMax = 500
 export const errorRowsAsked = 50
 export const occurrencesAsked = 10
+export const sessionRowsListedMax = 500
+export const sessionRowsAsked = 50
+export const sessionCallsListedMax = 1_000
+export const sessionCallsAsked = 100
+export const alertRowsListedMax = 500
+export const alertRowsAsked = 50
+export const alertReadMs = 30_000
 export const waterfallRowsDrawnMax = 160
 export const waterfallShapesMax = 500
+
+// Alerts. Of few calls nothing is concluded; what nobody looked at for a while did not hold meanwhile.
+export const alertExceedingMin = 5
+export const alertEvidenceNatsMin = 16 // One stretch in ten million by chance.
+export const alertBaselineCountMin = 50
+export const alertLookGapSeconds = 300
+export const alertRefreshSeconds = 30
+export const alertAfterSeconds = 300
+export const alertOpenMax = 500
+export const alertSeriesListedMax = 10
+export const alertsPushedMax = 50
+export const alertRulesMax = 200
+export const alertReplayHoursMax = 168
+export const alertChunkHoursMax = 6
+/** Within it alerts of one topic and service are told of as one. */
+export const alertGroupSeconds: { readonly [topic: string]: number } = {
+  latency: 600,
+  errors: 120,
+  traffic: 600,
+  unusual: 600,
+  data: 600,
+  permits: 600,
+  stuck: 600,
+  resource: 600,
+}
+
+// Telling people. A notification is tried for a day.
+export const notificationsAtOnce = 20
+export const notificationMsMax = 8_000
+export const notificationLeaseSeconds = 60
+export const notificationDaySeconds = daySeconds
+export const notificationRetryBaseMs = 5_000
+export const notificationRetryMsMax = 3_600_000
+export const notificationRedirectsMax = 3
+export const destinationsMax = 50
+export const destinationReplyBytesMax = 64 * KiB
 
 // The reporter, a guest in its host.
 export const outboxBytesMax = 8 * MiB
@@ -275,6 +374,7 @@ export const broadcastBytesMax = 256_000
 export const realtimeFrameBytesMax = 512 * KiB
 export const broadcastBodyBytesMax = 4 * MiB
 export const broadcastBatchMax = 100
+export const presenceBytesMax = 4 * KiB // What one client says of itself: everybody who joins is sent what all say.
 export const realtimeConnectionsMax = 1_000
 export const connectionChannelsMax = 100
 export const broadcastsPerSecondMax = 100 // Of one connection; past it the channel is closed.
@@ -330,7 +430,14 @@ assert(hostedPushMs <= watchedFlushMs, 'what a watched reporter sends is pushed 
 assert(hotBatchBytesMax * 8 < pushBytesMax && pushBytesMax < liveStateBytesMax, 'a push holds several batches whole')
 assert(lateSecondsMax < liveSecondsShown && liveSecondsShown < finishedSecondsMax, 'what is shown is kept')
 assert(liveMinutesMax * 60 <= hotSecondsKept, 'the minutes of a snapshot reach back no further than what is hot')
+assert(groupNamesMax < groupErrorsLookedAt, 'the errors that are looked at could name as many as are named')
 assert(seriesPointsWanted <= seriesPointsMax, 'a series whose step is chosen is never refused for its length')
+assert(seriesPointsWanted <= trendPointsMax && trendPointsMax <= seriesPointsMax, 'a trend of a chosen step is told')
+assert(trainingPoints * 300 <= trainingSecondsMax, 'a series with a point every five minutes is learned in time')
+assert(anomalyScoreMin < anomalyAlertScore && anomalyAlertScore < 1, 'what is worth an alert is an anomaly')
+assert(detectorPaceSeconds <= detectorMinutesMax * 60, 'the detector learns faster than time passes')
+assert(detectorLateSeconds < anomalySilentSeconds, 'an anomaly outlasts the minutes that are not learned yet')
+assert(interruptedSecondsMin < sampledAfterSeconds, 'a call is concluded before its spans are let go')
 assert(finishedSecondsMax <= hotSecondsKept, 'a finished second that is kept has not expired')
 assert(hotBatchesReadMax * hotReadsMax <= hotBatchesMax, 'what one turn reads is still in the stream')
 assert(nameBytesMax * 6 * 5 + hotStaleMinutesMax * 16 < hotBatchBytesMax, 'names alone fit, however they are escaped')
@@ -344,9 +451,16 @@ assert(parseDepthMax < restDepthMax, 'what the edge derives from a batch of full
 assert(turnMsMax < viewerTurnMsMax, 'who looks waits at least as long as who reports')
 assert(viewerTurnMsMax + storeSlackMs < snapshotMsMax, 'a page waits until its snapshot is given up by the edge')
 assert(statementMsMax < requestMsMax, 'a statement ends before its request is given up')
+assert(traceSpansMax < treeSpansMax && treeSpansMax <= lensSpansMax, 'the largest trace can be read among others')
+assert(treeTracesMax <= lensTracesMax, 'a tree, which takes every span apart, is of fewer traces')
+assert(callNumbersNamed <= callNumbersMax, 'the lens can tell apart what windows tell apart')
+assert(heatNamesMax < heatColumnsMax, 'names need more room than times')
 assert(traceRowsAsked <= pageRowsMax && traceRowsAsked < traceRowsListedMax, 'a list grows by pages that can be read')
 assert(errorRowsAsked <= pageRowsMax && errorRowsAsked < errorRowsListedMax, 'so does a list of errors')
+assert(alertRowsAsked <= pageRowsMax && alertRowsAsked < alertRowsListedMax, 'so does a list of alerts')
 assert(occurrencesAsked < errorRowsListedMax, 'and that of one group')
+assert(sessionRowsAsked < sessionRowsListedMax && sessionRowsAsked <= pageRowsMax, 'and those of sessions')
+assert(sessionCallsAsked < sessionCallsListedMax && sessionCallsAsked <= pageRowsMax, 'and of the calls of one')
 assert(waterfallRowsDrawnMax < traceSpansMax, 'a waterfall of all spans is drawn in part')
 assert(headersMsMax <= requestMsMax, 'headers arrive within their request')
 assert(quietFlushMs < embeddedFlushMs && errorGapMs < embeddedFlushMs, 'what is urgent is sent before what is not')
@@ -365,6 +479,7 @@ assert(liveQuietMs < liveFreshMsMax, 'a page that hears nothing asks before it s
 assert(liveBeatMs < sleepMsMin, 'a page that was asleep is one that missed a beat')
 assert(liveSecondsKept >= 60 + liveFreshMsMax / 1_000, 'the seconds reach back over the last minute')
 assert(broadcastBytesMax < realtimeFrameBytesMax, 'the largest broadcast fits into a frame with its names')
+assert(presenceBytesMax * realtimeConnectionsMax <= unsentBytesMax, 'who is there can be told to whoever joins')
 assert(broadcastBytesMax < broadcastBodyBytesMax, 'the largest broadcast fits into a request')
 assert(realtimeFrameBytesMax < unsentBytesMax, 'one frame alone makes no consumer slow')
 assert(realtimeConnectionsMax < rightsWaitingMax, 'every page may join again at once')
@@ -372,3 +487,13 @@ assert(connectionChannelsMax < framesPerSecondMax, 'a client may join all of its
 assert(redisBodyBytesMax < redisReplyBytesMax, 'a value that one command could write can be read')
 assert(redisReplyBytesMax < redisBytesMax, 'a reply is smaller than what is kept')
 assert(redisSweepKeysMax * 10 >= redisKeysMax, 'every key that expired is gone within ten sweeps')
+assert(alertsPushedMax <= alertOpenMax && alertOpenMax <= pageRowsMax, 'every open alert can be read')
+assert(embeddedTickMs < alertLookGapSeconds * 1_000, 'a pass that comes in time looks at what the last one saw')
+assert(alertRefreshSeconds * 2 < alertLookGapSeconds, 'an alert that stays as it is counts as looked at')
+assert(notificationMsMax * 2 < notificationLeaseSeconds * 1_000, 'what is sent is done before another may send it')
+assert(notificationRetryBaseMs < notificationRetryMsMax, 'the pauses between attempts grow')
+assert(notificationRetryMsMax * 12 < notificationDaySeconds * 1_000, 'a day holds many attempts')
+assert(
+  alertChunkHoursMax < alertReplayHoursMax && alertReplayHoursMax <= minuteDaysKept * 24,
+  'a replay reads what is kept',
+)

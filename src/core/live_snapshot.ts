@@ -95,6 +95,8 @@ export type ActiveSession = {
   readonly session_key: string
   readonly service: string
   readonly environment: string
+  /** The program that calls, where its recorder knows. */
+  readonly client: string | null
   readonly calls: number
   readonly running: number
   readonly last_at_us: number

@@ -131,6 +131,9 @@ export type ProcessInfo = {
   readonly sdk: string
 }
 
+/** What the `sdk` of an import begins with: what it brings may be stored already. */
+export const importSdk = 'telltale-import/'
+
 /** A request that runs now: one entry a trace, its innermost open span. */
 export type RunningCall = {
   readonly trace_id: string

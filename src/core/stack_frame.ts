@@ -1,28 +1,12 @@
 import { stackBytesMax, stackCausesMax, stackLineCharactersMax } from './limit.ts'
-
-/** One line of a stack trace that names code. */
-export type StackFrame = {
-  /** As printed, without query string; null for native code and the like. */
-  readonly file: string | null
-  /** Without `async`, `new` and `[as alias]`; null when it has no name of its own. */
-  readonly function: string | null
-  readonly line: number | null
-  /** The deployment's own code: no package, no part of the language or its runtime. */
-  readonly in_app: boolean
-}
-
-/** One exception of a stack trace. */
-export type StackPart = {
-  /** As printed before the message, such as `TypeError` or `httpx.ReadTimeout`; null where the trace does not say. */
-  readonly error_type: string | null
-  /** Innermost call first, in every language. */
-  readonly frames: readonly StackFrame[]
-}
+import { isOwnFile } from './own_file.ts'
+import { goFrameOf, javaFrameOf, rustNameOf } from './stack_language.ts'
+import type { StackFrame, StackPart } from './stack_part.ts'
 
 type MutablePart = { error_type: string | null; readonly rising: StackFrame[]; readonly falling: StackFrame[] }
 
 /**
- * Reads a stack trace as V8, Firefox, Safari or Python print it: the exception that was raised first, then its causes
+ * Reads a stack trace as V8, Firefox, Safari, Python, Java, Go or Rust print it: the exception that was raised first, then its causes
  * (`[cause]:`, `Caused by:`, "direct cause", "During handling") and the members of its group. Never throws; takes time
  * in proportion to the text, of which it reads at most `stackBytesMax` characters (first and last half), and at most
  * `stackCausesMax` exceptions.
@@ -40,12 +24,20 @@ export function parseStack(text: string): StackPart[] {
     current = newPart()
     parts.splice(place, 0, current)
   }
+  let before = ''
   for (const raw of lines) {
     const body = raw.replace(groupMargin, '')
     const line = body.trim()
+    const above = before
+    before = line
     if (line === '') continue
-    if (line.startsWith('at ')) current.falling.push(v8FrameOf(line))
+    // A second goroutine is none of the error's.
+    if (line.startsWith('goroutine ') && current.falling.length > 0) break
+    const go = goFrameOf(line, above)
+    if (go !== null) current.falling.push(go)
+    else if (line.startsWith('at ')) current.falling.push(javaFrameOf(line) ?? v8FrameOf(line, rustNameOf(above)))
     else if (line.startsWith('File "')) current.rising.push(pythonFrameOf(line))
+    else if (above.startsWith('File "') && /^\s/.test(body)) addSource(current.rising, line)
     else if (outerFollows.test(line)) begin(true)
     else if (groupMember.test(line)) begin(false)
     else if (causeFollows.test(line)) {
@@ -95,8 +87,9 @@ function typeOf(header: string): string | null {
 }
 
 /** `at fn (file:1:2)`, `at file:1:2`, `at async fn (file:1:2)`, `at eval (eval at fn (file:1:2), <anonymous>:1:1)`. */
-function v8FrameOf(line: string): StackFrame {
+function v8FrameOf(line: string, name: string | null): StackFrame {
   const rest = line.replace(/ \{$/, '').slice(3).trim()
+  if (name !== null) return frameOf(name, rest)
   const open = rest.indexOf(' (')
   if (open < 0 || !rest.endsWith(')')) return frameOf(null, rest.replace(/^async /, ''))
   const location = rest.slice(open + 2, -1)
@@ -114,8 +107,14 @@ function pythonFrameOf(line: string): StackFrame {
     file,
     function: functionOf(name ?? null),
     line: number === undefined ? null : Number(number),
-    in_app: isInApp(file),
+    in_app: isOwnFile(file),
   }
+}
+
+/** Of the lines below a frame only the first is its source. */
+function addSource(rising: StackFrame[], line: string): void {
+  const frame = rising.pop()
+  if (frame !== undefined) rising.push({ ...frame, source: line })
 }
 
 /** `fn@file:1:2`, as Firefox and Safari print it. */
@@ -136,7 +135,7 @@ function geckoFramesOf(lines: readonly string[]): StackFrame[] {
 
 /** A location without both line and column is none: engines print them always, messages that begin with `at` rarely. */
 function frameOf(name: string | null, location: string): StackFrame {
-  const [position, line] = /:(\d{1,9}):\d{1,9}$/.exec(location.slice(-20)) ?? []
+  const [position, line, column] = /:(\d{1,9}):(\d{1,9})$/.exec(location.slice(-20)) ?? []
   const place = position === undefined ? '' : location.slice(0, -position.length)
   const file = place.split(place.includes('://') ? /[?#]/ : '?', 1)[0] as string
   const named = file === '<anonymous>' || /^\d*$/.test(file) ? null : file
@@ -144,9 +143,14 @@ function frameOf(name: string | null, location: string): StackFrame {
     file: named,
     function: functionOf(name),
     line: line === undefined ? null : Number(line),
-    in_app: named !== null && isInApp(named),
+    in_app: named !== null && isOwnFile(named),
+    ...(Number(line) <= minifiedLineMax && Number(column) >= minifiedColumnMin ? { minified: true as const } : {}),
   }
 }
+
+/** Nobody writes so: a whole program in a few lines. */
+const minifiedLineMax = 20
+const minifiedColumnMin = 500
 
 function functionOf(name: string | null): string | null {
   if (name === null) return null
@@ -157,23 +161,4 @@ function functionOf(name: string | null): string | null {
     .replace(/^(?:module\.exports|exports|Object|Module)\./, '')
     .trim()
   return bare === '' || /^<(?:anonymous|lambda|listcomp|setcomp|dictcomp|genexpr)>$/.test(bare) ? null : bare
-}
-
-/** What is certainly not the deployment's own: packages, the language's library, runtimes of engines and bundlers. */
-const foreign = [
-  /(?:^|[/\\])(?:node_modules|site-packages|dist-packages|\.pnpm|\.yarn)[/\\]/,
-  /(?:^|[/\\])lib(?:64)?[/\\]python\d(?:\.\d{1,3})?[/\\]/,
-  /[/\\]Python\d{1,4}(?:-\d\d)?[/\\]lib[/\\]/i,
-  /[/\\]c?python[^/\\]{0,60}[/\\](?:[\d.]{1,20}[/\\])?(?:(?:x64|x86|arm64)[/\\])?Lib[/\\]/,
-  /^(?:node|bun|deno|ext|native|chrome-extension|moz-extension|safari-extension|wasm):/,
-  /^(?:node:)?internal[/\\]/,
-  /^\[native code\]$/,
-  /(?:^|[/\\])webpack[/\\](?:bootstrap|runtime)/,
-  /^<(?!string>|stdin>)/,
-  // Older Node names its own modules without a directory.
-  /^(?:assert|async_hooks|child_process|dns|domain|events|fs|http|https|module|net|stream|timers|tls|util|vm|zlib)\.js$/,
-]
-
-function isInApp(file: string): boolean {
-  return file !== '' && !foreign.some((pattern) => pattern.test(file))
 }

@@ -7,7 +7,7 @@ import {
   mutableHistogram,
   saturatingSum,
 } from './histogram.ts'
-import { callNumbersNamed } from './limit.ts'
+import { callNumbersNamed, nameBytesMax } from './limit.ts'
 import { isFailure } from './outcome.ts'
 import type { Batch, ConnectionEvent, Span } from './record.ts'
 
@@ -22,7 +22,7 @@ export type Cell = {
   readonly latency: Histogram
 }
 
-/** Keys: all, layer:X, tool:X, call:1..5|6+|unknown, provider:X, model:X, connection:X. */
+/** Keys: all, layer:X, tool:X, call:1..5|6+|unknown, provider:X, model:X, connection:X, cache:[X:]hit|miss|shared. */
 export type Series = { readonly [key: string]: Cell }
 
 /** One second of one source's metrics. */
@@ -58,8 +58,10 @@ const usPerSecond = 1_000_000
 /**
  * The seconds that a batch's records end in, ascending. A span counts once, when it has ended, in the second of its end:
  * under `layer:X`; as an entry span under `all`, `tool:X` and `call:N`; in layer `api` under `provider:X` and `model:X`.
- * An event counts under `connection:X` in the second of its `at_us`. Each record is taken as it comes: neither the order
- * of records nor how they were cut into batches changes what the windows add up to.
+ * An event counts under `connection:X` in the second of its `at_us`. What a cache answered counts under `cache:` and the
+ * result, after the cache's name where it has one: a span that says so, and an event of direction `hit` or `miss`. Each
+ * record is taken as it comes: neither the order of records nor how they were cut into batches changes what the windows
+ * add up to.
  */
 export function windowsOf(batch: Pick<Batch, 'records'>): Window[] {
   return [...talliesOf(batch, 1)].map(([second, tally]) => ({ second, series: seriesOf(tally) }))
@@ -128,18 +130,24 @@ function countSpan(tally: Tally, span: Span, end_us: number): void {
     if (span.provider !== null) count(tally, `provider:${span.provider}`, sample)
     if (span.model !== null) count(tally, `model:${span.model}`, sample)
   }
+  const result = cacheResultOf(span)
+  if (result !== null) count(tally, cacheKeyOf(span.attributes['telltale.cache'], result), sample)
 }
 
 /** Only `send` and `receive` say whose bytes `data_size_bytes` are; other directions carry other sizes, even tokens. */
 function countEvent(tally: Tally, event: ConnectionEvent): void {
-  count(tally, `connection:${event.connection_type}`, {
+  const sample: Sample = {
     failed: event.error !== null,
     bytes_in: event.direction === 'receive' ? event.data_size_bytes : null,
     bytes_out: event.direction === 'send' ? event.data_size_bytes : null,
     tokens_in: null,
     tokens_out: null,
     latency_us: event.response_time_ms === null ? null : Math.round(event.response_time_ms * 1_000),
-  })
+  }
+  count(tally, `connection:${event.connection_type}`, sample)
+  if (event.direction === 'hit' || event.direction === 'miss') {
+    count(tally, cacheKeyOf(event.connection_type, event.direction), sample)
+  }
 }
 
 function count(tally: Tally, key: string, sample: Sample): void {
@@ -157,6 +165,18 @@ function count(tally: Tally, key: string, sample: Sample): void {
 function callKeyOf(callNumber: number | null): string {
   if (callNumber === null) return 'call:unknown'
   return callNumber > callNumbersNamed ? `call:${callNumbersNamed + 1}+` : `call:${callNumber}`
+}
+
+/** What a cache said of a request, null where none was asked: `shared` is the answer of an equal call that was under way. */
+function cacheResultOf({ attributes }: Span): 'hit' | 'miss' | 'shared' | null {
+  if (attributes['telltale.from_inflight'] === true) return 'shared'
+  const fromCache = attributes['telltale.from_cache']
+  return fromCache === true ? 'hit' : fromCache === false ? 'miss' : null
+}
+
+function cacheKeyOf(cache: unknown, result: string): string {
+  const isNamed = typeof cache === 'string' && cache !== '' && cache.length <= nameBytesMax
+  return isNamed ? `cache:${cache}:${result}` : `cache:${result}`
 }
 
 function emptyCell(): MutableCell {

@@ -23,7 +23,7 @@ export class ConversationStore {
     try {
       const text = await readFile(this.#path(conversationId), 'utf8')
       const lines = text.split('\n').filter(Boolean)
-      span.end('ok', { bytesIn: text.length, attributes: { rows: lines.length } })
+      span.end('ok', { bytesIn: text.length })
       return lines
     } catch (error) {
       span.end('tool_error')

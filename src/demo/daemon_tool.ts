@@ -3,6 +3,7 @@ import type { ConversationStore } from './conversation_store.ts'
 import type { Incident, ModelAnswer } from './model_api.ts'
 import { askProvider, outcomeOfThrown } from './model_provider.ts'
 import type { PermitPool } from './permit_pool.ts'
+import type { SessionPermits } from './session_permit.ts'
 
 /** Every tool of the daemon, and the model that it asks. */
 export const daemonTools: { readonly [tool: string]: { readonly provider: 'glm' | 'kimi'; readonly model: string } } = {
@@ -26,11 +27,11 @@ export type ToolCall = {
 export type Daemon = {
   readonly reporter: Reporter
   readonly store: ConversationStore
-  readonly permits: { readonly glm: PermitPool; readonly kimi: PermitPool }
+  readonly permits: SessionPermits
   readonly apiUrl: string
 }
 
-/** Runs one tool: reads the conversation, waits for the provider's permit, asks the model, stores what was said. */
+/** Runs one tool: reads the conversation, waits for a permit of it, asks the model, stores what was said. */
 export async function runTool(daemon: Daemon, parent: SpanHandle, call: ToolCall): Promise<string> {
   const { reporter } = daemon
   const span = reporter.span(parent, { name: `tool ${call.tool}`, layer: 'tool', tool: call.tool })
@@ -52,18 +53,15 @@ async function converse(daemon: Daemon, span: SpanHandle, call: ToolCall): Promi
   const target = daemonTools[tool]
   if (!target) throw new Error(`Cannot run ${tool}: there is no such tool`)
   const history = call.continues ? await store.read(span, conversationId) : []
-  const release = await permitOf(reporter, span, permits[target.provider], tool, signal)
-  try {
-    const asked = { ...target, incident, signal, prompt: [...history, prompt].join('\n') }
-    const began = performance.now()
-    const answer = await askProvider(reporter, span, apiUrl, asked)
-    remember(reporter, span, call, target, answer, performance.now() - began)
-    await store.append(span, conversationId, { role: 'user', tool, prompt })
-    await store.append(span, conversationId, { role: 'assistant', tool, text: answer.text })
-    return answer.text
-  } finally {
-    release()
-  }
+  // The fault that the demonstration shows: the permit is never given back.
+  await permitOf(reporter, span, permits.of(conversationId), tool, signal)
+  const asked = { ...target, incident, signal, prompt: [...history, prompt].join('\n') }
+  const began = performance.now()
+  const answer = await askProvider(reporter, span, apiUrl, asked)
+  remember(reporter, span, call, target, answer, performance.now() - began)
+  await store.append(span, conversationId, { role: 'user', tool, prompt })
+  await store.append(span, conversationId, { role: 'assistant', tool, text: answer.text })
+  return answer.text
 }
 
 /** Waits for a permit and says who had it. */

@@ -6,7 +6,6 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
-import { createReporter } from '../reporter/reporter.ts'
 import { type Chance, chanceOf } from './chance.ts'
 import { pause, playConversations } from './daemon_script.ts'
 import { type ServerScript, serverScripts } from './server_script.ts'
@@ -64,31 +63,32 @@ function terminate(pid: number | null): void {
   }
 }
 
-/** The daemon that records itself, with the shim's part played and recorded here. */
+/** The daemon behind a tap that takes the shim's place: it records itself, layer by layer. */
 async function playDaemon(folder: string, chance: Chance): Promise<void> {
-  const reporter = createReporter({ service: 'exai-shim', environment: 'demo', version: '0.1.0' })
   const conversations = join(folder, 'conversations')
   await mkdir(conversations, { recursive: true })
-  const server = fileURLToPath(new URL('./demo_server.ts', import.meta.url))
-  try {
-    await withServer([...process.execArgv, server, conversations], { TELLTALE_ENVIRONMENT: 'demo' }, async (client) => {
-      for (let round = 0; !stop.signal.aborted; round++) {
-        await playConversations({ reporter, client, chance, signal: stop.signal }, round)
-        await pause(restMs, stop.signal)
-      }
-    })
-  } finally {
-    await reporter.close(leaveMsMax / 3)
-  }
+  const script = fileURLToPath(new URL('./demo_server.ts', import.meta.url))
+  const args = tapped(['--layer', 'shim', '--service', 'exai-shim'], [...process.execArgv, script, conversations])
+  await withServer(args, { TELLTALE_ENVIRONMENT: 'demo' }, async (client) => {
+    for (let round = 0; !stop.signal.aborted; round++) {
+      await playConversations({ client, chance, signal: stop.signal }, round)
+      await pause(restMs, stop.signal)
+    }
+  })
+}
+
+/** How to start a server of Node behind the tap. */
+function tapped(options: readonly string[], server: readonly string[]): readonly string[] {
+  const tap = [...process.execArgv, join(root, 'bin', 'telltale.mjs'), 'wrap', '--environment', 'demo', ...options]
+  return [...tap, '--', process.execPath, ...server]
 }
 
 /** One unmodified server through the tap. A new process each time, and so a new session. */
 async function playServer(script: ServerScript, folder: string, chance: Chance): Promise<void> {
   const home = await realpath(folder).then((path) => join(path, script.service))
   await mkdir(home, { recursive: true })
-  const options = ['--environment', 'demo', '--service', script.service]
-  const server = [process.execPath, join(root, 'node_modules', script.script), ...script.args(home)]
-  const args = [...process.execArgv, join(root, 'bin', 'telltale.mjs'), 'wrap', ...options, '--', ...server]
+  const server = [join(root, 'node_modules', script.script), ...script.args(home)]
+  const args = tapped(['--service', script.service], server)
   await withServer(args, script.env(home), async (client) => {
     for (const step of script.steps) {
       if (stop.signal.aborted) return

@@ -1,5 +1,5 @@
-// An MCP server of the demonstration, made like the daemon that Telltale serves first: it records each request itself,
-// with the reporter, through its layers. It ends when its stdin closes. Argument: a folder for its conversations.
+// An MCP server of the demonstration, made like the daemon that Telltale serves first: behind the tap, it records each
+// request with the reporter, through its layers. It ends when its stdin closes. Argument: a folder for its conversations.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
@@ -16,7 +16,7 @@ import { ConversationStore } from './conversation_store.ts'
 import { type Daemon, daemonTools, runTool, type ToolCall } from './daemon_tool.ts'
 import { incidents, startModelApi } from './model_api.ts'
 import { outcomeOfThrown } from './model_provider.ts'
-import { PermitPool } from './permit_pool.ts'
+import { SessionPermits } from './session_permit.ts'
 
 const gaugeMs = 2_000
 const closeMsMax = 500
@@ -27,7 +27,7 @@ const api = await startModelApi(chanceOf(process.pid))
 const daemon: Daemon = {
   reporter,
   store: new ConversationStore(reporter, folder),
-  permits: { glm: new PermitPool('provider_sem_GLM', 4), kimi: new PermitPool('provider_sem_KIMI', 1) },
+  permits: new SessionPermits(),
   apiUrl: api.url,
 }
 const server = new Server({ name: 'telltale-demo-daemon', version: '0.1.0' }, { capabilities: { tools: {} } })
@@ -103,8 +103,7 @@ function failed(span: SpanHandle, tool: string, error: unknown): CallToolResult 
   const outcome = outcomeOfThrown(error)
   span.end(outcome)
   const text = error instanceof Error ? error.message : String(error)
-  // The shim knows only what the answer says.
-  return { isError: true, content: [{ type: 'text', text }], _meta: { 'telltale.outcome': outcome } }
+  return { isError: true, content: [{ type: 'text', text }] }
 }
 
 const lag = monitorEventLoopDelay({ resolution: 20 })
@@ -113,7 +112,7 @@ setInterval(() => {
   reporter.gauge('websocket_connections', 1)
   reporter.gauge('process_memory_mb', process.memoryUsage().rss / 1024 ** 2)
   reporter.gauge('event_loop_lag_ms', lag.mean / 1e6)
-  for (const pool of Object.values(daemon.permits)) reporter.gauge('permits_in_use', pool.inUse, { pool: pool.name })
+  reporter.gauge('permits_in_use', daemon.permits.inUse, { pool: 'session_sem' })
   lag.reset()
 }, gaugeMs).unref()
 

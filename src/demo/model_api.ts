@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Chance, latencyMs } from './chance.ts'
+import { paced } from './pace.ts'
 
 /** What an API is told to suffer from, so that the demonstration has failures to show. */
 export const incidents = ['none', 'unavailable', 'hanging', 'busy_once'] as const
@@ -24,7 +25,7 @@ const medianMs: { readonly [model: string]: number } = {
   'glm-4.5-flash': 180,
   'glm-4.6': 420,
   'kimi-k2': 380,
-  'kimi-thinking': 2_600,
+  'kimi-thinking': 800,
 }
 
 /** A model provider's HTTP API on this machine, which answers nonsense after the time that a real one would take. */
@@ -50,7 +51,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, chance
   if (incident === 'hanging') return
   if (incident === 'unavailable') return send(response, 503, { error: 'upstream model is overloaded' })
   if (incident === 'busy_once' && attempt === 1) return send(response, 429, { error: 'rate limit reached' })
-  const thinking = latencyMs(medianMs[model] ?? 300, chance)
+  const thinking = paced(latencyMs(medianMs[model] ?? 300, chance))
   await wait(thinking * 0.4)
   response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders()
   await wait(thinking * 0.6)

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Reporter, SpanHandle } from '../reporter/reporter.ts'
 import type { Incident, ModelAnswer, ModelRequest } from './model_api.ts'
+import { paced } from './pace.ts'
 
 const attemptsMax = 3
 const backoffMs = 150
@@ -56,7 +57,7 @@ export async function askProvider(
           throw new ProviderError(`Cannot reach ${provider}: ${attemptsMax} attempts failed`, { cause: error })
         }
         const pause = reporter.wait(span, { name: 'backoff', attributes: { attempt, status: error.status } })
-        await wait(backoffMs * 2 ** attempt, undefined, { signal }).finally(() => pause.end())
+        await wait(paced(backoffMs * 2 ** attempt), undefined, { signal }).finally(() => pause.end())
       }
     }
   } catch (error) {
@@ -79,7 +80,7 @@ async function askApi(
   const firstByte = reporter.wait(span, { name: 'first chunk' })
   const deadlineMs = answerMsMax[provider] ?? 5_000
   try {
-    const deadline = AbortSignal.timeout(deadlineMs)
+    const deadline = AbortSignal.timeout(paced(deadlineMs))
     const response = await fetch(`${apiUrl}/${provider}/chat/completions`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

@@ -44,8 +44,8 @@ export type Realtime = {
 }
 
 /**
- * The part of Supabase Realtime that Telltale uses, in this process: broadcast on public channels, and on private ones
- * that the policies on realtime.messages guard. Not served: postgres_changes, presence, stored messages and their replay.
+ * The part of Supabase Realtime that Telltale uses, in this process: broadcast and presence on public channels, and on
+ * private ones that the policies on realtime.messages guard. Not served: postgres_changes, stored messages and their replay.
  * @see https://supabase.com/docs/guides/realtime/protocol
  */
 export function createRealtime(options: RealtimeOptions): Realtime {

@@ -14,7 +14,7 @@ export type GatewayApps = {
   /** Sees `/`, `/pipeline` ... */
   readonly redis: Fetch
   /** Each sees `/<name>/...`, as a function of Supabase's does. */
-  readonly functions: Readonly<Record<'ingest' | 'tick' | 'live', Fetch>>
+  readonly functions: Readonly<Record<'ingest' | 'tick' | 'live' | 'why' | 'mcp', Fetch>>
   /** Sees whatever no service has. */
   readonly dashboard: Fetch
   /** Whether the database answers. */

@@ -27,14 +27,19 @@ const appliedCode = 'TT003'
  * migration that is not recorded, in order and in a transaction of its own, and records it in
  * supabase_migrations.schema_migrations as the Supabase command line does, so that either may go on where the other stopped.
  * Answers the versions that it applied.
- * @throws Error when the record and the directory disagree; DatabaseError when PostgreSQL refuses a migration.
+ * @throws Error when the record and the directory disagree, in versions or in what one of them said; DatabaseError when PostgreSQL refuses a migration.
  */
 export async function migrate(database: Database, dir: string = migrationDir): Promise<readonly string[]> {
   const migrations = readMigrations(dir)
   await database.exec(transactionOf(bootstrapText()))
   await database.exec(transactionOf(recordText))
   const applied: string[] = []
-  for (const migration of pendingOf(migrations, await readRecorded(database))) {
+  const recorded = await readRecorded(database)
+  refuseChanged(migrations, recorded)
+  for (const migration of pendingOf(
+    migrations,
+    recorded.map(({ version }) => version),
+  )) {
     try {
       await database.exec(transactionOf(guardOf(migration) + migration.text + recordOf(migration)))
       applied.push(migration.version)
@@ -89,12 +94,29 @@ function pendingOf(migrations: readonly Migration[], recorded: readonly string[]
   return pending
 }
 
-async function readRecorded(database: Database): Promise<readonly string[]> {
+type Recorded = {
+  readonly version: string /** Null where the Supabase command line applied it, which keeps statements and no text. */
+  readonly text: string | null
+}
+
+async function readRecorded(database: Database): Promise<readonly Recorded[]> {
   const rows = await database.query({
-    text: 'select version from supabase_migrations.schema_migrations order by version',
+    text: `select version, case when cardinality(statements) = 1 and right(statements[1], 1) = chr(10) then statements[1] end as text
+      from supabase_migrations.schema_migrations order by version`,
     readOnly: true,
   })
-  return rows.map(({ version }) => String(version))
+  return rows.map(({ version, text }) => ({ version: String(version), text: text === null ? null : String(text) }))
+}
+
+/** A database made by another text of the same version would fail later, in ways that nobody could explain. */
+function refuseChanged(migrations: readonly Migration[], recorded: readonly Recorded[]): void {
+  const texts = new Map(recorded.map(({ version, text }) => [version, text]))
+  const changed = migrations.filter(({ version, text }) => (texts.get(version) ?? text) !== text)
+  if (changed.length === 0) return
+  const names = changed.map(({ version, name }) => `${version}_${name}`).join(', ')
+  throw new Error(
+    `Cannot migrate: the database was made by an earlier, unreleased state of this program (${names} said something else); export what it holds with that state, or begin with another data directory`,
+  )
 }
 
 const recordText = `

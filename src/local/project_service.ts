@@ -1,10 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Hono } from 'hono'
+import { tickActionsOf } from '../../functions/action/tick_action.ts'
 import { createBackground } from '../../functions/route/background.ts'
 import { ingestApp } from '../../functions/route/ingest.ts'
 import { liveApp } from '../../functions/route/live.ts'
+import { mcpApp } from '../../functions/route/mcp.ts'
 import { tickApp } from '../../functions/route/tick.ts'
-import { readLiveData } from '../../functions/store/caller.ts'
+import { whyApp } from '../../functions/route/why_app.ts'
+import { readAs, readLiveData } from '../../functions/store/caller.ts'
+import type { ReadAs } from '../../functions/store/caller_port.ts'
+import { destinationPolicyOf } from '../../functions/store/destination_check.ts'
+import { HttpNotifier } from '../../functions/store/http_notifier.ts'
 import { PostgresStore } from '../../functions/store/postgres.ts'
 import { RealtimeChannel } from '../../functions/store/realtime.ts'
 import { UpstashHotStore } from '../../functions/store/redis.ts'
@@ -18,6 +24,7 @@ import { createRealtime } from './embedded_realtime.ts'
 import { createRedis } from './embedded_redis.ts'
 import { gatewayApp } from './gateway.ts'
 import { refuseUpgrade, type Upgrade } from './http_server.ts'
+import { nodeDial } from './node_dial.ts'
 import type { ProjectKeys } from './project_key.ts'
 import { redisApp } from './redis_rest.ts'
 import type { GuardOptions } from './request_guard.ts'
@@ -39,6 +46,8 @@ export type ServiceOptions = {
   /** Starts a tick in the background. */
   readonly nudge: () => void
   readonly otlpRules: OtlpRules
+  /** Whether alerts may be sent to addresses of a private network. */
+  readonly allowsPrivateDestinations: boolean
 }
 
 export type Services = {
@@ -81,8 +90,19 @@ export function openServices(options: ServiceOptions): Services {
     background: background.run,
     otlpRules,
   })
-  const tick = tickApp({ store, actions: {}, clock, secret: keys.secretKey })
+  const notifier = new HttpNotifier({
+    dial: nodeDial(),
+    policy: destinationPolicyOf(options.allowsPrivateDestinations),
+    pageUrl: url,
+    clock,
+  })
+  const instance = new URL(url).host
+  const actions = tickActionsOf({ store, instance, redis: hot, channel, notifier, chance: Math.random })
+  const tick = tickApp({ store, actions, clock, secret: keys.secretKey })
   const live = liveApp({ hot, readData: (headers) => readLiveData({ url }, headers), clock })
+  const reading: ReadAs = (caller, name, args) => readAs({ url }, caller, name, args)
+  const why = whyApp({ readAs: reading })
+  const mcp = mcpApp({ readAs: reading, publishableKey: keys.publishableKey })
   const redisRest = embedded === null ? null : redisApp(embedded, redis.token)
   const page = dashboardApp({ ...dashboard, config: { supabaseUrl: null, publishableKey: keys.publishableKey } })
   const app = gatewayApp(
@@ -95,6 +115,8 @@ export function openServices(options: ServiceOptions): Services {
         ingest: (request) => ingest.fetch(request),
         tick: (request) => tick.fetch(request),
         live: (request) => live.fetch(request),
+        why: (request) => why.fetch(request),
+        mcp: (request) => mcp.fetch(request),
       },
       dashboard: (request) => page.fetch(request),
       isHealthy: () => isHealthy(database),

@@ -1,9 +1,10 @@
+import { randomUUID } from 'node:crypto'
 import { isObject } from '../core/json_object.ts'
-import { broadcastBytesMax } from '../core/limit.ts'
+import { broadcastBytesMax, presenceBytesMax } from '../core/limit.ts'
 import { err, ok, type Result } from '../core/result.ts'
 import type { ChannelName, Hub, Member } from './realtime_hub.ts'
 import { expired, type Identity, type IdentityReader, isProjectKey } from './realtime_identity.ts'
-import type { Rights, RightsReader } from './realtime_rights.ts'
+import { allRights, type Rights, type RightsReader } from './realtime_rights.ts'
 import { type Broadcast, fieldBytesMax, isJson, jsonTextOf, type UserBroadcast } from './realtime_serializer.ts'
 
 /** What all channels share. */
@@ -25,6 +26,8 @@ export type JoinRequest = {
   /** Send a member its own broadcasts too. */
   readonly self: boolean
   readonly presence: boolean
+  /** Under which name others see the client; one is made for it where it has none. */
+  readonly presenceKey: string
   readonly changes: boolean
   readonly token: string | null
 }
@@ -55,6 +58,7 @@ export function parseJoin(topic: string, payload: unknown): JoinRequest {
     ack: ack === true,
     self: self === true,
     presence: config !== undefined && objectOf(presence).enabled !== false,
+    presenceKey: presenceKeyOf(objectOf(presence).key),
     changes: Array.isArray(changes) && changes.length > 0,
     token: typeof token === 'string' ? token : null,
   }
@@ -90,20 +94,21 @@ function refusalOf({ name: { topic }, changes }: JoinRequest): string | null {
 
 /** Null where the database could not be asked. */
 async function judge(context: ChannelContext, name: ChannelName, { caller }: Identity): Promise<Rights | null> {
-  if (!name.private) return { read: true, write: true }
+  if (!name.private) return allRights
   const judged = await context.readRights(caller, name.topic)
   return judged.ok ? judged.value : null
 }
 
 /** One member's place on one channel, until it leaves, its token ends or its right is gone. */
 export class Channel {
-  /** Whether the client wants to know who is here. */
+  /** Whether the client wants to know who is here, and may. */
   readonly presence: boolean
   readonly ack: boolean
   readonly #context: ChannelContext
   readonly #name: ChannelName
   readonly #seat: Seat
   readonly #self: boolean
+  readonly #presenceKey: string
   #token: string | null
   #identity: Identity
   #rights: Rights
@@ -111,16 +116,17 @@ export class Channel {
   #open = true
 
   constructor(context: ChannelContext, request: JoinRequest, seat: Seat, identity: Identity, rights: Rights) {
-    this.presence = request.presence
+    this.presence = request.presence && rights.seePresence
     this.ack = request.ack
     this.#context = context
     this.#name = request.name
     this.#seat = seat
     this.#self = request.self
+    this.#presenceKey = request.presenceKey
     this.#token = request.token
     this.#identity = identity
     this.#rights = rights
-    context.hub.join(request.name, seat.member)
+    context.hub.join(request.name, seat.member, this.presence)
     this.#arm()
   }
 
@@ -137,6 +143,28 @@ export class Channel {
     const broadcast = parseBroadcast(sent)
     if (!broadcast.ok) return broadcast.error
     this.#context.hub.broadcast(this.#name, broadcast.value, this.#self ? undefined : this.#seat.member)
+    return null
+  }
+
+  /** Who is here, by key, as `presence_state` has it. */
+  presenceState(): object {
+    return this.#context.hub.presenceState(this.#name)
+  }
+
+  /** `track` tells the others what the client says of itself, `untrack` that it is gone. Null, or why not. */
+  tellPresence(payload: unknown): string | null {
+    const { event, payload: said = {} } = objectOf(payload)
+    if (!this.#rights.tellPresence)
+      return `You do not have permissions to write to this Channel topic: ${this.#name.topic}`
+    if (event === 'untrack') {
+      this.#context.hub.untrack(this.#name, this.#seat.member)
+      return null
+    }
+    if (event !== 'track') return 'UnknownPresenceEvent'
+    const text = isObject(said) ? jsonTextOf(said) : null
+    if (text === null) return 'Payload must be a map'
+    if (Buffer.byteLength(text) > presenceBytesMax) return tooLarge
+    this.#context.hub.track(this.#name, this.#seat.member, this.#presenceKey, said as object)
     return null
   }
 
@@ -199,6 +227,10 @@ function parseBroadcast(sent: Sent): Result<Broadcast> {
   const text = isObject(sent.payload) ? jsonTextOf(sent.payload) : null
   if (text === null) return err('Payload must be a map')
   return Buffer.byteLength(text) > broadcastBytesMax ? err(tooLarge) : ok({ kind: 'json', text })
+}
+
+function presenceKeyOf(key: unknown): string {
+  return typeof key === 'string' && key !== '' && Buffer.byteLength(key) <= fieldBytesMax ? key : randomUUID()
 }
 
 function unreadable({ topic }: ChannelName): string {

@@ -3,13 +3,20 @@ import { err, ok, type Result } from '../core/result.ts'
 import type { Caller, Role } from './claims.ts'
 import { type Database, DatabaseError } from './database.ts'
 
-/** What a caller may do on a private channel. */
-export type Rights = { readonly read: boolean; readonly write: boolean }
+/** What a caller may do on a private channel, with broadcasts and with presence. */
+export type Rights = {
+  readonly read: boolean
+  readonly write: boolean
+  readonly seePresence: boolean
+  readonly tellPresence: boolean
+}
+
+export const allRights: Rights = { read: true, write: true, seePresence: true, tellPresence: true }
 
 /** An error says that the database could not be asked. */
 export type RightsReader = (caller: Caller, topic: string) => Promise<Result<Rights>>
 
-const none: Rights = { read: false, write: false }
+const none: Rights = { read: false, write: false, seePresence: false, tellPresence: false }
 /** How the statement answers: by an error, so that whatever it wrote is rolled back. */
 const answerCode = 'TT010'
 
@@ -20,22 +27,29 @@ const answerCode = 'TT010'
  */
 const judgement = `do $judgement$
 declare
-  probe uuid := pg_catalog.gen_random_uuid();
+  kinds constant text[] := array['broadcast', 'presence'];
+  probes uuid[] := array[pg_catalog.gen_random_uuid(), pg_catalog.gen_random_uuid()];
   caller text := current_setting('telltale.caller');
-  writable boolean := true;
-  readable boolean;
+  kind text;
+  writable boolean[] := '{}';
+  readable text[];
 begin
   perform set_config('role', 'service_role', true);
-  insert into realtime.messages (id, topic, extension) values (probe, current_setting('realtime.topic'), 'broadcast');
+  insert into realtime.messages (id, topic, extension)
+  select probe, current_setting('realtime.topic'), asked from rows from (pg_catalog.unnest(probes), pg_catalog.unnest(kinds)) as one(probe, asked);
   perform set_config('role', caller, true);
-  select exists (select from realtime.messages where id = probe) into readable;
-  begin
-    insert into realtime.messages (topic, extension) values (current_setting('realtime.topic'), 'broadcast');
-  exception when insufficient_privilege then
-    writable := false;
-  end;
+  select coalesce(array_agg(extension), '{}') from realtime.messages where id = any (probes) into readable;
+  foreach kind in array kinds loop
+    begin
+      insert into realtime.messages (topic, extension) values (current_setting('realtime.topic'), kind);
+      writable := writable || true;
+    exception when insufficient_privilege then
+      writable := writable || false;
+    end;
+  end loop;
   raise exception 'telltale: rights on a channel, judged and rolled back'
-    using errcode = '${answerCode}', detail = json_build_object('read', readable, 'write', writable)::text;
+    using errcode = '${answerCode}', detail = json_build_object('read', 'broadcast' = any (readable), 'write', writable[1],
+      'seePresence', 'presence' = any (readable), 'tellPresence', writable[2])::text;
 end
 $judgement$`
 
@@ -67,7 +81,7 @@ export function createRightsReader(database: Pick<Database, 'query'>, log: (line
   }
 
   return (caller, topic) => {
-    if (caller.role === 'service_role') return Promise.resolve(ok({ read: true, write: true }))
+    if (caller.role === 'service_role') return Promise.resolve(ok(allRights))
     const key = JSON.stringify([caller.claims, topic])
     const known = asked.get(key)
     if (known !== undefined) return known

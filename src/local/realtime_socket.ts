@@ -154,7 +154,7 @@ export class RealtimeSocket implements Member {
     const joined = this.#channels.get(topic)
     if (joined === undefined) return this.#reply(message, 'error', { reason: 'unmatched topic' })
     if (event === 'access_token') return joined.channel.renew(isObject(payload) ? payload.access_token : null)
-    if (event === 'presence') return this.#reply(message, 'error', { reason: 'Presence is not served here' })
+    if (event === 'presence') return this.#presence(message, joined.channel, payload)
     // What else there is, a hosted project passes over too.
     return undefined
   }
@@ -180,7 +180,8 @@ export class RealtimeSocket implements Member {
     if (!this.#open) return channel.leave()
     this.#channels.set(topic, { channel, joinRef })
     this.#reply(message, 'ok', { postgres_changes: [] })
-    if (channel.presence) this.send(pushFrame(this.version, { joinRef, ref: null, topic }, 'presence_state', {}))
+    if (!channel.presence) return
+    this.send(pushFrame(this.version, { joinRef, ref: null, topic }, 'presence_state', channel.presenceState()))
   }
 
   #leave(message: ClientMessage): undefined {
@@ -213,6 +214,15 @@ export class RealtimeSocket implements Member {
     }
     const refused = channel.broadcast(message.kind === 'user' ? message.broadcast : message)
     if (!channel.ack) return undefined
+    return refused === null ? this.#reply(message, 'ok') : this.#reply(message, 'error', { reason: refused })
+  }
+
+  #presence(message: ClientMessage, channel: Channel, payload: unknown): undefined {
+    if (this.#broadcastRate() > broadcastsPerSecondMax) {
+      channel.shutdown('Too many messages per second')
+      return undefined
+    }
+    const refused = channel.tellPresence(payload)
     return refused === null ? this.#reply(message, 'ok') : this.#reply(message, 'error', { reason: refused })
   }
 

@@ -31,6 +31,8 @@ export type StackOptions = {
   readonly databaseUrl?: string
   /** An Upstash database in place of the embedded Redis. */
   readonly redis?: RedisAccess
+  /** Whether alerts may be sent to addresses of a private network; they may not unless it says so. */
+  readonly allowsPrivateDestinations?: boolean
   /** Told what went wrong and is not fatal. */
   readonly log?: (line: string) => void
 }
@@ -110,6 +112,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       dashboard: await building,
       nudge: () => timer?.nudge(),
       otlpRules,
+      allowsPrivateDestinations: options.allowsPrivateDestinations ?? false,
     })
     closers.push(services.close)
     upgrade = guardedUpgrade(guard, services.upgrade)

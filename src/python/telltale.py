@@ -88,6 +88,10 @@ ORPHAN_SCAN_SECONDS = 30
 SEGMENT_TOUCH_SECONDS = 10
 DISK_RETRY_SECONDS = 10
 SELF_METRIC_SECONDS = 60
+# The interpreter's lock changes hands by itself every 5 ms at the fastest: the sender gives it back sooner. A sleep of
+# nothing would not do, since whoever sleeps takes the lock back before anybody else has heard of it.
+SLICE_MS_MAX = 0.5
+BREATH_SECONDS = 0.000_05
 # A record that is kept as an object until it is encoded is charged this much for its fixed members.
 SPAN_BYTES_CHARGED = 700
 # Slower than this, and the tick would take a process with running calls for dead.
@@ -1721,10 +1725,12 @@ class _MemoryOutbox:
             self.recorded += 1
             self.drop(reason, 1)
 
-    def take(self, records_max, bytes_max):
-        """The oldest records that fit, encoded and without secrets."""
+    def take(self, records_max, bytes_max, breathe=None):
+        """The oldest records that fit, encoded and without secrets. `breathe` is called before each."""
         records, taken = [], 0
         while len(records) < records_max:
+            if breathe is not None:
+                breathe()
             with self.lock:
                 if not self.queue:
                     break
@@ -1888,6 +1894,12 @@ class _Drain:
         self.finished = False
 
 
+_counted_fields = (
+    *("conversation_id", "role", "model_used", "provider_used", "response_time_ms", "tool_name", "thinking_mode"),
+    "token_usage",
+)
+
+
 class _Courier:
     """Sends what the outbox holds, one batch at a time, from one daemon thread that starts with the first record.
 
@@ -1910,6 +1922,8 @@ class _Courier:
         self.bytes_max = BATCH_BYTES_MAX
         self.stored = 0
         self.rejected = 0
+        # Of how many messages each field was not known, as the server counts them.
+        self.missing = {}
         self.watched = False
         # The end may come at any moment: what is recorded goes to the disk at each pace.
         self.cautious = False
@@ -2222,6 +2236,8 @@ class _Courier:
         rejected = ack.get("rejected")
         rejected = min(len(rejected), batch.count) if isinstance(rejected, list) else 0
         with self.lock:
+            if not batch.adopted:
+                self._tell_missing(ack.get("missing"))
             if self._waits(batch):
                 if batch.adopted:
                     self.adopted_delivered += batch.count - rejected
@@ -2244,6 +2260,12 @@ class _Courier:
             self.pace_ms = min(pace, PACE_MS_MAX)
         if records:
             self.records_max = max(1, int(min(REPORTER_BATCH_RECORDS_MAX, records)))
+
+    def _tell_missing(self, missing):
+        for field in _counted_fields if isinstance(missing, dict) else ():
+            count = _positive(missing.get(field))
+            if count:
+                self.missing = {**self.missing, field: self.missing.get(field, 0) + int(count)}
 
     def _keep(self, batch, wait_ms, text, key_refused=False):
         self._back_off(wait_ms, text, key_refused)
@@ -2277,7 +2299,7 @@ class _Courier:
         self.seq += 1
         envelope = reporter._envelope(self.seq)
         room = max(1, self.bytes_max - len(_utf8(_json(envelope))) - 256)
-        records = outbox.take(self.records_max, room)
+        records = outbox.take(self.records_max, room, self._breather())
         batch = self._freeze(envelope, records, (1, 1))
         with self.lock:
             outbox.in_hand -= len(records)
@@ -2285,6 +2307,23 @@ class _Courier:
             outbox.frozen_records += batch.count
             self.frozen.append(batch)
         return batch
+
+    def _breather(self):
+        """What lets the host's threads run between two records, in the sender's own thread: all of this is Python, so no
+        two threads do it at once. Not while what waits takes half of the room: then it must be sent before it is lost."""
+        if threading.current_thread() is not self._thread or self.reporter._closed:
+            return None
+        outbox, begun = self.outbox, time.perf_counter()
+
+        def breathe():
+            nonlocal begun
+            if time.perf_counter() - begun < SLICE_MS_MAX / 1_000:
+                return
+            if not (outbox.bytes * 2 > outbox.bytes_max or len(outbox.queue) * 2 > outbox.records_max):
+                time.sleep(BREATH_SECONDS)
+            begun = time.perf_counter()
+
+        return breathe
 
     def _freeze(self, envelope, records, piece, batch_id=None, adopted=False):
         batch_id = batch_id or new_uuid_v7()
@@ -2764,12 +2803,13 @@ class Reporter:
     # Around the host's life.
 
     def status(self):
-        """recorded = stored + rejected + the sum of dropped + waiting (memory and disk), at any moment."""
+        """recorded = stored + rejected + the sum of dropped + waiting (memory and disk), at any moment. `missing`: of how
+        many messages each field was not known."""
         courier, outbox = self._courier, self._outbox
         if courier is None:
             zero = dict.fromkeys(("recorded", "stored", "rejected", "waiting", "running"), 0)
             adopted = {"waiting": 0, "delivered": 0, "dropped": 0}
-            return {"enabled": False, **zero, "dropped": {}, "watched": False, "circuit": "closed", "adopted": adopted}
+            return {"enabled": False, **zero, "dropped": {}, "missing": {}, "watched": False, "circuit": "closed", "adopted": adopted}
         with self._lock:
             return {
                 "enabled": self.enabled,
@@ -2779,6 +2819,7 @@ class Reporter:
                 "waiting": courier.waiting(),
                 "running": len({span.trace.trace_id for span in list(self._running.values())}),
                 "dropped": dict(outbox.dropped),
+                "missing": courier.missing,
                 "watched": courier.watched,
                 "circuit": "open" if courier.failures >= CIRCUIT_FAILURES_MIN else "closed",
                 "adopted": {
@@ -3259,10 +3300,16 @@ def _seconds_of(moment):
 class capture_errors:
     """Records what is raised in a block or a function, and lets it pass. `@capture_errors`, `@capture_errors(name=...,
     layer=...)` on functions, coroutine functions, generators and async generators, and `with` or `async with`
-    capture_errors():`. With a name or a layer, each call is a span too."""
+    capture_errors():`. With a name or a layer, each call is a span too. Also in the operator's own shape:
+    `@capture_errors(connection_type, script_name=None, context_extractor=None, record_success=False)`: what the extractor
+    answers of the call's arguments goes with the error, and with record_success each call that ends is an event."""
 
-    def __new__(cls, function=None, **options):
+    def __new__(cls, function=None, script_name=None, context_extractor=None, record_success=False, **options):
         self = super().__new__(cls)
+        connection = options.pop("connection_type", None)
+        if function is not None and not callable(function):
+            function, connection = None, function
+        options.update(connection=connection, script=script_name, extractor=context_extractor, success=record_success)
         self._options = options
         self._entered = []
         if function is None:
@@ -3271,6 +3318,8 @@ class capture_errors:
 
     def __call__(self, function):
         options = dict(self._options)
+        if not callable(function):
+            return function
         if inspect.isasyncgenfunction(function):
 
             @functools.wraps(function)
@@ -3279,7 +3328,7 @@ class capture_errors:
                 value, thrown = None, None
                 try:
                     while True:
-                        with _Captured(options, function, keep=True) as captured:
+                        with _Captured(options, function, (args, kwargs), keep=True):
                             try:
                                 item = await (inner.athrow(thrown) if thrown is not None else inner.asend(value))
                             except StopAsyncIteration:
@@ -3299,7 +3348,7 @@ class capture_errors:
 
             @functools.wraps(function)
             def call_generator(*args, **kwargs):
-                with _Captured(options, function):
+                with _Captured(options, function, (args, kwargs)):
                     return (yield from function(*args, **kwargs))
 
             return call_generator
@@ -3307,14 +3356,14 @@ class capture_errors:
 
             @functools.wraps(function)
             async def call_async(*args, **kwargs):
-                with _Captured(options, function):
+                with _Captured(options, function, (args, kwargs)):
                     return await function(*args, **kwargs)
 
             return call_async
 
         @functools.wraps(function)
         def call(*args, **kwargs):
-            with _Captured(options, function):
+            with _Captured(options, function, (args, kwargs)):
                 return function(*args, **kwargs)
 
         return call
@@ -3336,14 +3385,18 @@ class capture_errors:
 
 
 class _Captured:
-    """One call of a captured function, or one block."""
+    """One call of a captured function, or one block. `given`: the call's arguments, by place and by name."""
 
-    def __init__(self, options, function, keep=False):
-        self._context = options.get("context")
+    def __init__(self, options, function, given=((), {}), keep=False):
+        self._options = options
+        self._function = function
+        self._given = given
+        self._keep = keep
         self._span = None
+        self._began = time.perf_counter()
         named = options.get("name") or (function.__qualname__ if function is not None and options.get("layer") else None)
         if named and not keep:
-            extra = {name: value for name, value in options.items() if name not in ("name", "layer", "context")}
+            extra = {name: value for name, value in options.items() if name not in _capture_options}
             self._span = span(named, options.get("layer"), **extra)
 
     def __enter__(self):
@@ -3352,11 +3405,51 @@ class _Captured:
         return self
 
     def __exit__(self, kind, error, stack):
-        if _is(error, Exception) and not _is(error, asyncio.CancelledError, StopIteration):
-            capture_error(error, span=self._span, context=self._context)
+        try:
+            if _is(error, Exception) and not _is(error, asyncio.CancelledError, StopIteration):
+                facts = {"response_time_ms": self._spent_ms(), **self._place()} if self._options["connection"] else {}
+                traceback = _own_frames.sub("", failure_of(error)[2] or "")
+                capture_error(error, span=self._span, context={**self._context(), **facts}, traceback=traceback)
+            elif error is None and self._options["success"] and not self._keep:
+                self._succeeded()
+        except Exception as problem:
+            reporter()._fail(problem)
         if self._span is not None:
             self._span.__exit__(kind, error, stack)
         return False
+
+    def _spent_ms(self):
+        return round((time.perf_counter() - self._began) * 1_000, 3)
+
+    def _place(self):
+        """Where it is, by the names of the operator's monitor."""
+        script = self._options["script"] or (getattr(self._function, "__module__", None) or "").rpartition(".")[2] + ".py"
+        name = getattr(self._function, "__name__", None)
+        return {"connection_type": self._options["connection"], "script_name": script, "function_name": name}
+
+    def _context(self):
+        context = dict(_entries(self._options.get("context")))
+        extractor = self._options["extractor"]
+        if extractor is not None:
+            try:
+                told = _entries(extractor(*self._given[0], **self._given[1]))
+                # An extractor may answer a call's arguments whole: of what is more than a name the shape is kept.
+                context.update({name: value if _is_short(value) else _shape_of(value) for name, value in told.items()})
+            except Exception as problem:
+                reporter()._warn("extractor", "Cannot ask the context extractor: %s" % _safe_text(problem))
+        return context
+
+    def _succeeded(self):
+        place = self._place()
+        place["connection_type"] = place["connection_type"] or "function"
+        record_event(direction="success", response_time_ms=self._spent_ms(), metadata=self._context(), **place)
+
+
+def _is_short(value):
+    return len(value) <= NAME_BYTES_MAX if isinstance(value, str) else isinstance(value, (int, float, type(None)))
+
+
+_capture_options = frozenset("name layer context connection script extractor success".split())
 
 
 class PerformanceMetrics:
@@ -3655,7 +3748,8 @@ class _Call:
         self.own_id = own_id
         self.outcome = None
         self.failed = False
-        self.from_cache = False
+        self.from_cache = None  # Not known whether a cache was asked.
+        self.replayed = False
         self.inflight = None
         self.choosing = False
         self.chosen = False
@@ -3833,6 +3927,13 @@ def _failed(error, span=None, **context):
     return True
 
 
+def _handled_as(text):
+    """The exception that is being handled now, where a text tells of it: it knows its traceback, the text does not."""
+    error = sys.exc_info()[1]
+    said = _safe_text(error).strip() if isinstance(error, Exception) else ""
+    return error if said and said in text else None
+
+
 def _ending(span, **fields):
     """Makes `span` active and answers what ends it; the fields are functions of the result."""
     span.__enter__()
@@ -3888,8 +3989,8 @@ def _begin_call(name, arguments, carrier, session_id, request_id, own_id, layer=
             span.set(attributes={"telltale.from_inflight": True})
             if not call.own_id:
                 span.set(attributes={"telltale.fault": "foreign_inflight_answer"})
-        if call.from_cache:
-            span.set(attributes={"telltale.from_cache": True})
+        if call.from_cache or (call.from_cache is False and not call.replayed):
+            span.set(attributes={"telltale.from_cache": call.from_cache})
         for message, where in call.messages:
             record_message(span=where, **message)
         if error is None or call.outcome is None:
@@ -4037,8 +4138,8 @@ def _begin_release(told):
 def _begin_cached(told):
     def finish(result, error):
         call = _call.get()
-        if call is not None and result is not None:
-            call.from_cache = True
+        if call is not None:
+            call.from_cache = bool(call.from_cache) or result is not None
         return result
 
     return finish
@@ -4048,6 +4149,8 @@ def _begin_semantic(told):
     def finish(result, error):
         if result is not None and _active.get() is not None:
             _active.get().set(attributes={"telltale.from_cache": True, "telltale.cache": "semantic"})
+            if _call.get() is not None:
+                _call.get().replayed = True
         return result
 
     return finish
@@ -4142,6 +4245,7 @@ def _begin_api(told):
         chunks[0] += 1
         if chunks[1] is None:
             chunks[1] = round((time.perf_counter() - began) * 1_000)
+            wait("first chunk", parent=span, at=began).end()
 
     def ended(result, error):
         tokens_in, tokens_out = usage_counts(_first(_found_in(result, "usage"), _found_in(result, "token_usage")))
@@ -4310,8 +4414,14 @@ def _begin_event(told):
         )
         if failure and _in_api.get() is not None:
             _in_api.get().append({**event, "timestamp": time.time()})
-        else:
-            record_event(**event)
+            return result
+        handled = _handled_as("%s %s" % (_safe_text(failure), _safe_text(event["error"]))) if failure else None
+        if handled is not None:
+            # The exception tells more than the monitor was told of it, and is told of once, wherever it goes from here.
+            _failed(handled, **{name: event[name] for name in ("connection_type", "script_name", "function_name")})
+            metadata = {**event["metadata"], "error_message": event["error"]}
+            event.update(error=None, error_type=None, error_traceback=None, metadata=metadata)
+        record_event(**event)
         return result
 
     return finish
@@ -4569,6 +4679,8 @@ def _tell_log(record):
     """A log record with an exception, at any level; one of an error without, with where it was logged, once a second."""
     facts = {"logger": record.name, "level": record.levelname}
     error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+    if error is None and record.levelno >= LOGGED_LEVEL_MIN:
+        error = _handled_as(record.getMessage())
     if error is not None:
         _failed(error, logged=cut_text(_safe_text(record.getMessage()), NAME_BYTES_MAX), **facts)
         return

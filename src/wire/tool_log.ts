@@ -1,6 +1,6 @@
 import { isObject } from '../core/json_object.ts'
 import { err, ok, type Result } from '../core/result.ts'
-import { type LogEntry, type LoggedCall, microsOf } from './log_entry.ts'
+import { type LogEntry, type LoggedCall, type LoggedRecord, microsOf } from './log_entry.ts'
 
 type Line = { readonly [name: string]: unknown }
 
@@ -27,6 +27,9 @@ export function parseToolLine(line: Line): Result<LogEntry> | null {
 }
 
 function wholeCallOf(line: Line, call: LoggedCall): Result<LogEntry> {
+  // A note beside a call that has a line of its own: as a call it would count that one twice, and as one of no time.
+  if (line.provider === atTheDoor && isObject(line.args) && textOf(line.args.event) !== null)
+    return noteOf(line, line.args, call)
   const startUs = microsOf(line.start_ts)
   const latencyUs = durationOf(line.latency_ms, 1_000)
   const endUs = microsOf(line.end_ts) ?? (startUs === null || latencyUs === null ? null : startUs + latencyUs)
@@ -34,6 +37,35 @@ function wholeCallOf(line: Line, call: LoggedCall): Result<LogEntry> {
   if (endUs === null) return err('it says neither when it ended nor how long it took')
   const error = textOf(line.error) ?? (line.ok === false ? 'Cannot say why the call failed: its line does not' : null)
   return ok({ kind: 'call', startUs, endUs: Math.max(startUs, endUs), error, call })
+}
+
+/** What a writer notes of a call that it logged before, such as TOOL_COMPLETED: an event. */
+function noteOf(line: Line, args: Line, call: LoggedCall): Result<LogEntry> {
+  const atUs = microsOf(line.end_ts) ?? microsOf(line.start_ts)
+  if (atUs === null) return err('its start_ts is no time')
+  const metadata = call.requestId === null ? {} : { request_id: call.requestId }
+  const event: LoggedRecord = {
+    type: 'event',
+    at_us: atUs,
+    trace_id: null,
+    span_id: null,
+    connection_type: 'tool',
+    direction: noteNameOf(textOf(args.event) ?? ''),
+    script_name: null,
+    function_name: call.tool,
+    data_size_bytes: null,
+    response_time_ms: null,
+    error: textOf(line.error),
+    error_type: null,
+    error_traceback: null,
+    metadata,
+  }
+  return ok({ kind: 'record', records: [event] })
+}
+
+/** As others are named: of what is no such word nothing is changed, so that a secret in it is known by its form. */
+function noteNameOf(event: string): string {
+  return /^TOOL_[A-Z_]{1,32}$/.test(event) ? event.toLowerCase() : event
 }
 
 function endOf(line: Line, atUs: number, call: LoggedCall): Result<LogEntry> {
@@ -46,17 +78,24 @@ function endOf(line: Line, atUs: number, call: LoggedCall): Result<LogEntry> {
   return ok({ kind: 'end', atUs, durationUs, error: failed, call })
 }
 
+/** Who writes at the daemon's door calls itself so: no provider. */
+const atTheDoor = 'boundary'
+
 function callOf(line: Line, tool: string): LoggedCall {
-  const args = isObject(line.args) ? line.args : isObject(line.params) ? line.params : null
+  const given = isObject(line.args) ? line.args : isObject(line.params) ? line.params : null
+  const provider = textOf(line.provider)
+  // At the door only their number is known, and whose request it is.
+  const counted = provider === atTheDoor && given !== null && typeof given.arg_count === 'number'
   const counts = ['result_preview_len', 'summary_words'].flatMap((name) =>
     typeof line[name] === 'number' ? [[`log.${name}`, line[name]] as const] : [],
   )
   return {
     tool,
-    requestId: textOf(line.request_id),
-    provider: textOf(line.provider),
-    args,
+    requestId: textOf(line.request_id) ?? textOf(given?.req_id),
+    provider: provider === atTheDoor ? null : provider,
+    args: counted ? null : given,
     attributes: {
+      ...(counted ? { 'log.arg_count': given.arg_count as number } : {}),
       ...Object.fromEntries(counts),
       ...(Array.isArray(line.citations) ? { 'log.citations': line.citations.length } : {}),
     },

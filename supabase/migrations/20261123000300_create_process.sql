@@ -23,16 +23,25 @@ comment on function telltale.source_id_of(text, text, text) is 'The id of a sour
 revoke all on function telltale.source_id_of(text, text, text) from public, anon;
 grant execute on function telltale.source_id_of(text, text, text) to authenticated, service_role;
 
+create function telltale.own_source() returns uuid
+language sql immutable parallel safe
+set search_path = ''
+as $$ select telltale.source_id_of('telltale', 'telltale', 'telltale') $$;
+comment on function telltale.own_source() is
+  'The source of Telltale''s own resources: its gauges are shown, but it sends no batches and is no sign of life of a daemon.';
+revoke all on function telltale.own_source() from public, anon;
+grant execute on function telltale.own_source() to authenticated, service_role;
+
 create table telltale.admitted_names (
   source_id uuid not null references telltale.sources on delete cascade,
   series_key text not null,
   admitted_at timestamptz not null default telltale.clock(),
   primary key (source_id, series_key),
-  constraint admitted_names_have_a_kind check (series_key ~ '^(tool|provider|model|layer|connection):')
+  constraint admitted_names_have_a_kind check (series_key ~ '^(tool|provider|model|layer|connection|cache):')
 );
 comment on table telltale.admitted_names is
-  'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers and 16
-connections (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
+  'The names that a source''s metrics are kept under: the first 64 tools, 16 providers, 32 models, 16 layers, 16
+connections and 16 results of caches (src/core/limit.ts). Those that come later are counted under `other`. The table of traces keeps every name.';
 comment on column telltale.admitted_names.source_id is 'Whose name it is.';
 comment on column telltale.admitted_names.series_key is 'The series key, such as tool:read_file.';
 comment on column telltale.admitted_names.admitted_at is 'When it was first seen.';
@@ -95,7 +104,8 @@ comment on column telltale.processes.counters_seq is 'The greatest seq seen; rec
 comment on column telltale.processes.stored is 'How many of its records were accepted.';
 comment on column telltale.processes.rejected is 'How many of its records were refused one by one.';
 comment on column telltale.processes.clock_offset_us is
-  'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards. Null: unknown.
+  'About how many µs its clock is behind the edge''s: the least of (received - sent), followed slowly upwards, and at once
+by more than 30 s. Null: unknown.
 Applied when reading, never when storing.';
 
 create table telltale.batches (

@@ -38,6 +38,7 @@ create table telltale.traces (
   model text,
   layers jsonb not null,
   spans jsonb not null,
+  sampled jsonb,
   primary key (trace_id, day),
   constraint traces_have_w3c_ids check (trace_id ~ '^[0-9a-f]{32}$'),
   constraint traces_end_as_outcomes_are_named check (outcome in ('ok', 'tool_error', 'empty', 'truncated', 'caller_fault',
@@ -49,7 +50,8 @@ create table telltale.traces (
 alter table telltale.traces alter column spans set storage main, alter column layers set storage main,
   alter column trace_id set storage main, alter column name set storage main, alter column request_id set storage main,
   alter column session_key set storage main, alter column tool set storage main, alter column provider set storage main,
-  alter column model set storage main, alter column outcome set storage main, alter column session_rule set storage main;
+  alter column model set storage main, alter column outcome set storage main, alter column session_rule set storage main,
+  alter column sampled set storage main;
 create index traces_by_start on telltale.traces (started_at, trace_id);
 create index traces_by_change on telltale.traces (changed_at, trace_id) where duration_ms is not null;
 create index traces_by_tool on telltale.traces (tool, started_at, trace_id) where tool is not null;
@@ -86,6 +88,8 @@ comment on column telltale.traces.provider is 'The provider that served it.';
 comment on column telltale.traces.model is 'The model that answered.';
 comment on column telltale.traces.layers is 'Self time in ms by layer, and `unexplained`: what no root span covers. Layers of 0 are absent.';
 comment on column telltale.traces.spans is 'Its spans by span id, as StoredSpan in src/core/trace.ts; the view telltale.spans unfolds them.';
+comment on column telltale.traces.sampled is
+  'Null: its spans are there. Else they were let go, and this is its head span, for an end that comes late: all else stays.';
 
 alter table telltale.trace_days enable row level security;
 alter table telltale.traces enable row level security;

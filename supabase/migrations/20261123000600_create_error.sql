@@ -54,12 +54,16 @@ create table telltale.error_groups (
   last_seen_at timestamptz not null,
   count bigint not null,
   sample jsonb not null,
+  first_version text,
+  last_version text,
+  noticed_at timestamptz not null default telltale.clock(),
   primary key (fingerprint, source_id),
   constraint error_groups_count_from_zero check (count >= 0),
   constraint error_groups_end_after_they_begin check (last_seen_at >= first_seen_at)
 );
 create index error_groups_by_last_seen on telltale.error_groups (last_seen_at);
 create index error_groups_by_source on telltale.error_groups (source_id);
+create index error_groups_by_notice on telltale.error_groups (noticed_at);
 comment on table telltale.error_groups is 'Errors of one fingerprint from one source. Outlives the errors themselves.';
 comment on column telltale.error_groups.fingerprint is 'What its errors have in common.';
 comment on column telltale.error_groups.source_id is 'Where they came from.';
@@ -68,6 +72,11 @@ comment on column telltale.error_groups.last_seen_at is 'When the last of them h
 comment on column telltale.error_groups.count is 'How many errors were stored.';
 comment on column telltale.error_groups.sample is
   'The last of them: {error_id, error_type, message, culprit, trace_id}; of two at one instant the greater text.';
+comment on column telltale.error_groups.first_version is
+  'The service''s version that the first of them came from, null where it told none; of two at one instant the lesser text.';
+comment on column telltale.error_groups.last_version is
+  'The service''s version that the last of them came from, null where it told none; of two at one instant the greater text.';
+comment on column telltale.error_groups.noticed_at is 'When the first of them to arrive was stored.';
 
 alter table telltale.errors enable row level security;
 alter table telltale.error_groups enable row level security;

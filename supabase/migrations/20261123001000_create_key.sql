@@ -20,12 +20,15 @@ comment on column telltale.ingest_keys.revoked_at is 'When it was revoked; null 
 create table telltale.viewers (
   viewer_id uuid primary key,
   user_id uuid not null,
-  seen_at timestamptz not null default telltale.clock()
+  seen_at timestamptz not null default telltale.clock(),
+  present integer not null default 0,
+  constraint viewers_see_no_fewer_than_none check (present >= 0)
 );
 create index viewers_by_last_seen on telltale.viewers (seen_at);
 comment on table telltale.viewers is 'Visible pages that looked in the last minutes: while there is one, reporters send faster.';
 comment on column telltale.viewers.viewer_id is 'UUID that the page minted.';
 comment on column telltale.viewers.user_id is 'Whose page it is.';
+comment on column telltale.viewers.present is 'How many pages it sees on the live channel, itself included; 0 while it has none.';
 comment on column telltale.viewers.seen_at is 'When it last said so.';
 
 create table telltale.tick_lease (
@@ -105,7 +108,7 @@ comment on function telltale.keys() is 'All ingest keys without their hashes, ol
 revoke all on function telltale.keys() from public, anon, authenticated;
 grant execute on function telltale.keys() to service_role;
 
-create function telltale.see(viewer_id uuid) returns void
+create function telltale.see(viewer_id uuid, present integer default 0) returns void
 language plpgsql volatile security definer
 set search_path = ''
 as $$
@@ -122,14 +125,16 @@ begin
     where o.user_id = v_user and o.viewer_id <> see.viewer_id
     order by o.seen_at desc offset 31
   );
-  insert into telltale.viewers as v (viewer_id, user_id) values (see.viewer_id, v_user)
-  on conflict on constraint viewers_pkey do update set seen_at = telltale.clock() where v.user_id = v_user;
+  insert into telltale.viewers as v (viewer_id, user_id, present)
+  values (see.viewer_id, v_user, least(greatest(see.present, 0), 100000))
+  on conflict on constraint viewers_pkey do update set seen_at = telltale.clock(), present = excluded.present
+  where v.user_id = v_user;
 end
 $$;
-comment on function telltale.see(uuid) is
-  'The heartbeat of a visible page, to be called every 20 s. Definer: members may not write the table otherwise.';
-revoke all on function telltale.see(uuid) from public, anon;
-grant execute on function telltale.see(uuid) to authenticated, service_role;
+comment on function telltale.see(uuid, integer) is
+  'The heartbeat of a visible page, to be called every 20 s; `present`: how many pages it sees on the live channel. Definer: members may not write the table otherwise.';
+revoke all on function telltale.see(uuid, integer) from public, anon;
+grant execute on function telltale.see(uuid, integer) to authenticated, service_role;
 
 create function telltale.is_watched() returns boolean
 language sql stable security definer
@@ -151,7 +156,9 @@ begin
   update telltale.tick_lease as l
   set holder = claim_tick.holder, claimed_at = telltale.clock(),
     expires_at = telltale.clock() + seconds * interval '1 second'
-  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder;
+  where l.expires_at <= telltale.clock() or l.holder is null or l.holder = claim_tick.holder
+    -- No lease is that long: the clock went back, and whoever held it may be gone for good.
+    or l.expires_at > telltale.clock() + interval '600 seconds';
   return found;
 end
 $$;
@@ -178,7 +185,9 @@ create function telltale.is_tick_due() returns boolean
 language sql stable security definer
 set search_path = ''
 as $$
-  select expires_at <= telltale.clock() and claimed_at < telltale.clock() - interval '10 seconds' from telltale.tick_lease
+  select (expires_at <= telltale.clock() or expires_at > telltale.clock() + interval '600 seconds')
+    and claimed_at not between telltale.clock() - interval '10 seconds' and telltale.clock() + interval '10 seconds'
+  from telltale.tick_lease
 $$;
 comment on function telltale.is_tick_due() is
   'Whether nobody has claimed the tick for 10 s. Definer: it tells no more than this.';

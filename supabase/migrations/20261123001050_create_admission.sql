@@ -40,7 +40,7 @@ declare
 begin
   select array_agg(k order by k collate "C") into unknown
   from unnest(keys) as k
-  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection')
+  where split_part(k, ':', 1) in ('tool', 'provider', 'model', 'layer', 'connection', 'cache')
     and k <> split_part(k, ':', 1) || ':other'
     and not exists (select from telltale.admitted_names as n where n.source_id = source and n.series_key = k);
   if unknown is null then
@@ -83,7 +83,7 @@ language sql immutable strict parallel safe
 set search_path = ''
 as $$
   select case kind when 'tool' then 64 when 'provider' then 16 when 'model' then 32 when 'layer' then 16
-    when 'connection' then 16 end
+    when 'connection' then 16 when 'cache' then 16 end
 $$;
 comment on function telltale.names_max(text) is 'How many names of a kind a source may have; see src/core/limit.ts.';
 revoke all on function telltale.names_max(text) from public, anon;
@@ -131,7 +131,8 @@ begin
     running_seq = case when newer.running then v_seq else p.running_seq end,
     clock_offset_us = case
       when v_offset is null then p.clock_offset_us
-      when p.clock_offset_us is null or v_offset <= p.clock_offset_us then v_offset
+      -- Nothing is under way for half a minute: its clock was set.
+      when p.clock_offset_us is null or v_offset <= p.clock_offset_us or v_offset > p.clock_offset_us + 30000000 then v_offset
       else p.clock_offset_us + (v_offset - p.clock_offset_us) / 16 end
   from (
     select

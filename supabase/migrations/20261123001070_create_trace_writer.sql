@@ -77,6 +77,7 @@ declare
   v_stored jsonb[];
   v_sent jsonb[];
   v_merged jsonb[];
+  v_sampled jsonb[];
   v_all text[] := '{}';
 begin
   -- A first and a last day, since of all the partitions only those between are then opened.
@@ -96,7 +97,11 @@ begin
         order by value ->> 'trace_id' collate "C"
       ) as r
       cross join lateral (
-        select t.trace_id, t.day, t.spans_dropped, t.revision, t.span_count, t.spans from telltale.traces as t
+        select t.trace_id, t.day, t.spans_dropped, t.revision, t.span_count, t.sampled,
+          -- Of one whose spans were let go the head is known.
+          case when t.sampled is null then t.spans
+            else jsonb_build_object(t.sampled ->> 'span_id', t.sampled - 'span_id') end as spans
+        from telltale.traces as t
         where t.trace_id = r.trace_id and t.day = r.day and t.day between v_first and v_last
         for no key update
       ) as t
@@ -104,14 +109,14 @@ begin
       select *, sum(span_count) over (order by trace_id) - span_count as before from held
     )
     select (select count(*) from held), array_agg(trace_id), array_agg(day), array_agg(spans_dropped),
-      array_agg(revision), array_agg(spans), array_agg(sent)
-    into v_held, v_ids, v_days, v_dropped, v_revisions, v_stored, v_sent
+      array_agg(revision), array_agg(spans), array_agg(sent), array_agg(sampled)
+    into v_held, v_ids, v_days, v_dropped, v_revisions, v_stored, v_sent, v_sampled
     from weighed where before < 20000;
     exit when v_held = 0;
     select array_agg(m.spans order by m.place), array_agg(m.dropped + v_dropped[m.place] order by m.place)
     into v_merged, v_dropped from telltale.merged_spans(v_stored, v_sent) as m;
     -- Every row is there and locked. An update would open all partitions, an insert opens those that it writes.
-    insert into telltale.traces (trace_id, day, started_at, ended_at, duration_ms, wait_ms, process_id,
+    insert into telltale.traces as t (trace_id, day, started_at, ended_at, duration_ms, wait_ms, process_id,
       bytes_in, bytes_out, tokens_in, tokens_out, call_number, span_count, spans_dropped, revision, name, outcome,
       request_id, session_key, session_rule, tool, provider, model, layers, spans)
     select m.trace_id, m.day, telltale.at_of(s.started_at_us), telltale.at_of(s.ended_at_us), s.duration_ms, s.wait_ms,
@@ -129,7 +134,11 @@ begin
       excluded.bytes_in, excluded.bytes_out, excluded.tokens_in, excluded.tokens_out, excluded.call_number,
       excluded.span_count, excluded.spans_dropped, excluded.revision, excluded.name, excluded.outcome,
       excluded.request_id, excluded.session_key, excluded.session_rule, excluded.tool, excluded.provider,
-      excluded.model, excluded.layers, excluded.spans, excluded.changed_at, excluded.changed_xid);
+      excluded.model, excluded.layers, excluded.spans, excluded.changed_at, excluded.changed_xid)
+      where t.sampled is null;
+    if cardinality(array_remove(v_sampled, null)) > 0 then
+      perform telltale.retime_sampled(v_ids, v_days, v_merged, v_sampled);
+    end if;
     v_all := v_all || v_ids;
     exit when v_held = cardinality(v_ids);
     v_after := v_ids[cardinality(v_ids)];
@@ -141,3 +150,29 @@ comment on function telltale.merge_traces(jsonb, text[]) is
   'Locks the rows that exist of TraceRows, in order of trace id, but for those of others, and merges the spans into them;
 the trace ids of those it found. Definer: part of ingest_batch.';
 revoke all on function telltale.merge_traces(jsonb, text[]) from public, anon, authenticated, service_role;
+
+create function telltale.retime_sampled(ids text[], days date[], merged jsonb[], heads jsonb[]) returns void
+language plpgsql volatile security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+#variable_conflict use_column
+begin
+  -- The breakdown and what was summed up stay as they were when all spans were there.
+  update telltale.traces as t set
+    started_at = least(t.started_at, telltale.at_of(s.started_at_us)),
+    ended_at = greatest(t.ended_at, telltale.at_of(s.ended_at_us)),
+    duration_ms = coalesce(s.duration_ms, t.duration_ms),
+    outcome = case when s.duration_ms is null then t.outcome else s.outcome end,
+    sampled = (m.spans -> h.head) - 'attributes' || jsonb_build_object('span_id', h.head),
+    revision = t.revision + 1, changed_at = telltale.clock(), changed_xid = pg_current_xact_id()
+  from telltale.summaries_of(merged) as s
+  join unnest(ids, days, merged, heads) with ordinality as m(id, day, spans, head, place) on m.place = s.place
+  cross join lateral (select telltale.head_key(m.spans) as head) as h
+  where m.head is not null and t.trace_id = m.id and t.day = m.day and t.day = any (days);
+end
+$$;
+comment on function telltale.retime_sampled(text[], date[], jsonb[], jsonb[]) is
+  'What came late for traces whose spans were let go: their times and outcome follow, nothing else does. `merged` is the head that
+is known and what came. Definer: part of ingest_batch.';
+revoke all on function telltale.retime_sampled(text[], date[], jsonb[], jsonb[]) from public, anon, authenticated, service_role;

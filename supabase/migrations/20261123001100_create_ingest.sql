@@ -2,12 +2,13 @@
 --   1. the five partitioned tables, row exclusive (against drop_partitions)
 --   2. the batch's row (a repeat waits here for the first, holding nothing else)
 --   3. its source   4. names, in order of key   5. its process   6. trace_days, by trace id   7. traces, by trace id
---   8. errors, by id and fingerprint   9. error groups, by fingerprint   10. messages, by id   11. gauges, by key
+--   8. errors, by id and fingerprint   9. error groups, by fingerprint   10. error group states, by fingerprint
+--   11. messages, by id   12. gauges, by key
 -- Whatever else takes more than one of these (mark_interrupted: one process, then its traces) keeps to that order.
 -- Every statement handles all rows of its kind at once; there is no loop over records.
 -- enable_seqscan is off: plans are kept for the life of a session, and may have been made when the tables were empty.
 
-create function telltale.store_errors(errors jsonb, process uuid, source uuid) returns void
+create function telltale.store_errors(errors jsonb, process uuid, source uuid, version text) returns void
 language plpgsql volatile security definer
 set search_path = ''
 set enable_seqscan = off
@@ -31,16 +32,17 @@ begin
       script_name text, function_name text, data_size_bytes bigint, response_time_ms double precision, metadata jsonb)
     order by r.error_id, r.fingerprint collate "C", r.at_us, to_jsonb(r)::text collate "C" desc
     on conflict (error_id, fingerprint, day) do nothing
-    returning error_id, fingerprint, day
+    returning error_id, fingerprint, at
   )
   select coalesce(jsonb_agg(to_jsonb(fresh)), '[]') into v_inserted from fresh;
   if jsonb_array_length(v_inserted) < jsonb_array_length(errors) then
     perform telltale.merge_errors(errors, process);
   end if;
-  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample)
+  insert into telltale.error_groups as g (fingerprint, source_id, first_seen_at, last_seen_at, count, sample,
+    first_version, last_version)
   select r.fingerprint, source, telltale.at_of(min(r.at_us)), telltale.at_of(max(r.at_us)),
     (select count(*) from jsonb_array_elements(v_inserted) as i where i.value ->> 'fingerprint' = r.fingerprint),
-    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1]
+    (array_agg(r.sample order by r.at_us desc, r.sample::text collate "C" desc))[1], version, version
   from (
     select e.value ->> 'fingerprint' as fingerprint, (e.value -> 'at_us')::bigint as at_us,
       jsonb_build_object('error_id', e.value -> 'error_id', 'error_type', e.value -> 'error_type',
@@ -55,12 +57,30 @@ begin
     count = g.count + excluded.count,
     sample = case
       when (excluded.last_seen_at, excluded.sample::text collate "C") > (g.last_seen_at, g.sample::text collate "C")
-      then excluded.sample else g.sample end;
+      then excluded.sample else g.sample end,
+    first_version = case
+      when (excluded.first_seen_at, coalesce(excluded.first_version, '') collate "C")
+        < (g.first_seen_at, coalesce(g.first_version, '') collate "C")
+      then excluded.first_version else g.first_version end,
+    last_version = case
+      when (excluded.last_seen_at, coalesce(excluded.last_version, '') collate "C")
+        > (g.last_seen_at, coalesce(g.last_version, '') collate "C")
+      then excluded.last_version else g.last_version end;
+  -- Seldom: something was said of a group that does not cover what came.
+  if exists (
+    select from jsonb_array_elements(errors) as e
+    join telltale.error_group_states as s on s.fingerprint = e.value ->> 'fingerprint'
+    where s.since < telltale.at_of((e.value -> 'at_us')::bigint)
+      and (s.reopened_at is null or (s.reopened_by -> 'at_us')::bigint >= (e.value -> 'at_us')::bigint)
+  ) then
+    perform telltale.reopen_error_groups(errors, v_inserted, source, version);
+  end if;
 end
 $$;
-comment on function telltale.store_errors(jsonb, uuid, uuid) is
-  'Inserts ErrorRows and counts into their groups those that were new. Definer: part of ingest_batch.';
-revoke all on function telltale.store_errors(jsonb, uuid, uuid) from public, anon, authenticated, service_role;
+comment on function telltale.store_errors(jsonb, uuid, uuid, text) is
+  'Inserts ErrorRows and counts into their groups those that were new; reopens the groups that they show to be open. Definer:
+part of ingest_batch.';
+revoke all on function telltale.store_errors(jsonb, uuid, uuid, text) from public, anon, authenticated, service_role;
 
 create function telltale.merge_errors(errors jsonb, process uuid) returns void
 language plpgsql volatile security definer
@@ -191,7 +211,7 @@ begin
   end if;
   perform telltale.store_process(batch, v_source);
   perform telltale.store_traces(batch -> 'traces');
-  perform telltale.store_errors(batch -> 'errors', v_process, v_source);
+  perform telltale.store_errors(batch -> 'errors', v_process, v_source, v_from ->> 'version');
   perform telltale.store_samples(batch -> 'messages', batch -> 'gauges', v_process);
   insert into telltale.rollup_minutes (minute, day, source_id, batch_id, series)
   select telltale.at_of(p.minute * 1000000), telltale.day_of(p.minute * 1000000), v_source, v_batch,

@@ -47,14 +47,14 @@ as $$
       case when t.session_key is not null then telltale.call_rank(t.session_key, t.started_at, t.trace_id) end),
     'tool', t.tool, 'provider', t.provider, 'model', t.model, 'bytes_in', t.bytes_in, 'bytes_out', t.bytes_out,
     'tokens_in', t.tokens_in, 'tokens_out', t.tokens_out, 'span_count', t.span_count,
-    'spans_dropped', t.spans_dropped, 'layers', t.layers, 'process', t.process_id, 'service', s.service,
+    'spans_dropped', t.spans_dropped, 'sampled', t.sampled is not null, 'layers', t.layers, 'process', t.process_id, 'service', s.service,
     'environment', s.environment, 'instance', s.instance, 'revision', t.revision)
   from (select) as one
   left join telltale.processes as p on p.process_id = t.process_id
   left join telltale.sources as s on s.source_id = p.source_id
 $$;
 comment on function telltale.trace_row(telltale.traces) is
-  'A trace without its spans, as the readers answer it. Instants are ISO 8601 in UTC, *_us µs since the epoch, *_ms ms.
+  'A trace without its spans, as the readers answer it; sampled: they were let go. Instants are ISO 8601 in UTC, *_us µs since the epoch, *_ms ms.
 Definer: part of the readers.';
 revoke all on function telltale.trace_row(telltale.traces) from public, anon, authenticated, service_role;
 
@@ -66,6 +66,7 @@ declare
   since timestamptz := telltale.instant_of(filter, 'from');
   till timestamptz := telltale.instant_of(filter, 'to');
   duration numeric := telltale.number_in(filter, 'min_duration_ms');
+  below numeric := telltale.number_in(filter, 'max_duration_ms');
   call bigint := telltale.whole_number_in(filter, 'call_number');
   words tsquery := telltale.query_of(filter ->> 'text');
   layers text[] := telltale.texts_in(filter, 'layer');
@@ -89,6 +90,9 @@ begin
   end if;
   if duration is not null then
     condition := condition || format(' and t.duration_ms >= %L::double precision', duration);
+  end if;
+  if below is not null then
+    condition := condition || format(' and t.duration_ms < %L::double precision', below);
   end if;
   if call is not null then
     condition := condition || format(' and coalesce(t.call_number, case when t.session_key is not null
@@ -127,7 +131,7 @@ begin
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
   execute format(
     'with page as (
       select t as row, t.started_at, t.trace_id from telltale.traces as t where %s
@@ -145,8 +149,8 @@ end
 $$;
 comment on function telltale.traces(jsonb, text, integer) is
   'Traces without their spans, newest first: {rows, next}. Filter: from, to (of the start; ISO 8601 or µs), tool, provider,
-model, layer, outcome, session, request_id, environment, service (each a string or an array), min_duration_ms, call_number,
-text (all words, of names and errors). n is 1 to 1000. Definer, see the head of this file; the first line refuses
+model, layer, outcome, session, request_id, environment, service (each a string or an array), min_duration_ms,
+max_duration_ms (exclusive), call_number, text (all words, of names and errors). n is 1 to 1000. Definer, see the head of this file; the first line refuses
 non-members with 42501.';
 revoke all on function telltale.traces(jsonb, text, integer) from public, anon;
 grant execute on function telltale.traces(jsonb, text, integer) to authenticated, service_role;

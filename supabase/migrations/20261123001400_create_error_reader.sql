@@ -75,6 +75,53 @@ environment, service (each a string or an array), text. n is 1 to 1000. Definer,
 revoke all on function telltale.errors(jsonb, text, integer) from public, anon;
 grant execute on function telltale.errors(jsonb, text, integer) to authenticated, service_role;
 
+create function telltale.error_step(stretch interval) returns integer
+language sql immutable strict parallel safe
+set search_path = ''
+as $$
+  select min(s) from unnest(array[30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 864000]) as s
+  where s = 864000 or extract(epoch from stretch) <= 48 * s
+$$;
+comment on function telltale.error_step(interval) is 'The width of a count in s, so that 48 of them reach over the stretch.';
+revoke all on function telltale.error_step(interval) from public, anon;
+grant execute on function telltale.error_step(interval) to authenticated, service_role;
+
+create function telltale.error_counts(fingerprint text, filter jsonb) returns jsonb
+language plpgsql stable security definer
+set search_path = ''
+set jit = off
+as $$
+declare
+  till timestamptz := coalesce(telltale.instant_of(filter, 'to'), telltale.clock());
+  since timestamptz := coalesce(telltale.instant_of(filter, 'from'), till - interval '1 day');
+  step integer;
+  first bigint;
+  points integer;
+  counted jsonb;
+begin
+  -- Errors are kept for 30 days, and some come from a clock that is a day ahead.
+  since := greatest(since, (telltale.today() - 30)::timestamp at time zone 'UTC');
+  till := greatest(since, least(till, telltale.clock() + interval '2 days'));
+  step := telltale.error_step(till - since);
+  first := floor(extract(epoch from since) / step);
+  points := ceil(extract(epoch from till) / step) - first;
+  execute format(
+    'select jsonb_object_agg(place, n) from (
+      select floor(extract(epoch from t.at) / %s)::bigint - %s as place, count(*) as n from telltale.errors as t
+      where t.fingerprint = %L and t.at >= %L and t.at < %L and t.day between %L and %L %s
+      group by 1) as counted', step, first, fingerprint, since, till, (since at time zone 'UTC')::date,
+    (till at time zone 'UTC')::date, telltale.processes_where(filter)) into counted;
+  return jsonb_build_object('from_us', first * step * 1000000, 'step_s', step, 'values', (
+    select coalesce(jsonb_agg(coalesce((counted -> place::text)::bigint, 0) order by place), '[]')
+    from generate_series(0, points - 1) as place));
+end
+$$;
+comment on function telltale.error_counts(text, jsonb) is
+  'How many errors of a group happened from `from` (a day before `to`, unless given) to `to` (now) of a filter, in its
+environment and service: {from_us, step_s, values: at most 49 numbers of a whole step each}, of the errors that are kept.
+Definer: part of the readers.';
+revoke all on function telltale.error_counts(text, jsonb) from public, anon, authenticated, service_role;
+
 create function telltale.error_groups(filter jsonb default '{}', cursor text default null, n integer default 100)
 returns jsonb
 language plpgsql stable security definer
@@ -93,7 +140,8 @@ begin
   perform telltale.require_reader();
   size := telltale.page_size(n);
   filter := coalesce(filter, '{}');
-  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text']);
+  perform telltale.check_filter(filter, array['from', 'to', 'fingerprint', 'error_type', 'environment', 'service', 'text',
+    'state']);
   place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^v[0-9]+:"}');
   since := telltale.instant_of(filter, 'from');
   till := telltale.instant_of(filter, 'to');
@@ -102,12 +150,15 @@ begin
     'with grouped as (
       select g.fingerprint, min(g.first_seen_at) as first_seen_at, max(g.last_seen_at) as last_seen_at,
         sum(g.count) as count, (array_agg(g.sample order by g.last_seen_at desc, g.sample::text collate "C" desc))[1] as sample,
-        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments
+        jsonb_agg(distinct s.service) as services, jsonb_agg(distinct s.environment) as environments,
+        (array_agg(g.first_version order by g.first_seen_at, g.first_version collate "C"))[1] as first_version,
+        (array_agg(g.last_version order by g.last_seen_at desc, g.last_version collate "C" desc nulls last))[1] as last_version
       from telltale.error_groups as g join telltale.sources as s on s.source_id = g.source_id
       where true %s
       group by g.fingerprint
     ), page as (
-      select * from grouped
+      select grouped.*, said, telltale.state_of(said) as state
+      from grouped left join telltale.error_group_states as said using (fingerprint)
       where ($1 is null or last_seen_at >= $1) and ($2 is null or first_seen_at < $2)
         and ($3 is null or telltale.words_of(sample ->> ''error_type'', sample ->> ''message'', sample ->> ''culprit'') @@ $3)
         and ($4 is null or (last_seen_at, fingerprint) < (telltale.at_of(($4 ->> ''us'')::bigint), $4 ->> ''id'')) %s
@@ -118,23 +169,27 @@ begin
         ''fingerprint'', fingerprint, ''error_type'', sample -> ''error_type'', ''message'', sample -> ''message'',
         ''culprit'', sample -> ''culprit'', ''error_id'', sample -> ''error_id'', ''trace_id'', sample -> ''trace_id'',
         ''first_seen_at'', first_seen_at, ''last_seen_at'', last_seen_at, ''count'', count,
-        ''services'', services, ''environments'', environments) order by last_seen_at desc, fingerprint desc), ''[]''),
+        ''services'', services, ''environments'', environments, ''first_version'', first_version,
+        ''last_version'', last_version, ''state'', state, ''decision'', telltale.state_row(said),
+        ''counts'', telltale.error_counts(fingerprint, $6)) order by last_seen_at desc, fingerprint desc), ''[]''),
       ''next'', case when count(*) = $5 then telltale.cursor_of(jsonb_build_object(
         ''us'', telltale.us_of(min(last_seen_at)), ''id'',
         (array_agg(fingerprint order by last_seen_at, fingerprint))[1])) end)
     from page',
     telltale.matching(filter, 'environment', 's.environment') || telltale.matching(filter, 'service', 's.service')
       || telltale.matching(filter, 'fingerprint', 'g.fingerprint'),
-    telltale.matching(filter, 'error_type', 'sample ->> ''error_type'''))
-  using since, till, words, place, size into answer;
+    telltale.matching(filter, 'error_type', 'sample ->> ''error_type''')
+      || telltale.matching(filter, 'state', 'telltale.state_of(said)'))
+  using since, till, words, place, size, filter into answer;
   return answer;
 end
 $$;
 comment on function telltale.error_groups(jsonb, text, integer) is
   'Errors by what they have in common, the last seen first: {rows: [{fingerprint, error_type, message, culprit, error_id,
-trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments}], next}. Filter: from, to (seen in
-between; ISO 8601 or µs), fingerprint, error_type, environment, service (each a string or an array), text. n is 1 to 1000.
-Definer, see the head of this file.';
+trace_id (of the last one), first_seen_at, last_seen_at, count, services, environments, first_version, last_version, state
+(open, resolved or ignored), decision (what was said, see error_group_states; null where nothing was), counts (of the time
+asked for, see error_counts)}], next}. Filter: from, to (seen in between; ISO 8601 or µs), fingerprint, error_type,
+environment, service, state (each a string or an array), text. n is 1 to 1000. Definer, see the head of this file.';
 revoke all on function telltale.error_groups(jsonb, text, integer) from public, anon;
 grant execute on function telltale.error_groups(jsonb, text, integer) to authenticated, service_role;
 
@@ -204,10 +259,11 @@ begin
   end if;
   return jsonb_build_object(
     'traces', counted,
-    'environments', coalesce((select jsonb_agg(distinct environment) from telltale.sources), '[]'),
+    'environments', coalesce((select jsonb_agg(distinct environment) from telltale.sources
+      where source_id <> telltale.own_source()), '[]'),
     'last_received_at', (select max(received_at) from telltale.batches),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
-      where s.environment <> 'demo'));
+      where s.environment <> 'demo' and s.source_id <> telltale.own_source()));
 end
 $$;
 comment on function telltale.store_status() is

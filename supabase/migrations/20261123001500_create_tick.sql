@@ -254,6 +254,25 @@ begin
     limit portion for update skip locked);
   get diagnostics n = row_count;
   done := done + n; more := more or n = portion;
+  delete from telltale.error_group_states as t
+  where not exists (select from telltale.error_groups as g where g.fingerprint = t.fingerprint);
+  get diagnostics n = row_count;
+  done := done + n;
+  delete from telltale.incidents where incident_id in (
+    select incident_id from telltale.incidents where last_at < telltale.clock() - interval '400 days'
+    limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.detector_series where (service, environment, series_key, metric) in (
+    select service, environment, series_key, metric from telltale.detector_series
+    where seen_at < telltale.clock() - interval '7 days' limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
+  delete from telltale.detectors where (service, environment) in (
+    select d.service, d.environment from telltale.detectors as d
+    where d.looked_at < telltale.clock() - interval '7 days' limit portion for update skip locked);
+  get diagnostics n = row_count;
+  done := done + n; more := more or n = portion;
   delete from telltale.viewers where seen_at < telltale.clock() - interval '10 minutes';
   get diagnostics n = row_count;
   done := done + n;
@@ -270,7 +289,8 @@ begin
 end
 $$;
 comment on function telltale.tick_prune() is
-  'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours and error groups after 400, silent processes after
-60, viewers after 10 minutes, and sources that nothing refers to any more. Definer, see the head of this file.';
+  'Deletes, 5,000 rows of a table at a time, batches after 30 days, hours, error groups and incidents after 400, silent
+processes after 60, series that the detector sees no more after 7, viewers after 10 minutes, what was said of groups that are
+gone, and sources that nothing refers to any more. Definer, see the head of this file.';
 revoke all on function telltale.tick_prune() from public, anon, authenticated;
 grant execute on function telltale.tick_prune() to service_role;

@@ -64,7 +64,7 @@ declare
   kind text;
   names text[];
 begin
-  if exists (select from unnest(array['outcome', 'session', 'request_id', 'min_duration_ms', 'text']) as k
+  if exists (select from unnest(array['outcome', 'session', 'request_id', 'min_duration_ms', 'max_duration_ms', 'text']) as k
     where filter ->> k is not null) or call not between 1 and 5 then
     return null;
   end if;
@@ -118,7 +118,11 @@ as $$
 declare
   first_hour timestamptz := date_trunc('hour', since + interval '59 minutes', 'UTC');
   last_hour timestamptz := date_trunc('hour', till, 'UTC');
+  skewed uuid[] := telltale.skewed_between(since, till, sources);
 begin
+  if skewed <> '{}' then
+    return query select * from telltale.moved_minutes(skewed, since, till, whole_hours);
+  end if;
   if not whole_hours or first_hour >= last_hour then
     first_hour := till;
     last_hour := till;
@@ -126,11 +130,13 @@ begin
   return query
     select m.minute, m.series from telltale.rollup_minutes as m
     where m.minute >= since and m.minute < first_hour and (sources is null or m.source_id = any (sources))
+      and m.source_id <> all (skewed)
       and m.day between (since at time zone 'UTC')::date and (first_hour at time zone 'UTC')::date;
   if last_hour < till then
     return query
       select m.minute, m.series from telltale.rollup_minutes as m
       where m.minute >= last_hour and m.minute < till and (sources is null or m.source_id = any (sources))
+        and m.source_id <> all (skewed)
         and m.day between (last_hour at time zone 'UTC')::date and (till at time zone 'UTC')::date;
   end if;
   if first_hour = last_hour then
@@ -148,19 +154,21 @@ begin
     )
     select h.hour, h.series from telltale.rollup_hours as h
     where h.hour >= first_hour and h.hour < last_hour and (sources is null or h.source_id = any (sources))
+      and h.source_id <> all (skewed)
       and not exists (select from changed as c where c.hour = h.hour and c.source_id = h.source_id)
     union all
     select m.minute, m.series from changed as c
     join telltale.rollup_minutes as m on m.source_id = c.source_id and m.day = (c.hour at time zone 'UTC')::date
       and m.minute >= c.hour and m.minute < c.hour + interval '1 hour'
-    where (sources is null or c.source_id = any (sources))
+    where (sources is null or c.source_id = any (sources)) and c.source_id <> all (skewed)
       and m.day between (first_hour at time zone 'UTC')::date and (last_hour at time zone 'UTC')::date;
 end
 $$;
 comment on function telltale.rollups_between(timestamptz, timestamptz, uuid[], boolean) is
   'What was counted from since (whole minutes) up to till, as rows that add up to it. With whole_hours, each whole hour of a
 source comes from rollup_hours, unless it is due to be computed again or has a part that the tick has not summed: then, and
-at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. Definer: part of the readers.';
+at the ends, its minutes come. So an hour is one row, and nothing is missing or counted twice. The minutes of a source whose clock is off by minutes are where
+they belong. Definer: part of the readers.';
 revoke all on function telltale.rollups_between(timestamptz, timestamptz, uuid[], boolean)
   from public, anon, authenticated, service_role;
 
@@ -261,6 +269,23 @@ comment on function telltale.cell_stats(text[], jsonb[], double precision) is
 places at once, since to start a query costs far more than a row in it.';
 revoke all on function telltale.cell_stats(text[], jsonb[], double precision) from public, anon, authenticated, service_role;
 
+create function telltale.counted_where(filter jsonb, since timestamptz, till timestamptz) returns text
+language sql stable security definer
+set search_path = ''
+as $$
+  select telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null)
+    || ' and t.duration_ms is not null and not (t.outcome = ''interrupted'' and coalesce(t.sampled ? ''concluded'', false))
+      and not (t.outcome = ''interrupted'' and exists (
+      select from jsonb_each(t.spans) as s
+      where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
+        and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))'
+$$;
+comment on function telltale.counted_where(jsonb, timestamptz, timestamptz) is
+  'A condition in SQL on a trace t: it began in this stretch of time, the filter finds it, and it counts, which what still runs
+and what the tick concluded does not. Definer: part of the readers.';
+revoke all on function telltale.counted_where(jsonb, timestamptz, timestamptz)
+  from public, anon, authenticated, service_role;
+
 create function telltale.samples_of(filter jsonb, since timestamptz, till timestamptz, kinds text[]) returns text
 language plpgsql stable security definer
 set search_path = ''
@@ -286,10 +311,7 @@ begin
       select t.started_at as at, t.tool, t.call_number, t.outcome, t.bytes_in, t.bytes_out, t.tokens_in, t.tokens_out,
         t.duration_ms * 1000 as us, t.spans
       from telltale.traces as t
-      where t.duration_ms is not null and %s and not (t.outcome = ''interrupted'' and exists (
-        select from jsonb_each(t.spans) as s
-        where s.value ? ''concluded'' and s.value ->> ''process'' = t.process_id::text
-          and (s.value -> ''end_us'')::bigint - (s.value -> ''start_us'')::bigint = round(t.duration_ms * 1000)))
+      where %s
     ), span as (
       select call.at, s.value from call cross join lateral jsonb_each(call.spans) as s
       where s.value ? ''end_us'' and not s.value ? ''concluded''
@@ -298,14 +320,15 @@ begin
       select null::timestamptz as at, null as key, null as outcome, null::bigint as bytes_in, null::bigint as bytes_out,
         null::bigint as tokens_in, null::bigint as tokens_out, null::double precision as us where false
       %s) as sample',
-    telltale.traces_where(filter || jsonb_build_object('from', telltale.us_of(since), 'to', telltale.us_of(till)), null),
+    telltale.counted_where(filter, since, till),
     (select string_agg('union all ' || (branch ->> kind), ' ') from unnest(kinds) as kind where branch ? kind));
 end
 $$;
 comment on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[]) is
   'A query in SQL for what the traces of a filter add to the series keys of these kinds (all, tool, call, layer, provider,
 model): (at, key, outcome, bytes_in, bytes_out, tokens_in, tokens_out, us), as src/core/window.ts counts spans, but under the
-start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere.
+start of the trace and, under all, tool and call, by its row. What still runs and what the tick concluded counts nowhere. The
+spans of a trace that were let go are gone here too: layers, providers and models count those that kept them.
 Definer: part of the readers.';
 revoke all on function telltale.samples_of(jsonb, timestamptz, timestamptz, text[])
   from public, anon, authenticated, service_role;
@@ -513,13 +536,14 @@ declare
   total jsonb;
   before jsonb;
   recent jsonb;
+  clocks jsonb;
   health jsonb := '{"status": "empty", "reasons": ["Nothing has ever been received."]}';
   received timestamptz;
 begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
   select * into asked from telltale.range_of(filter);
   sources := telltale.sources_of(filter);
   keys := telltale.series_keys_of(filter, sources);
@@ -527,29 +551,39 @@ begin
   total := coalesce(by_key -> 'all', telltale.stats_between(filter, keys, sources, asked.since, asked.till));
   before := telltale.stats_between(filter, keys, sources, asked.since - (asked.till - asked.since), asked.since);
   select max(p.last_seen_at) into received from telltale.processes as p
-  where sources is null or p.source_id = any (sources);
+  where (sources is null or p.source_id = any (sources)) and p.source_id <> telltale.own_source();
   if received is not null then
     recent := telltale.stats_between(filter, keys, sources,
       greatest(asked.since, date_trunc('minute', least(asked.till, telltale.clock())) - interval '5 minutes'), asked.till);
     health := telltale.health_of(total, before, recent, telltale.lost_by(sources, asked.since, asked.till),
       case when asked.till >= telltale.clock() then telltale.clock() - received end);
   end if;
+  clocks := telltale.clocks_off(asked.since, asked.till, sources);
+  if clocks <> '[]' then
+    health := jsonb_build_object('status', case when health ->> 'status' = 'ok' then 'degraded' else health ->> 'status' end,
+      'reasons', (health -> 'reasons') || to_jsonb(format('The clock of %s is %s minutes %s: its requests are counted when they really ended.',
+        concat_ws(' on ', clocks -> 0 ->> 'service', clocks -> 0 ->> 'instance'), abs((clocks -> 0 -> 'offset_ms')::bigint) / 60000,
+        case when (clocks -> 0 -> 'offset_ms')::bigint > 0 then 'ahead' else 'behind' end)));
+  end if;
   return jsonb_build_object('from_us', telltale.us_of(asked.since), 'to_us', telltale.us_of(asked.till),
     'source', case when keys is null then 'traces' else 'parts' end, 'total', total, 'before', before,
     'layers', telltale.most_counted(by_key, 'layer'), 'tools', telltale.most_counted(by_key, 'tool'),
     'providers', telltale.most_counted(by_key, 'provider'), 'models', telltale.most_counted(by_key, 'model'),
     'calls', telltale.most_counted(by_key, 'call'), 'connections', telltale.most_counted(by_key, 'connection'),
-    'health', health, 'last_received_at_us', telltale.us_of(received),
+    'caches', telltale.most_counted(by_key, 'cache'),
+    'health', health, 'clocks', clocks, 'last_received_at_us', telltale.us_of(received),
     'environments', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.environment as name from telltale.sources as s order by 1 limit 100) as listed), '[]'),
+      select distinct s.environment as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'),
     'services', coalesce((select jsonb_agg(name order by name collate "C") from (
-      select distinct s.service as name from telltale.sources as s order by 1 limit 100) as listed), '[]'));
+      select distinct s.service as name from telltale.sources as s
+      where s.source_id <> telltale.own_source() order by 1 limit 100) as listed), '[]'));
 end
 $$;
 comment on function telltale.overview(jsonb) is
   '{from_us, to_us (whole minutes, to exclusive), source: parts | traces, total: Stats, before: Stats of as long a time before,
-layers, tools, providers, models, calls, connections: [{key: the name, ...Stats}], at most 100 each, the most counted first,
-health: see health_of, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
+layers, tools, providers, models, calls, connections, caches: [{key: the name, ...Stats}], at most 100 each, the most counted
+first, health: see health_of, clocks: those off by a minute or more, see clocks_off, last_received_at_us, environments, services: [name], of all}. Stats: see stats_of. Filter: as traces;
 from is 15 minutes ago and to is now unless given. Parts count a request when it ended, traces when it started; with one
 tool, provider, model, layer or call number the lists of the other kinds are from traces. Definer, see the file''s head.';
 revoke all on function telltale.overview(jsonb) from public, anon;
@@ -604,11 +638,11 @@ begin
   perform telltale.require_reader();
   filter := coalesce(filter, '{}');
   perform telltale.check_filter(filter, array['from', 'to', 'tool', 'provider', 'model', 'layer', 'outcome',
-    'min_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
-  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection):.+|call:([1-5]|6[+]|unknown))$' then
+    'min_duration_ms', 'max_duration_ms', 'session', 'call_number', 'request_id', 'environment', 'service', 'text']);
+  if coalesce(key, '') !~ '^(all|(layer|tool|provider|model|connection|cache):.+|call:([1-5]|6[+]|unknown))$' then
     raise exception 'Cannot read series: key is %', to_json(left(key, 100))
-      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection: and a name, or call:1 to call:5,
-call:6+, call:unknown.';
+      using errcode = '22023', hint = 'all, or layer:, tool:, provider:, model:, connection:, cache: and a name, or call:1 to
+call:5, call:6+, call:unknown.';
   end if;
   step := telltale.step_of(filter, step_s);
   select * into asked from telltale.range_of(filter, step);
@@ -619,10 +653,10 @@ call:6+, call:unknown.';
     keys := case when (keys = array['all'] and telltale.are_admitted(array[key], sources)) or key = any (keys)
       then array[key] end;
   end if;
-  if keys is null and starts_with(key, 'connection:') then
-    raise exception 'Cannot read series: the events of a connection are not counted by what the filter asks for'
-      using errcode = '22023', hint = 'With a connection the filter has from, to, environment and service alone. One that
-its source had no room for is counted under connection:other.';
+  if keys is null and key ~ '^(connection|cache):' then
+    raise exception 'Cannot read series: connections and caches are not counted by what the filter asks for'
+      using errcode = '22023', hint = 'With a connection or a cache the filter has from, to, environment and service alone.
+One that its source had no room for is counted under connection:other or cache:other.';
   end if;
   if keys is null then
     counted := telltale.sample_stats(

@@ -104,7 +104,7 @@ begin
       order by last_at desc, seen.session_key limit 50
     )
     select coalesce(jsonb_agg(jsonb_build_object('session_key', a.session_key, 'service', a.service,
-      'environment', a.environment, 'calls', greatest(made.calls, a.running), 'running', a.running,
+      'environment', a.environment, 'client', said.client, 'calls', greatest(made.calls, a.running), 'running', a.running,
       'last_at_us', telltale.us_of(a.last_at), 'tool', made.tool, 'model', made.model, 'tokens_in', made.tokens_in,
       'tokens_out', made.tokens_out) order by a.last_at desc, a.session_key), '[]')
     from active as a
@@ -121,13 +121,26 @@ begin
       join telltale.processes as p on p.process_id = t.process_id
       join telltale.sources as s on s.source_id = p.source_id and s.service = a.service and s.environment = a.environment
     ) as made
+    left join lateral (
+      -- What the newest calls whose spans are there say of who called.
+      select (array_agg(newest.client order by newest.started_at desc) filter (where newest.client is not null))[1] as client
+      from (
+        select r.started_at, jsonb_path_query_first(r.spans, '$.*.attributes."mcp.client.name"') #>> '{}' as client
+        from telltale.traces as r
+        join telltale.processes as p on p.process_id = r.process_id
+        join telltale.sources as s on s.source_id = p.source_id and s.service = a.service and s.environment = a.environment
+        where r.session_key = a.session_key and r.started_at > telltale.clock() - interval '1 day' and r.sampled is null
+          and r.day between telltale.today() - 2 and telltale.today() + 1
+        order by r.started_at desc limit 5
+      ) as newest
+    ) as said on true
   );
 end
 $$;
 comment on function telltale.live_sessions() is
   '[ActiveSession], the last active first: 50 of the sessions in which a call ended in the last ten minutes (as far as the
 newest 500 calls tell) or runs now. calls and tokens are those of the last day, at most 1,000 calls; tool and model are
-those last used. Definer: part of live_data.';
+those last used, client is who called last, where its recorder knows. Definer: part of live_data.';
 revoke all on function telltale.live_sessions() from public, anon, authenticated, service_role;
 
 create function telltale.live_gauges() returns jsonb
@@ -251,7 +264,7 @@ comment on function telltale.ingest_lag() is
 live_data.';
 revoke all on function telltale.ingest_lag() from public, anon, authenticated, service_role;
 
-create function telltale.live_data(viewer_id uuid default null, minutes integer default 60) returns jsonb
+create function telltale.live_data(viewer_id uuid default null, minutes integer default 60, present integer default 0) returns jsonb
 language plpgsql volatile security definer
 set search_path = ''
 set jit = off
@@ -259,21 +272,22 @@ as $$
 begin
   perform telltale.require_reader();
   if viewer_id is not null and telltale.caller_id() is not null then
-    perform telltale.see(viewer_id);
+    perform telltale.see(viewer_id, present);
   end if;
   return jsonb_build_object('at_us', telltale.us_of(telltale.clock()), 'minutes', telltale.live_minutes(minutes),
     'running', telltale.live_running(), 'sessions', telltale.live_sessions(), 'gauges', telltale.live_gauges(),
     'ended', telltale.live_ended(), 'errors', telltale.live_errors(), 'batches', telltale.live_batches(),
     'ingest_lag_ms', telltale.ingest_lag(), 'gaps', telltale.lost_by(null, telltale.clock() - interval '1 day', 'infinity'),
-    'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p),
+    'last_received_at_us', (select telltale.us_of(max(p.last_seen_at)) from telltale.processes as p
+      where p.source_id <> telltale.own_source()),
     'real', exists (select from telltale.sources as s join telltale.processes as p on p.source_id = s.source_id
-      where s.environment <> 'demo'));
+      where s.environment <> 'demo' and s.source_id <> telltale.own_source()));
 end
 $$;
-comment on function telltale.live_data(uuid, integer) is
+comment on function telltale.live_data(uuid, integer, integer) is
   'LiveData (src/core/live_snapshot.ts): at_us, minutes, running, sessions, gauges, ended, errors, batches, ingest_lag_ms, gaps (of the
 processes heard of in the last day), last_received_at_us, real. `minutes` says how far back the minutes go: a page that has
 them asks for fewer. Notes that the page viewer_id looks, as see() does, where one
 is given and the token names a user. Definer, see the head of this file; the first line refuses non-members with 42501.';
-revoke all on function telltale.live_data(uuid, integer) from public, anon;
-grant execute on function telltale.live_data(uuid, integer) to authenticated, service_role;
+revoke all on function telltale.live_data(uuid, integer, integer) from public, anon;
+grant execute on function telltale.live_data(uuid, integer, integer) to authenticated, service_role;

@@ -305,6 +305,7 @@ declare
 begin
   -- Nothing to look for where one process alone is heard.
   if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
+      and source_id <> telltale.own_source()
       limit 2) as heard) = 2 then
     insert into telltale.trace_joins as j (inner_trace_id, outer_trace_id, outer_span_id, rule, day)
     select * from telltale.inferred_joins(telltale.clock() - interval '1 minute')
@@ -338,7 +339,9 @@ begin
       coalesce(t.session_key, excluded.session_key), coalesce(t.session_rule, excluded.session_rule),
       coalesce(t.call_number, excluded.call_number), coalesce(t.request_id, excluded.request_id),
       excluded.provider, excluded.model, excluded.tokens_in, excluded.tokens_out, excluded.span_count, excluded.layers,
-      excluded.wait_ms, t.revision + 1, telltale.clock(), pg_current_xact_id());
+      excluded.wait_ms, t.revision + 1, telltale.clock(), pg_current_xact_id())
+    -- A breakdown outlives its spans.
+    where t.sampled is null;
     -- Those between the root and the member too: what changed is told by the clock, which has moved on.
     update telltale.trace_joins as j set summed_at = telltale.clock() where j.inner_trace_id = any (v_members);
     v_summed := cardinality(v_members) - cardinality(v_roots);
@@ -363,6 +366,7 @@ declare
   v_done int := 0;
 begin
   if (select count(*) from (select from telltale.processes where last_seen_at > telltale.clock() - interval '2 minutes'
+      and source_id <> telltale.own_source()
       limit 2) as heard) < 2 then
     return jsonb_build_object('done', 0, 'more', false);
   end if;
@@ -483,20 +487,20 @@ begin
     'trace', telltale.trace_row(row_found) || jsonb_build_object('joined', (
       select coalesce(jsonb_agg(jsonb_build_object('trace_id', m.trace_id, 'rule', m.rule)), '[]')
       from telltale.joined_members(root_id) as m where m.rule is not null))
-    || case when cardinality(members) > 1 then (
+    || case when cardinality(members) > 1 and row_found.sampled is null then (
       select jsonb_build_object('layers', s.layers, 'wait_ms', s.wait_ms, 'span_count', s.span_count, 'provider', s.provider,
         'model', s.model, 'tokens_in', s.tokens_in, 'tokens_out', s.tokens_out)
       from telltale.summaries_of(array[all_spans]) as s) else '{}' end
     || jsonb_build_object('spans', (
-      select jsonb_agg(
+      select coalesce(jsonb_agg(
         jsonb_build_object('kind', 'work', 'end_us', null, 'parent_span_id', null)
         || s.value || jsonb_build_object('span_id', s.key, 'self_ms', trim_scale(self.self_us / 1000.0),
           'service', source.service, 'instance', source.instance, 'clock_offset_us', p.clock_offset_us,
           'shift_us', coalesce(shift.shift_us, 0))
-        order by (s.value -> 'start_us')::bigint, s.key collate "C")
-      from jsonb_each(all_spans) as s
-      left join telltale.self_times(all_spans) as self on self.span_id = s.key
-      left join telltale.shifts_of(all_spans) as shift on shift.process_id = (s.value ->> 'process')::uuid
+        order by (s.value -> 'start_us')::bigint, s.key collate "C"), '[]')
+      from jsonb_each(coalesce(all_spans, '{}')) as s
+      left join telltale.self_times(coalesce(all_spans, '{}')) as self on self.span_id = s.key
+      left join telltale.shifts_of(coalesce(all_spans, '{}')) as shift on shift.process_id = (s.value ->> 'process')::uuid
       left join telltale.processes as p on p.process_id = (s.value ->> 'process')::uuid
       left join telltale.sources as source on source.source_id = p.source_id)),
     'errors', coalesce((
@@ -513,7 +517,7 @@ comment on function telltale.trace(text) is
   'One trace, null when there is none: {trace: {..., joined: [{trace_id, rule}], spans: [{span_id, ..., self_ms, process,
 service, instance, clock_offset_us, shift_us, inferred}] by start}, errors, messages: the first 1,000 each}. A trace that is
 joined into another answers as that one. *_us are µs since the epoch as the reporters'' clocks had them; shift_us is what to
-add so that they are by the head''s clock; inferred, of a span that hangs on its parent by inference, is the rule. Definer,
+add so that they are by the head''s clock; spans is empty where `sampled`: they were let go; inferred, of a span that hangs on its parent by inference, is the rule. Definer,
 see the head of create_trace_reader; the first line refuses non-members.';
 
 create view telltale.message_completeness with (security_invoker = true) as

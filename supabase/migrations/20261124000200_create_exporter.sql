@@ -43,7 +43,7 @@ begin
     end if;
     condition := condition || telltale.processes_where(filter);
   end if;
-  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "^.{1,600}$"}');
+  place := telltale.place_of(cursor, '{"us": "^[0-9]{1,16}$", "id": "."}');
   after := telltale.at_of((place ->> 'us')::bigint);
   -- An id that tells rows of one instant apart, in an order that never changes.
   id := case kind when 'traces' then 't.trace_id' when 'errors' then 't.error_id::text || t.fingerprint'

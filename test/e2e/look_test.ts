@@ -1,6 +1,7 @@
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
+import { stackClientOf } from '../../src/cli/stack_client.ts'
 import { startDemo } from '../../src/demo/run_demo.ts'
 import { waitMsMax } from './browser_fixture.ts'
 import { describeOnStage, stageMsMax, waitUntilLive } from './stage_fixture.ts'
@@ -16,6 +17,10 @@ describeOnStage('every page looks right', (stage) => {
   let page: Page
 
   beforeAll(async () => {
+    // The demo's own failures are told of, so that there is an alert to look at.
+    const client = stackClientOf(stage().stack.env)
+    await client.rpc('set_rule', { rule: { rule_id: 'new_error', filter: {} } })
+    await client.rpc('add_destination', { wanted: { name: 'pager', kind: 'slack', url: 'https://127.0.0.1/' } })
     const demo = startDemo({ env: stage().stack.env, log: () => undefined })
     stage().keep(() => demo.stop())
     page = (await stage().openSignedIn('/')).page
@@ -58,6 +63,32 @@ describeOnStage('every page looks right', (stage) => {
     await page.getByRole('treeitem').filter({ hasText: 'held by' }).first().click()
     await looksRight(page)
   })
+  test('the session lens', async () => {
+    await page.goto('/sessions')
+    await page.locator('tt-heat-table tbody tr').first().waitFor()
+    await page.locator('tt-session-list tbody tr').first().waitFor()
+    await page.locator('tt-call-table summary').first().click()
+    await looksRight(page)
+  })
+  test('a session', async () => {
+    await page.goto('/sessions')
+    await page.locator('tt-session-list tbody td:first-child a').first().click()
+    await page.locator('tt-session-page tbody tr').first().waitFor()
+    await looksRight(page)
+  })
+  test('where time goes, with a region chosen by the keys, and the calls in it', async () => {
+    await page.goto('/where')
+    await page.locator('tt-time-tree [role="treeitem"]').first().waitFor()
+    await page.locator('tt-holder-table tbody tr').first().waitFor()
+    await page.locator('tt-heat-grid .plot').focus()
+    for (const key of ['ArrowLeft', 'Shift+ArrowLeft', 'Shift+ArrowUp', 'Shift+ArrowUp']) await page.keyboard.press(key)
+    await page.getByRole('link', { name: 'Look at it alone' }).waitFor()
+    await looksRight(page)
+    await page.keyboard.press('Escape')
+    await page.getByLabel('Heatmap of').selectOption('Layers by tool')
+    await page.locator('tt-where-page tt-heat-table tbody tr').first().waitFor()
+    await looksRight(page)
+  })
   test('the list of errors', async () => {
     await page.goto('/errors')
     await page.locator('tt-error-list li').first().waitFor()
@@ -67,6 +98,18 @@ describeOnStage('every page looks right', (stage) => {
     await page.goto('/errors')
     await page.locator('tt-error-list li a').first().click()
     await page.locator('tt-error-occurrence').first().waitFor()
+    await looksRight(page)
+  })
+  test('the alerts', async () => {
+    await page.goto('/alerts')
+    await page
+      .locator('tt-alert-list details')
+      .first()
+      .waitFor({ timeout: 3 * waitMsMax })
+    await page
+      .locator('tt-alert-list .told')
+      .first()
+      .waitFor({ timeout: 3 * waitMsMax })
     await looksRight(page)
   })
 })

@@ -1,4 +1,6 @@
 import { html, LitElement, nothing, type PropertyValues } from 'lit'
+import type { AlertPush } from '../../src/core/alert/alert_document.ts'
+import { AlertFeed } from '../alert_feed.ts'
 import { type Api, ApiError, openApi } from '../api.ts'
 import { LiveFeed } from '../live_feed.ts'
 import { knownSourcesOf, type LiveView } from '../view/live_view.ts'
@@ -8,6 +10,7 @@ import { frameStyle } from './frame_style.ts'
 import { NavigateEvent } from './navigate_event.ts'
 import { sharedStyle } from './shared_style.ts'
 import { SignedInEvent } from './sign_in.ts'
+import './alert_banner.ts'
 import './page_header.ts'
 import './range_bar.ts'
 
@@ -21,9 +24,15 @@ const loads: { readonly [page in Page]: () => Promise<unknown> } = {
   overview: () => import('./overview_page.ts'),
   traces: () => import('./trace_list.ts'),
   trace: () => import('./trace_page.ts'),
+  sessions: () => import('./sessions_page.ts'),
+  session: () => import('./session_page.ts'),
+  where: () => import('./where_page.ts'),
   errors: () => import('./error_list.ts'),
   error: () => import('./error_page.ts'),
+  alerts: () => import('./alert_list.ts'),
 }
+
+const pagesWithRange: ReadonlySet<Page> = new Set(['overview', 'traces', 'sessions', 'where', 'errors'])
 
 /** The frame around every page: who looks, where, and the live view that all pages share. */
 export class AppFrame extends LitElement {
@@ -33,6 +42,7 @@ export class AppFrame extends LitElement {
     phase: { state: true },
     place: { state: true },
     live: { state: true },
+    alerts: { state: true },
     refusal: { state: true },
     outdated: { state: true },
   }
@@ -41,14 +51,19 @@ export class AppFrame extends LitElement {
   declare phase: Phase
   declare place: Place
   declare live: LiveView | null
+  declare alerts: AlertPush | null
   declare refusal: SignInRefusal | 'ended' | null
   /** A page's code could not be loaded, most likely because a newer dashboard has taken this one's place. */
   declare outdated: boolean
   #api: Api | null = null
   #feed: LiveFeed | null = null
+  #alertFeed: AlertFeed | null = null
   #retry = 0
   readonly #onHistory = (): void => this.#show(placeOf(new URL(location.href)))
-  readonly #onVisible = (): void => this.#feed?.show(!document.hidden)
+  readonly #onVisible = (): void => {
+    this.#feed?.show(!document.hidden)
+    this.#alertFeed?.show(!document.hidden)
+  }
 
   constructor() {
     super()
@@ -56,6 +71,7 @@ export class AppFrame extends LitElement {
     this.phase = 'starting'
     this.place = placeOf(new URL(location.href))
     this.live = null
+    this.alerts = null
     this.refusal = null
     this.outdated = false
     this.addEventListener(NavigateEvent.type, (event) => this.#navigate(event as NavigateEvent))
@@ -90,10 +106,10 @@ export class AppFrame extends LitElement {
     }
     if (this.phase === 'refused') return this.#refused()
     if (this.phase === 'signed_out') return html`<tt-sign-in .api=${this.#api} .refusal=${this.refusal}></tt-sign-in>`
-    const hasRange = this.place.page === 'overview' || this.place.page === 'traces' || this.place.page === 'errors'
+    const hasRange = pagesWithRange.has(this.place.page)
     const { environments, services } = knownSourcesOf(this.live)
     return html`
-      <tt-page-header .place=${this.place} .live=${this.live} @tt-sign-out=${() => void this.#signOut()}></tt-page-header>
+      <tt-page-header .place=${this.place} .live=${this.live} .alerts=${this.alerts} @tt-sign-out=${() => void this.#signOut()}></tt-page-header>
       <main tabindex="-1">
         ${
           hasRange
@@ -101,6 +117,7 @@ export class AppFrame extends LitElement {
                 <tt-range-bar .place=${this.place} .environments=${environments} .services=${services}></tt-range-bar>`
             : nothing
         }
+        ${this.place.page === 'overview' ? html`<tt-alert-banner .alerts=${this.alerts} .place=${this.place}></tt-alert-banner>` : nothing}
         ${this.#page()}
       </main>
     `
@@ -122,10 +139,18 @@ export class AppFrame extends LitElement {
         return html`<tt-trace-list .api=${api} .place=${place} .live=${live}></tt-trace-list>`
       case 'trace':
         return html`<tt-trace-page .api=${api} .place=${place} .live=${live}></tt-trace-page>`
+      case 'sessions':
+        return html`<tt-sessions-page .api=${api} .place=${place} .live=${live}></tt-sessions-page>`
+      case 'session':
+        return html`<tt-session-page .api=${api} .place=${place} .live=${live}></tt-session-page>`
+      case 'where':
+        return html`<tt-where-page .api=${api} .place=${place} .live=${live}></tt-where-page>`
       case 'errors':
         return html`<tt-error-list .api=${api} .place=${place} .live=${live}></tt-error-list>`
       case 'error':
         return html`<tt-error-page .api=${api} .place=${place} .live=${live}></tt-error-page>`
+      case 'alerts':
+        return html`<tt-alert-list .api=${api} .place=${place} .alerts=${this.alerts}></tt-alert-list>`
     }
   }
 
@@ -171,8 +196,17 @@ export class AppFrame extends LitElement {
     this.refusal = null
     this.phase = 'ready'
     this.#feed?.stop()
+    this.#alertFeed?.stop()
+    const alertFeed = new AlertFeed({
+      source: this.#api,
+      onAlerts: (push) => {
+        this.alerts = push
+      },
+    })
+    this.#alertFeed = alertFeed
     this.#feed = new LiveFeed({
       source: this.#api,
+      onAlerts: (push) => alertFeed.hear(push),
       onView: (view) => {
         this.live = view
       },
@@ -184,7 +218,7 @@ export class AppFrame extends LitElement {
         }
       },
     })
-    this.#feed.show(!document.hidden)
+    this.#onVisible()
   }
 
   #askToSignIn(refusal: SignInRefusal | 'ended' | null): void {
@@ -197,6 +231,9 @@ export class AppFrame extends LitElement {
     this.#feed?.stop()
     this.#feed = null
     this.live = null
+    this.#alertFeed?.stop()
+    this.#alertFeed = null
+    this.alerts = null
   }
 
   async #signOut(): Promise<void> {

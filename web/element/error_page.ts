@@ -1,18 +1,23 @@
-import { Task } from '@lit/task'
+import { Task, TaskStatus } from '@lit/task'
 import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { repeat } from 'lit/directives/repeat.js'
-import { errorRowsListedMax, occurrencesAsked } from '../../src/core/limit.ts'
+import { detailDaysKept, errorRowsListedMax, occurrencesAsked } from '../../src/core/limit.ts'
 import type { Api } from '../api.ts'
-import type { ErrorGroup, ErrorRow } from '../view/answer.ts'
+import type { ErrorGroupDetail, ErrorRow } from '../view/answer.ts'
 import { occurrencesOf, usOf } from '../view/error_view.ts'
+import { versionsText } from '../view/group_state_view.ts'
 import type { LiveView } from '../view/live_view.ts'
 import { nameText } from '../view/name_text.ts'
 import { agoText, countText, pluralText, utcText } from '../view/number_text.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
+import { GroupStateWrite } from './group_state_write.ts'
 import { PagedRead } from './paged_read.ts'
 import { sharedStyle } from './shared_style.ts'
 import './error_occurrence.ts'
+import './error_spark.ts'
 import './error_text.ts'
+import './group_state.ts'
+import './group_touched.ts'
 import './read_state.ts'
 
 const refreshGapMs = 2_000
@@ -48,6 +53,11 @@ export class ErrorPage extends LitElement {
         margin-block-start: 10px;
         overflow-wrap: anywhere;
       }
+      tt-error-spark {
+        width: 100%;
+        height: 40px;
+        margin-block: 12px;
+      }
       ol {
         margin: 0;
         padding: 0;
@@ -67,13 +77,12 @@ export class ErrorPage extends LitElement {
   declare api: Api | null
   declare place: Place | null
   declare live: LiveView | null
-  #group: { readonly id: string; readonly row: ErrorGroup | null } | null = null
+  #group: { readonly id: string; readonly row: ErrorGroupDetail | null } | null = null
   readonly #task = new Task(this, {
     args: () => [this.api, this.place?.id ?? null] as const,
     task: async ([api, id]) => {
       if (api === null || id === null) return null
-      const { rows } = await api.errorGroups({ fingerprint: id }, null, 1)
-      return { id, row: rows[0] ?? null }
+      return { id, row: await api.errorGroup(id, { from: this.#now() - detailDaysKept * 86_400e6 }) }
     },
     onComplete: (group) => {
       this.#group = group
@@ -92,6 +101,12 @@ export class ErrorPage extends LitElement {
       if (this.#group !== null) void this.#task.run()
     },
   })
+
+  readonly #write = new GroupStateWrite(
+    this,
+    () => this.api,
+    () => void this.#task.run(),
+  )
 
   constructor() {
     super()
@@ -120,7 +135,7 @@ export class ErrorPage extends LitElement {
     const reading = (page === null || isStale) && errors.length === 0
     return html`
       <nav class="path" aria-label="Breadcrumb"><a href=${pathOf(withPlace(place, { page: 'errors' }))}>Errors</a> / this kind</nav>
-      ${this.#head(place, reading)} ${failure}
+      ${this.#head(place, reading)} ${this.#touched(place)} ${failure}
       ${
         reading
           ? error === null
@@ -145,11 +160,13 @@ export class ErrorPage extends LitElement {
   #head(place: Place, reading: boolean) {
     const row = this.#group?.id === place.id ? this.#group.row : null
     if (row === null) {
-      return reading || this.#liveErrors().length === 0
-        ? nothing
+      if (reading || this.#liveErrors().length === 0) return nothing
+      return this.#task.status === TaskStatus.PENDING
+        ? html`<div class="card"><tt-read-state what="the error" lines="4"></tt-read-state></div>`
         : html`<div class="card"><h1>A new kind of error</h1></div>`
     }
     const nowUs = this.#now()
+    const versions = versionsText(row)
     const [first, last] = [usOf(row.first_seen_at), usOf(row.last_seen_at)]
     return html`<header class="card">
       <h1 class="error"><bdi>${nameText(row.error_type, 'Error')}</bdi></h1>
@@ -161,9 +178,25 @@ export class ErrorPage extends LitElement {
         <span>in <bdi>${row.services.join(', ')}</bdi></span>
         <span><bdi>${row.environments.join(', ')}</bdi></span>
         ${row.culprit === null ? nothing : html`<span class="mono">at <bdi>${row.culprit}</bdi></span>`}
+        ${versions === null ? nothing : html`<span>seen <bdi>${versions}</bdi></span>`}
         <span>fingerprint <bdi class="mono">${row.fingerprint}</bdi></span>
       </div>
+      <tt-error-spark .counts=${row.counts}></tt-error-spark>
+      <tt-group-state
+        .group=${row}
+        .nowUs=${nowUs}
+        .busy=${this.#write.fingerprint !== null}
+        @tt-group-state=${this.#write.say}
+      ></tt-group-state>
+      ${this.#write.failure()}
     </header>`
+  }
+
+  #touched(place: Place) {
+    const row = this.#group?.id === place.id ? this.#group.row : null
+    return row === null
+      ? nothing
+      : html`<tt-group-touched .group=${row} .place=${place} .nowUs=${this.#now()}></tt-group-touched>`
   }
 
   #empty(place: Place) {
@@ -176,12 +209,14 @@ export class ErrorPage extends LitElement {
   }
 
   #foot() {
-    const { page, isOlderPending, olderError } = this.#read
+    const { page, error, isOlderPending, olderError } = this.#read
     if (olderError !== null) {
       return html`<tt-read-state what="older ones" .error=${olderError} @again=${() => this.#read.older()}></tt-read-state>`
     }
-    if (page === null || page.next === null)
-      return html`<p class="muted">${pluralText(page?.rows.length ?? 0, 'occurrence', 'occurrences')} kept.</p>`
+    if (page === null)
+      return error === null ? html`<tt-read-state what="older ones" lines="2"></tt-read-state>` : nothing
+    if (page.next === null)
+      return html`<p class="muted">${pluralText(page.rows.length, 'occurrence', 'occurrences')} kept.</p>`
     return html`<button type="button" ?disabled=${isOlderPending} @click=${() => this.#read.older()}>
       ${isOlderPending ? 'Reading older ones' : 'Show older'}
     </button>`

@@ -45,8 +45,10 @@ import type { LineChart } from './line_chart.ts'
 import './line_chart.ts'
 import './recent_errors.ts'
 import './running_requests.ts'
+import './active_sessions.ts'
 import './stat_tile.ts'
 import './stats_table.ts'
+import './why_panel.ts'
 
 type Loaded = {
   /** The path that it was read for. */
@@ -152,6 +154,8 @@ export class OverviewPage extends LitElement {
         ${this.#health(shown, live)} ${this.#tiles(place, shown, live)} ${this.#charts(place, shown, live)}
         <section class="card half"><tt-running-list .live=${live} .place=${place}></tt-running-list></section>
         <section class="card half">${this.#errors(place, shown, live)}</section>
+        <section class="card"><tt-active-sessions .live=${live} .place=${place}></tt-active-sessions></section>
+        <section class="card"><tt-why-panel .api=${this.api} .place=${place} .nowUs=${this.now_us}></tt-why-panel></section>
         ${this.#tables(place, shown.overview)}
       </div>
     `

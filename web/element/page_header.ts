@@ -1,4 +1,6 @@
 import { css, html, LitElement, nothing } from 'lit'
+import type { AlertPush } from '../../src/core/alert/alert_document.ts'
+import { firingOf } from '../view/alert_view.ts'
 import type { LiveView } from '../view/live_view.ts'
 import { countText } from '../view/number_text.ts'
 import { badgeOf, errorsLastHour } from '../view/overview_view.ts'
@@ -126,9 +128,15 @@ export class PageHeader extends LitElement {
           order: 4;
           flex-basis: 100%;
         }
+        nav {
+          flex-wrap: wrap;
+          gap: 2px;
+        }
         nav a {
           flex: 1;
           justify-content: center;
+          padding-inline: 5px;
+          font-size: 13px;
         }
         .badge {
           flex: 1;
@@ -139,16 +147,19 @@ export class PageHeader extends LitElement {
   static override properties = {
     place: { attribute: false },
     live: { attribute: false },
+    alerts: { attribute: false },
     theme: { state: true },
   }
   declare place: Place | null
   declare live: LiveView | null
+  declare alerts: AlertPush | null
   declare theme: Theme
 
   constructor() {
     super()
     this.place = null
     this.live = null
+    this.alerts = null
     const chosen = document.documentElement.dataset.theme
     this.theme = chosen === 'light' || chosen === 'dark' ? chosen : 'system'
   }
@@ -158,6 +169,7 @@ export class PageHeader extends LitElement {
     if (place === null) return nothing
     const badge = badgeOf(live?.status ?? 'connecting')
     const failed = live === null ? 0 : errorsLastHour(live)
+    const firing = firingOf(this.alerts).length
     return html`
       <header>
         <button type="button" class="skip" @click=${this.#skip}>Skip to the page</button>
@@ -167,6 +179,7 @@ export class PageHeader extends LitElement {
         </a>
         <nav aria-label="Pages">
           ${this.#link(place, 'overview', 'Overview', ['overview'])} ${this.#link(place, 'traces', 'Traces', ['traces', 'trace'])}
+          ${this.#link(place, 'sessions', 'Sessions', ['sessions', 'session'])} ${this.#link(place, 'where', 'Time', ['where'])}
           ${this.#link(
             place,
             'errors',
@@ -175,6 +188,15 @@ export class PageHeader extends LitElement {
             failed === 0
               ? nothing
               : html`<span class="count" title="Failed requests in the last hour">${countText(failed)}<span class="visually-hidden"> failed requests in the last hour</span></span>`,
+          )}
+          ${this.#link(
+            place,
+            'alerts',
+            'Alerts',
+            ['alerts'],
+            firing === 0
+              ? nothing
+              : html`<span class="count" title="Alerts that fire now">${countText(firing)}<span class="visually-hidden"> alerts that fire now</span></span>`,
           )}
         </nav>
         <span class="badge ${badge.tone}" role="status" title=${badge.hint} data-status=${live?.status ?? 'connecting'}>${badge.text}</span>

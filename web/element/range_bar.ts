@@ -4,6 +4,7 @@ import {
   type FilterKey,
   filterKeysOf,
   fromOf,
+  isNumberKey,
   type Place,
   pathOf,
   type Range,
@@ -237,7 +238,7 @@ export class RangeBar extends LitElement {
   }
 
   #add(place: Place) {
-    const keys: FilterKey[] = filterKeysOf(place.page).filter((key) => key !== 'text')
+    const keys: FilterKey[] = filterKeysOf(place.page).filter((key) => key !== 'text' && key !== 'state')
     const key = keys.includes(this.key) ? this.key : (keys[0] ?? 'environment')
     const choices = choicesOf(key, this)
     const submit = (event: SubmitEvent) => {
@@ -245,7 +246,7 @@ export class RangeBar extends LitElement {
       this.#close(event)
       this.#go(withFilter(place, key, value))
     }
-    const isNumber = key === 'call_number' || key === 'min_duration_ms'
+    const isNumber = isNumberKey(key)
     return html`
       <details @keydown=${closeOnEscape}>
         <summary class="button">Add filter</summary>
@@ -273,7 +274,8 @@ export class RangeBar extends LitElement {
   #chips(place: Place) {
     const set = filterKeysOf(place.page).flatMap((key) => {
       const value = place.filter[key]
-      return value === undefined ? [] : [{ key, value }]
+      // The list of errors has buttons of its own for the state.
+      return value === undefined || key === 'state' ? [] : [{ key, value }]
     })
     return set.map(
       ({ key, value }) => html`

@@ -2,7 +2,7 @@ import { css, html, LitElement, nothing } from 'lit'
 import type { TraceRow } from '../view/answer.ts'
 import { nameText } from '../view/name_text.ts'
 import { ageText, durationText, pluralText } from '../view/number_text.ts'
-import { type Place, pathOf } from '../view/place.ts'
+import { type Place, pathOf, withPlace } from '../view/place.ts'
 import { factsOfTrace, sessionPlaceOf, sessionRuleText } from '../view/trace_page_view.ts'
 import { sharedStyle } from './shared_style.ts'
 import './fact_list.ts'
@@ -77,6 +77,11 @@ export class TraceHead extends LitElement {
       ${this.#session(trace, place)}
       <tt-fact-list .facts=${factsOfTrace(trace, nowUs)}></tt-fact-list>
       ${
+        trace.sampled
+          ? html`<p class="muted sampled">Its spans were let go by the rules of sampling. What is summed up here counts all of them.</p>`
+          : nothing
+      }
+      ${
         dropped > 0
           ? html`<p class="warn lost">${pluralText(dropped, 'span was', 'spans were')} not kept: a trace holds 10,000.</p>`
           : nothing
@@ -91,6 +96,7 @@ export class TraceHead extends LitElement {
       ${call} of session <bdi class="mono">${trace.session_key}</bdi>
       <span class="muted">(known by ${sessionRuleText(trace.session_rule)})</span>
       · <a href=${pathOf(sessionPlaceOf(place, trace, this.nowUs))}>All calls of this session</a>
+      · <a href=${pathOf(withPlace(place, { page: 'session', id: trace.session_key }))}>Its timeline</a>
     </p>`
   }
 }

@@ -3,6 +3,7 @@ import { css, html, LitElement, nothing, type PropertyValues } from 'lit'
 import { repeat } from 'lit/directives/repeat.js'
 import { type Api, ApiError } from '../api.ts'
 import type { TraceDetail } from '../view/answer.ts'
+import { type CriticalPath, criticalOf, noPath } from '../view/critical_path_view.ts'
 import { firstLineOf } from '../view/error_view.ts'
 import type { LiveView } from '../view/live_view.ts'
 import { nameText } from '../view/name_text.ts'
@@ -19,6 +20,7 @@ import './trace_head.ts'
 import './trace_layers.ts'
 import './trace_messages.ts'
 import './waterfall.ts'
+import './why_panel.ts'
 
 /** A running trace grows this often, a large one less. */
 const growMs = 250
@@ -53,6 +55,15 @@ export class TracePage extends LitElement {
       }
       h2 {
         margin-block-end: 10px;
+      }
+      .critical {
+        margin-block-end: 10px;
+        overflow-wrap: anywhere;
+      }
+      .critical svg {
+        margin-inline-end: 4px;
+        vertical-align: middle;
+        fill: var(--tt-text);
       }
       li {
         padding-block: 12px;
@@ -120,6 +131,7 @@ export class TracePage extends LitElement {
   #error: unknown = null
   #laidOut: TraceDetail | null = null
   #waterfall: Waterfall = { start: 0, end: 0, nodes: [] }
+  #critical: CriticalPath = noPath
   #id: string | null = null
   #openedMs = 0
   #askedMs = 0
@@ -170,8 +182,11 @@ export class TracePage extends LitElement {
     const detail = this.#detail
     const spans = detail?.trace.spans ?? []
     // What has ended stands still, however often a push comes.
-    if (detail !== this.#laidOut || (detail !== null && isOpen(detail)))
+    if (detail !== this.#laidOut || (detail !== null && isOpen(detail))) {
       this.#waterfall = waterfallOf(spans, this.nowUs)
+      // What still runs has no end to ask after.
+      this.#critical = detail === null || isOpen(detail) ? noPath : criticalOf(spans, this.#waterfall)
+    }
     this.#laidOut = detail
     this.#grow(spans.length)
   }
@@ -201,10 +216,12 @@ export class TracePage extends LitElement {
       <div class="split ${chosen === null ? '' : 'chosen'}" @tt-span-select=${this.#select}>
         <section class="card" aria-label="Waterfall">
           <h2>Waterfall <span class="muted">${pluralText(trace.span_count, 'span', 'spans')}</span></h2>
-          <tt-waterfall .waterfall=${this.#waterfall} .selected=${this.selected} .failed=${failed}></tt-waterfall>
+          ${this.#critical.text === '' ? nothing : html`<p class="critical"><svg width="18" height="4" aria-hidden="true"><rect width="18" height="4"></rect></svg> ${this.#critical.text}</p>`}
+          <tt-waterfall .waterfall=${this.#waterfall} .path=${this.#critical.stretches} .selected=${this.selected} .failed=${failed}></tt-waterfall>
         </section>
         <section class="card side" aria-label="Chosen span"><tt-span-detail .node=${chosen as WaterfallNode | null} .axisStart=${start}></tt-span-detail></section>
       </div>
+      <section class="card"><tt-why-panel .api=${this.api} .place=${place} .traceId=${trace.trace_id} .nowUs=${this.nowUs}></tt-why-panel></section>
       ${
         errors.length === 0
           ? nothing

@@ -1,4 +1,5 @@
 import { html, LitElement, nothing, type PropertyValues, svg } from 'lit'
+import { type CriticalPath, pathBarsOf } from '../view/critical_path_view.ts'
 import { durationText } from '../view/number_text.ts'
 import { indentOf, markNames, markTexts, nodeNameOf, unseenTextOf } from '../view/span_view.ts'
 import { outcomeViewOf } from '../view/trace_outcome_view.ts'
@@ -22,6 +23,7 @@ export class WaterfallTree extends LitElement {
     waterfall: { attribute: false },
     selected: { attribute: false },
     failed: { attribute: false },
+    path: { attribute: false },
     collapsed: { state: true },
     view: { state: true },
   }
@@ -30,6 +32,8 @@ export class WaterfallTree extends LitElement {
   declare selected: string | null
   /** The spans that an error names. */
   declare failed: ReadonlySet<string>
+  /** When each span was on the critical path, as the lines stand. */
+  declare path: CriticalPath['stretches']
   declare collapsed: ReadonlySet<string>
   /** What is seen: px. */
   declare view: { readonly scrollTop: number; readonly height: number; readonly width: number }
@@ -41,6 +45,7 @@ export class WaterfallTree extends LitElement {
     this.waterfall = emptyWaterfall
     this.selected = null
     this.failed = new Set()
+    this.path = new Map()
     this.collapsed = new Set()
     this.view = { scrollTop: 0, height: 600, width: 1_000 }
   }
@@ -73,6 +78,7 @@ export class WaterfallTree extends LitElement {
         <div class="axis" aria-hidden="true">
           <span>Span</span>
           <svg>${ticks.map(tickOf)}</svg>
+          <span class="number own" title="Without what its children cover">Self</span>
           <span class="number">Duration</span>
         </div>
         <div
@@ -142,8 +148,9 @@ export class WaterfallTree extends LitElement {
           ${node.marks.map((mark) => html`<span class="mark ${mark}" title=${markTexts[mark]}>${markNames[mark]}</span>`)}
         </span>
         ${this.#bar(node, ticks)}
-        <span class="number">${span === null ? nothing : durationText((node.end - node.start) / 1_000)}</span>
-        <span class="visually-hidden">${unseenTextOf(node, failed)}</span>
+        <span class="number own">${span === null ? nothing : durationText(node.selfUs / 1_000)}</span>
+        <span class="number took">${span === null ? nothing : durationText((node.end - node.start) / 1_000)}</span>
+        <span class="visually-hidden">${unseenTextOf(node, failed)}${this.path.has(id) ? ', on the critical path' : ''}</span>
       </div>
     `
   }
@@ -158,6 +165,7 @@ export class WaterfallTree extends LitElement {
     return html`<svg class="bar" aria-hidden="true">
       ${grid} ${rect('covered', { x, width })} ${selfBarsOf(this.waterfall, node).map((part) => rect('self', part))}
       ${span.kind === 'wait' ? svg`<rect fill="url(#hatch)" x="${x}%" width="${width}%" y="2" height="76%"></rect>` : nothing}
+      ${pathBarsOf(this.waterfall, this.path.get(node.id)).map((at) => svg`<rect class="critical" x="${at.x}%" width="${at.width}%" y="84%" height="13%"></rect>`)}
       ${marks.includes('running') ? svg`<rect class="open" x="${x}%" width="${width}%" y="2" height="76%"></rect>` : nothing}
       ${
         marks.includes('interrupted')

@@ -24,7 +24,7 @@ export const waterfallStyle = css`
   .axis,
   .line {
     display: grid;
-    grid-template-columns: minmax(150px, 36%) minmax(0, 1fr) 84px;
+    grid-template-columns: minmax(150px, 34%) minmax(0, 1fr) 74px 84px;
     align-items: center;
     column-gap: 10px;
     padding-inline: 10px;
@@ -128,6 +128,9 @@ export const waterfallStyle = css`
   .grid {
     stroke: var(--tt-border);
   }
+  .critical {
+    fill: var(--tt-text);
+  }
   .covered {
     opacity: 0.38;
   }
@@ -170,6 +173,9 @@ export const waterfallStyle = css`
   }
   .compact .name {
     grid-area: 1 / 1;
+  }
+  .compact .own {
+    display: none;
   }
   .compact .number {
     grid-area: 1 / 2;

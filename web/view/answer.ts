@@ -42,7 +42,16 @@ export type Overview = {
   readonly models: readonly KeyStats[]
   readonly calls: readonly KeyStats[]
   readonly connections: readonly KeyStats[]
+  /** What caches answered: hit, miss, shared, after the cache's name where it has one. */
+  readonly caches: readonly KeyStats[]
   readonly health: { readonly status: HealthStatus; readonly reasons: readonly string[] }
+  /** Clocks that are off by a minute or more; `offset_ms` is how far ahead. */
+  readonly clocks: readonly {
+    readonly service: string
+    readonly environment: string
+    readonly instance: string
+    readonly offset_ms: number
+  }[]
   readonly last_received_at_us: number | null
   readonly environments: readonly string[]
   readonly services: readonly string[]
@@ -86,6 +95,8 @@ export type TraceRow = {
   readonly span_count: number
   /** How many were not kept, for it had too many already. */
   readonly spans_dropped: number
+  /** Its spans were let go by the rules of sampling; what is summed up of them stays. */
+  readonly sampled: boolean
   readonly layers: Breakdown
   readonly process: string | null
   readonly service: string | null
@@ -195,6 +206,77 @@ export type ErrorGroup = {
   readonly count: number
   readonly services: readonly string[]
   readonly environments: readonly string[]
+  /** The service's versions that the first and the last came from, null where it told none. */
+  readonly first_version: string | null
+  readonly last_version: string | null
+  readonly state: GroupState
+  /** Null where nobody said anything of the group. */
+  readonly decision: GroupDecision | null
+  readonly counts: ErrorCounts
+}
+
+export type GroupState = 'open' | 'resolved' | 'ignored'
+
+/** What was said last of an error group, and what has shown otherwise since. */
+export type GroupDecision = {
+  readonly said: GroupState
+  readonly set_at: string
+  readonly set_by: string
+  readonly revision: number
+  /** Later errors speak against it; null: none do. */
+  readonly since: string | null
+  /** Resolved in. */
+  readonly version: string | null
+  /** Ignored until. */
+  readonly until: string | null
+  /** Ignored while fewer came than this many, and how many of them did. */
+  readonly count_max: number | null
+  readonly counted: number
+  readonly reopened_at: string | null
+  /** Null where it was a number of errors, not one. */
+  readonly reopened_by: {
+    readonly at_us: number
+    readonly error_id: string
+    readonly error_type: string
+    readonly message: string
+    readonly trace_id: string | null
+    readonly service: string
+    readonly environment: string
+    readonly version: string | null
+  } | null
+}
+
+/** How many errors happened in each of at most 49 steps, the first of which begins at `from_us`. */
+export type ErrorCounts = { readonly from_us: number; readonly step_s: number; readonly values: readonly number[] }
+
+/** A few of many, and how many there are. */
+export type Named<Row> = { readonly total: number; readonly rows: readonly Row[] }
+
+export type TouchedRow = { readonly name: string; readonly requests: number; readonly last_us: number }
+
+/** `telltale.error_group(fingerprint, filter)`: counts, versions and what was touched are of the time asked for. */
+export type ErrorGroupDetail = ErrorGroup & {
+  readonly versions: Named<{
+    readonly version: string | null
+    readonly service: string
+    readonly count: number
+    readonly first_us: number
+    readonly last_us: number
+  }>
+  /** As far as the latest 1,000 errors tell; `errors` is how many were looked at. */
+  readonly touched: {
+    readonly errors: number
+    readonly requests: number
+    readonly tools: Named<TouchedRow>
+    readonly sessions: Named<TouchedRow>
+  }
+}
+
+/** What `telltale.set_error_group_state(fingerprint, state, options)` answers. */
+export type GroupStateAnswer = {
+  readonly fingerprint: string
+  readonly state: GroupState
+  readonly decision: GroupDecision
 }
 
 /** A row of `telltale.gaps(filter, cursor, n)`: a process that lost, dropped or had refused anything. */
@@ -212,4 +294,35 @@ export type GapRow = {
   readonly missing: number
   /** First and last missing sequence number of each stretch. */
   readonly gaps: readonly (readonly [number, number])[]
+}
+
+/** When nobody is told of what. */
+export type SilenceRow = {
+  readonly silence_id: string
+  readonly rule_id: string | null
+  readonly service: string | null
+  readonly environment: string | null
+  readonly starts_us: number
+  readonly ends_us: number
+  readonly repeat_s: number | null
+  readonly reason: string
+  readonly made_by: string
+  readonly made_us: number
+}
+
+/** What was told to whom, and how it went. */
+export type DeliveryRow = {
+  readonly notification_id: string
+  readonly alert_id: string | null
+  readonly destination: string
+  readonly kind: string
+  readonly event: 'firing' | 'resolved' | 'test'
+  readonly title: string
+  readonly state: 'waiting' | 'sent' | 'given_up'
+  readonly attempts: number
+  readonly status: number | null
+  readonly error: string | null
+  readonly created_us: number
+  readonly last_us: number | null
+  readonly next_us: number | null
 }

@@ -1,8 +1,8 @@
 import { errorRowsListedMax } from '../../src/core/limit.ts'
 import type { LiveError } from '../../src/core/live_snapshot.ts'
-import type { ErrorGroup, ErrorRow } from './answer.ts'
+import type { ErrorCounts, ErrorGroup, ErrorRow, GroupDecision, GroupState } from './answer.ts'
 import { bytesText, durationText } from './number_text.ts'
-import type { Place } from './place.ts'
+import { type Place, stateShownOf } from './place.ts'
 import type { Fact } from './span_view.ts'
 
 // Errors by what they have in common, and one by one: what SQL answered, with what is live on top.
@@ -20,6 +20,12 @@ export type ErrorLine = {
   readonly firstUs: number
   readonly lastUs: number
   readonly services: readonly string[]
+  readonly state: GroupState
+  readonly decision: GroupDecision | null
+  readonly first_version: string | null
+  readonly last_version: string | null
+  /** Null of a group that SQL has not told of yet. */
+  readonly counts: ErrorCounts | null
 }
 
 /** One failure, whole or as far as the push told it: `context` and what follows are undefined until SQL was asked. */
@@ -32,7 +38,8 @@ export type Occurrence = Omit<LiveError, 'service' | 'environment'> &
 /**
  * All groups, the last seen first. A live error is added to the count of its group unless SQL counted it: because it is
  * among `counted`, those that were known before SQL was asked, or because SQL saw one of its group that is as late. Those
- * since `openedUs`, when the page was opened, are fresh. A group that SQL has not told of yet is a line too.
+ * since `openedUs`, when the page was opened, are fresh. A group that SQL has not told of yet is a line too, but not one
+ * that it left out, being resolved or ignored.
  */
 export function errorLinesOf(
   groups: readonly ErrorGroup[],
@@ -43,10 +50,15 @@ export function errorLinesOf(
 ): readonly ErrorLine[] {
   const lines = new Map<string, ErrorLine>()
   for (const group of groups) lines.set(group.fingerprint, lineOfGroup(group))
+  const leftOut = new Set(
+    live.flatMap(({ error_id, fingerprint }) =>
+      counted.has(error_id) && !lines.has(fingerprint) ? [fingerprint] : [],
+    ),
+  )
   const seenUs = new Map([...lines.values()].map(({ fingerprint, lastUs }) => [fingerprint, lastUs]))
   for (const error of [...live].sort((a, b) => a.at_us - b.at_us)) {
     const known = lines.get(error.fingerprint)
-    if (known === undefined && (counted.has(error.error_id) || !isShown(error, place))) continue
+    if (known === undefined && (leftOut.has(error.fingerprint) || !isShown(error, place))) continue
     if (!isOfPlace(error, place)) continue
     const line = known ?? lineOfError(error)
     const latest = error.at_us >= line.lastUs
@@ -90,7 +102,8 @@ const lineCharactersMax = 300
 
 /** Whether a live error fits the filter as far as it tells; what its words are only SQL knows. */
 function isShown(error: LiveError, place: Place): boolean {
-  return place.filter.text === undefined && place.to_us === null && isOfPlace(error, place)
+  const isStateUnknown = stateShownOf(place) === 'open' || stateShownOf(place) === 'all'
+  return isStateUnknown && place.filter.text === undefined && place.to_us === null && isOfPlace(error, place)
 }
 
 function isOfPlace({ service, environment }: LiveError, { filter }: Place): boolean {
@@ -110,6 +123,11 @@ function lineOfGroup(group: ErrorGroup): ErrorLine {
     firstUs: usOf(group.first_seen_at),
     lastUs: usOf(group.last_seen_at),
     services: group.services,
+    state: group.state,
+    decision: group.decision,
+    first_version: group.first_version,
+    last_version: group.last_version,
+    counts: group.counts,
   }
 }
 
@@ -126,6 +144,11 @@ function lineOfError(error: LiveError): ErrorLine {
     firstUs: error.at_us,
     lastUs: error.at_us,
     services: [error.service],
+    state: 'open',
+    decision: null,
+    first_version: null,
+    last_version: null,
+    counts: null,
   }
 }
 

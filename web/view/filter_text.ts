@@ -14,7 +14,9 @@ export const filterNames: { readonly [key in FilterKey]: string } = {
   environment: 'Environment',
   service: 'Service',
   min_duration_ms: 'Slower than (ms)',
+  max_duration_ms: 'Faster than (ms)',
   text: 'Text',
+  state: 'State',
 }
 
 export type Choice = { readonly value: string; readonly text: string }

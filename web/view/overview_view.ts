@@ -1,4 +1,5 @@
 import { layers } from '../../src/core/layer.ts'
+import type { ActiveSession } from '../../src/core/live_snapshot.ts'
 import type { GapRow, HealthStatus, KeyStats, Overview, SeriesPoint, Stats } from './answer.ts'
 import type { LiveStatus, LiveView, RunningTrace } from './live_view.ts'
 import { nameText } from './name_text.ts'
@@ -12,7 +13,7 @@ import {
   pluralText,
   rateText,
 } from './number_text.ts'
-import { type FilterKey, isFiltered, type Place } from './place.ts'
+import { type FilterKey, isFiltered, type Place, withPlace } from './place.ts'
 
 // The overview as values: what its tiles, tables and lines say.
 
@@ -196,6 +197,26 @@ export function runningIn(place: Place, running: readonly RunningTrace[]): reado
     return value === undefined ? [] : [[key, value] as const]
   })
   return running.filter((call) => wanted.every(([key, value]) => call[key as keyof RunningTrace] === value))
+}
+
+/** How many sessions the overview lists. */
+export const sessionsShownMax = 12
+
+/** The active sessions that a place's filter lets through, the last active first. */
+export function sessionsIn(place: Place, sessions: readonly ActiveSession[]): readonly ActiveSession[] {
+  const { service, environment, session } = place.filter
+  return sessions.filter(
+    (active) =>
+      (service === undefined || active.service === service) &&
+      (environment === undefined || active.environment === environment) &&
+      (session === undefined || active.session_key === session),
+  )
+}
+
+/** The calls of a session in the last hours. */
+export function activeSessionPlace(place: Place, { session_key }: ActiveSession): Place {
+  const filter = { session: session_key }
+  return withPlace(place, { page: 'traces', id: null, range: '24h', from_us: null, to_us: null, filter })
 }
 
 /** The keys of a place's filter that say nothing about running requests. */

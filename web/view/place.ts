@@ -2,7 +2,17 @@ import { isFailure, outcomes } from '../../src/core/outcome.ts'
 
 // Where somebody looks: a page, a stretch of time and a filter, all of it in the address.
 
-export const pages = ['overview', 'traces', 'trace', 'errors', 'error'] as const
+export const pages = [
+  'overview',
+  'traces',
+  'trace',
+  'sessions',
+  'session',
+  'where',
+  'errors',
+  'error',
+  'alerts',
+] as const
 export type Page = (typeof pages)[number]
 
 /** The ranges that end now, in seconds. */
@@ -29,9 +39,15 @@ export const filterKeys = [
   'environment',
   'service',
   'min_duration_ms',
+  'max_duration_ms',
   'text',
+  'state',
 ] as const
 export type FilterKey = (typeof filterKeys)[number]
+
+/** What the list of errors may be narrowed to; `all` is no narrowing. */
+export const statesShown = ['open', 'resolved', 'ignored', 'all'] as const
+export type StateShown = (typeof statesShown)[number]
 
 /** The value of `outcome` that means every outcome that counts as an error in rates. */
 export const failedOutcome = 'failed'
@@ -39,7 +55,7 @@ export const failedOutcome = 'failed'
 /** Either `range` is set, and the time ends now, or both bounds are, in µs since the epoch. */
 export type Place = {
   readonly page: Page
-  /** The trace's id or the error group's fingerprint; null on the other pages. */
+  /** The id of the trace or the alert, the session's key, or the error group's fingerprint; null on the other pages. */
   readonly id: string | null
   readonly range: Range | null
   readonly from_us: number | null
@@ -49,9 +65,22 @@ export type Place = {
 
 const pageOfFolder: ReadonlyMap<string, readonly [list: Page, one: Page]> = new Map<string, readonly [Page, Page]>([
   ['traces', ['traces', 'trace']],
+  ['sessions', ['sessions', 'session']],
+  ['where', ['where', 'where']],
   ['errors', ['errors', 'error']],
+  ['alerts', ['alerts', 'alerts']],
 ])
-const folderOf = { overview: '', traces: 'traces', trace: 'traces', errors: 'errors', error: 'errors' } as const
+const folderOf: { readonly [page in Page]: string } = {
+  overview: '',
+  traces: 'traces',
+  trace: 'traces',
+  sessions: 'sessions',
+  session: 'sessions',
+  where: 'where',
+  errors: 'errors',
+  error: 'errors',
+  alerts: 'alerts',
+}
 // Later than any clock, and still exact as a double when turned into ms.
 const usMax = 8_640_000_000_000_000
 const textLengthMax = 512
@@ -63,7 +92,9 @@ export function placeOf(url: URL): Place {
   const decoded = decodedOf(id)
   const page: Page = found === undefined ? 'overview' : decoded === '' ? found[0] : found[1]
   const query = url.searchParams
-  return { page, id: found === undefined || decoded === '' ? null : decoded, ...timeOf(query), filter: filterIn(query) }
+  // A page that is no list has nothing below it.
+  const hasId = found !== undefined && found[0] !== found[1] && decoded !== ''
+  return { page, id: hasId ? decoded : null, ...timeOf(query), filter: filterIn(query) }
 }
 
 /** The address of a place: path and query, the same for equal places. */
@@ -97,12 +128,17 @@ export function withFilter(place: Place, key: FilterKey, value: string | null): 
   return { ...place, filter }
 }
 
+const callKeys = filterKeys.filter((key) => key !== 'state')
 const listed: { readonly [page in Page]: readonly FilterKey[] } = {
-  overview: filterKeys,
-  traces: filterKeys,
-  trace: filterKeys,
-  errors: ['environment', 'service', 'text'],
+  overview: callKeys,
+  traces: callKeys,
+  trace: callKeys,
+  sessions: callKeys,
+  session: callKeys,
+  where: callKeys,
+  errors: ['environment', 'service', 'text', 'state'],
   error: ['environment', 'service', 'text'],
+  alerts: ['environment', 'service'],
 }
 
 /** The keys of the filter that a page's reader knows; the others stay in the address and wait for their page. */
@@ -115,18 +151,28 @@ export function filterOf(place: Place, nowUs: number): Record<string, unknown> {
   const filter: Record<string, unknown> = { from: fromOf(place, nowUs) }
   if (place.to_us !== null) filter.to = place.to_us
   for (const key of filterKeysOf(place.page)) {
-    const value = place.filter[key]
-    if (value === undefined) continue
-    if (key === 'call_number' || key === 'min_duration_ms') filter[key] = Number(value)
+    const value = key === 'state' ? stateShownOf(place) : place.filter[key]
+    if (value === undefined || (key === 'state' && value === 'all')) continue
+    if (isNumberKey(key)) filter[key] = Number(value)
     else if (key === 'outcome' && value === failedOutcome) filter[key] = outcomes.filter(isFailure)
     else filter[key] = value
   }
   return filter
 }
 
-/** Whether anything but time narrows what this page shows. */
+/** Whether what stands under a key is a number. */
+export function isNumberKey(key: FilterKey): boolean {
+  return key === 'call_number' || key === 'min_duration_ms' || key === 'max_duration_ms'
+}
+
+/** The state that the list of errors shows groups of: open ones, unless the address says otherwise. */
+export function stateShownOf({ filter }: Place): StateShown {
+  return isStateShown(filter.state) ? filter.state : 'open'
+}
+
+/** Whether anything but time, and the state of an error, narrows what this page shows. */
 export function isFiltered(place: Place): boolean {
-  return filterKeysOf(place.page).some((key) => place.filter[key] !== undefined)
+  return filterKeysOf(place.page).some((key) => key !== 'state' && place.filter[key] !== undefined)
 }
 
 /** Whether the place's time reaches to now, so that live entries belong into it. */
@@ -156,10 +202,15 @@ function filterIn(query: URLSearchParams): Record<string, string> {
       .replace(/[\uD800-\uDBFF]$|\0/g, '')
     if (value === undefined || value === '') continue
     if (key === 'call_number' && !/^[1-9][0-9]{0,8}$/.test(value)) continue
-    if (key === 'min_duration_ms' && !/^[0-9]{1,9}(\.[0-9]{1,3})?$/.test(value)) continue
+    if (key.endsWith('_duration_ms') && !/^[0-9]{1,9}(\.[0-9]{1,3})?$/.test(value)) continue
+    if (key === 'state' && !isStateShown(value)) continue
     filter[key] = value
   }
   return filter
+}
+
+function isStateShown(text: string | undefined): text is StateShown {
+  return statesShown.some((state) => state === text)
 }
 
 function isRange(text: string | null): text is Range {
@@ -184,11 +235,15 @@ const titles: { readonly [page in Page]: string } = {
   overview: 'Overview',
   traces: 'Traces',
   trace: 'Trace',
+  sessions: 'Sessions',
+  session: 'Session',
+  where: 'Where time goes',
   errors: 'Errors',
   error: 'Error',
+  alerts: 'Alerts',
 }
 
 /** What the window is called. */
 export function pageTitle({ page, id }: Place): string {
-  return id === null ? titles[page] : `${titles[page]} ${id.slice(0, 8)}`
+  return id === null || page === 'alerts' ? titles[page] : `${titles[page]} ${id.slice(0, 8)}`
 }

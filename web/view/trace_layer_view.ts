@@ -28,6 +28,11 @@ export function layerSharesOf(layers: Breakdown): readonly LayerShare[] {
   })
 }
 
+/** Names of layers: the six outermost first, then the deployment's own by name, unexplained last. */
+export function layersInOrder(layers: readonly string[]): readonly string[] {
+  return [...layers].sort((a, b) => placeOfLayer(a) - placeOfLayer(b) || (a < b ? -1 : 1))
+}
+
 /** The same in words, the largest first: `api 82 %, websocket 11 %`. Empty where no time was explained or lost. */
 export function layerSharesText(layers: Breakdown): string {
   return [...layerSharesOf(layers)]

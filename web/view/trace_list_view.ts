@@ -117,6 +117,7 @@ function judgeEnded(trace: EndedTrace, place: Place, nowUs: number): Judgement {
   const { filter } = place
   if (!isInTime(trace.started_at_us, place, nowUs)) return false
   const least = filter.min_duration_ms === undefined ? 0 : Number(filter.min_duration_ms)
+  const most = filter.max_duration_ms === undefined ? Number.POSITIVE_INFINITY : Number(filter.max_duration_ms)
   return allOf([
     filter.text === undefined ? true : null,
     equal(filter.tool, trace.tool),
@@ -126,7 +127,7 @@ function judgeEnded(trace: EndedTrace, place: Place, nowUs: number): Judgement {
     equal(filter.service, trace.service),
     equal(filter.environment, trace.environment),
     filter.layer === undefined || Object.hasOwn(trace.layers, filter.layer),
-    trace.duration_ms >= least,
+    trace.duration_ms >= least && trace.duration_ms < most,
     isOutcome(filter.outcome, trace.outcome),
     isCall(filter.call_number, trace),
   ])
@@ -134,7 +135,8 @@ function judgeEnded(trace: EndedTrace, place: Place, nowUs: number): Judgement {
 
 function judgeRunning(trace: RunningTrace, place: Place): Judgement {
   const { filter } = place
-  if (!endsNow(place) || filter.outcome !== undefined || filter.min_duration_ms !== undefined) return false
+  if (!endsNow(place) || filter.outcome !== undefined) return false
+  if (filter.min_duration_ms !== undefined || filter.max_duration_ms !== undefined) return false
   const untold = [filter.text, filter.provider, filter.model, filter.layer, filter.call_number]
   return allOf([
     untold.every((value) => value === undefined) ? true : null,

@@ -295,7 +295,7 @@ export type WaterfallMove = { readonly id: string; readonly fold?: boolean }
 
 /** What a key does in a tree (https://www.w3.org/WAI/ARIA/apg/patterns/treeview/); null: nothing. */
 export function moveIn(
-  visible: readonly WaterfallNode[],
+  visible: readonly Pick<WaterfallNode, 'id' | 'parent' | 'descendants'>[],
   selected: string | null,
   key: string,
   collapsed: ReadonlySet<string>,

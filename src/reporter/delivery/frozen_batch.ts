@@ -22,6 +22,8 @@ export type FrozenBatch = SpilledBatch & {
 
 const gzipAsync = promisify(gzip)
 const gunzipAsync = promisify(gunzip)
+// Half the time of the default, for a tenth more bytes: the host's cores are worth more than its wires.
+const compression = { level: 1 }
 // Batch id, piece, the brackets, with room to spare.
 const frameBytes = 256
 const textBytesMin = 128 * 1024
@@ -62,14 +64,14 @@ export class BatchCut {
   /** After the last step: the batch, compressed where that is worth it. */
   async freeze(): Promise<FrozenBatch> {
     const plain = this.#whole()
-    const compressed = plain.length > gzipBytesMin ? await gzipAsync(plain).catch(() => null) : null
+    const compressed = plain.length > gzipBytesMin ? await gzipAsync(plain, compression).catch(() => null) : null
     return this.#freeze(plain, compressed)
   }
 
   /** The same at once, for the exit of the host. */
   freezeAtOnce(): FrozenBatch {
     const plain = this.#whole()
-    return this.#freeze(plain, plain.length > gzipBytesMin ? gzipSync(plain, { level: 1 }) : null)
+    return this.#freeze(plain, plain.length > gzipBytesMin ? gzipSync(plain, compression) : null)
   }
 
   #whole(): Buffer {
@@ -173,7 +175,7 @@ export async function recut(frozen: FrozenBatch): Promise<readonly FrozenBatch[]
     const { records: _, ...rest } = { ...frame, batch_id: batchId, piece }
     const head = Buffer.from(`${JSON.stringify(rest).slice(0, -1)},"records":[`)
     const plain = Buffer.concat([head, body.subarray(from, to), Buffer.from(']}')])
-    const compressed = plain.length > gzipBytesMin ? await gzipAsync(plain).catch(() => null) : null
+    const compressed = plain.length > gzipBytesMin ? await gzipAsync(plain, compression).catch(() => null) : null
     const { madeAtUs, declared } = frozen
     const encoding = compressed ? ('gzip' as const) : null
     return { batchId, madeAtUs, declared, records, body: compressed ?? plain, encoding }

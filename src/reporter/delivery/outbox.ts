@@ -17,18 +17,19 @@ const defaultLimits: OutboxLimits = {
   // What is left of a batch beside it is room for the envelope and the running list.
   recordBytesMax: batchBytesMax / 2,
 }
-const slotsMin = 1_024
+/** Past this the ring takes no more memory than what an operator who asks for it can mean. */
+const slotsMax = 2 ** 20
 
 /**
- * What waits to be sent, in memory: a ring. When it is full the oldest record that is in no batch yet is dropped: in an
+ * What waits to be sent, in memory: a ring whose places are there from the start. When it is full the oldest record that is in no batch yet is dropped: in an
  * outage what happens now is worth more than what happened first. A record in a batch is never dropped here, since the
  * far end may have it already. Every drop is counted by its reason. It also counts what of it lies on the disk.
  */
 export class Outbox {
   readonly #limits: OutboxLimits
   readonly #dropped = new Map<string, number>()
-  #slots: (string | Recorded | undefined)[] = new Array(slotsMin).fill(undefined)
-  #sizes = new Uint32Array(slotsMin)
+  readonly #slots: (string | Recorded | undefined)[]
+  readonly #sizes: Uint32Array
   #head = 0
   #loose = 0
   #bytes = 0
@@ -38,7 +39,12 @@ export class Outbox {
   #spilled = 0
 
   constructor(limits: Partial<OutboxLimits> = {}) {
-    this.#limits = { ...defaultLimits, ...limits }
+    const asked = { ...defaultLimits, ...limits }
+    this.#limits = { ...asked, recordsMax: Math.min(asked.recordsMax, slotsMax - 1) }
+    // The length is a power of two, and one more than may wait: what is new comes in before the oldest goes.
+    const slots = 2 ** Math.ceil(Math.log2(this.#limits.recordsMax + 1))
+    this.#slots = new Array(slots).fill(undefined)
+    this.#sizes = new Uint32Array(slots)
   }
 
   /** Records ever put in, dropped ones included. */
@@ -155,7 +161,6 @@ export class Outbox {
   }
 
   #push(slot: string | Recorded, bytes: number): void {
-    if (this.#loose === this.#slots.length) this.#grow()
     const at = (this.#head + this.#loose) & (this.#slots.length - 1)
     this.#slots[at] = slot
     this.#sizes[at] = bytes
@@ -173,20 +178,5 @@ export class Outbox {
     this.#slots[at] = undefined
     this.#head = (at + 1) & (this.#slots.length - 1)
     this.#loose--
-  }
-
-  /** The ring is as large as was ever needed, up to what may wait: the length is a power of two. */
-  #grow(): void {
-    const before = this.#slots.length
-    const slots = new Array<string | Recorded | undefined>(before * 2).fill(undefined)
-    const sizes = new Uint32Array(before * 2)
-    for (let i = 0; i < this.#loose; i++) {
-      const at = (this.#head + i) & (before - 1)
-      slots[i] = this.#slots[at]
-      sizes[i] = this.#sizes[at] as number
-    }
-    this.#slots = slots
-    this.#sizes = sizes
-    this.#head = 0
   }
 }
