@@ -1,13 +1,17 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { openPglite, type TestDatabase } from '../test/postgres_fixture.ts'
 import { attributeRanking, longestSpan } from './incident_baseline.ts'
-import { incidentOf } from './incident_of.ts'
+import { type Incident, incidentOf } from './incident_of.ts'
 import { type Engine, type Mark, markOf, type Score, scoreOf } from './incident_score.ts'
+import { differencesOf, gatheredOf } from './incident_stored.ts'
 
 // How often the verdict is right, on incidents whose cause is known because it was planted, beside what two tools do that
 // only rank. Seeds below 1,000,000 are for tuning, those above are for scoring and are never tuned on.
 //
-//   node bench/incidents.ts [--count 500] [--seed 1000000] [--class waiting] [--wrong] [--json]
+//   node bench/incidents.ts [--count 500] [--seed 1000000] [--class waiting] [--wrong] [--json] [--end-to-end]
+//
+// --end-to-end sends them as batches into an embedded database of its own and scores what why_data gathers there.
 
 const scoringSeed = 1_000_000
 const { values: asked } = parseArgs({
@@ -17,6 +21,7 @@ const { values: asked } = parseArgs({
     class: { type: 'string' },
     wrong: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    'end-to-end': { type: 'boolean', default: false },
   },
 })
 
@@ -33,20 +38,26 @@ async function contestants(): Promise<Contestant[]> {
   return [{ name: 'telltale', engine: whyOf }, ...rivals]
 }
 
+const database = asked['end-to-end'] ? await openPglite() : null
 const seed = Number(asked.seed)
 const count = Number(asked.count)
 const all = await contestants()
+const storedName = 'as gathered'
 const marks = new Map<string, Mark[]>(all.map(({ name }) => [name, []]))
+if (database !== null) marks.set(storedName, [])
+const others: string[] = []
 for (let at = seed, done = 0; done < count; at++) {
   const incident = incidentOf(at)
   if (asked.class !== undefined && incident.class !== asked.class) continue
   done++
   for (const { name, engine } of all) marks.get(name)?.push(markOf(incident, engine))
+  if (database !== null) await compare(incident, database)
   if (process.stderr.isTTY) process.stderr.write(`\r${done} of ${count}`)
 }
 if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+await database?.close()
 
-const scores = all.map(({ name }) => ({ name, score: scoreOf(marks.get(name) ?? []) }))
+const scores = [...marks.keys()].map((name) => ({ name, score: scoreOf(marks.get(name) ?? []) }))
 if (asked.json) {
   const wrong = asked.wrong ? { wrong: (marks.get(all[0]?.name ?? '') ?? []).filter(({ right }) => !right) } : {}
   console.log(JSON.stringify({ seed, count, scoring: seed >= scoringSeed, scores, ...wrong }, null, 2))
@@ -77,7 +88,26 @@ function print(): void {
   for (const { from, n, confidence, right } of own?.score.bins ?? []) {
     console.log(`  from ${from.toFixed(2)}: ${percent(confidence)} said, ${percent(right)} right (${n})`)
   }
+  if (database !== null) {
+    console.log(`\n${others.length} gathered otherwise than played`)
+    for (const line of others) console.log(`  ${line}`)
+  }
   if (asked.wrong) for (const mark of marks.get(own?.name ?? '') ?? []) if (!mark.right) console.log(wrongLine(mark))
+}
+
+/** Scores what was sent and gathered, and says in what it differs from what was played where the verdict is another. */
+async function compare(incident: Incident, database: TestDatabase): Promise<void> {
+  const gathered = await gatheredOf(database, incident)
+  const engine = all[0]?.engine as Engine
+  const mark = markOf({ ...incident, data: gathered }, engine)
+  marks.get(storedName)?.push(mark)
+  const direct = marks.get(all[0]?.name ?? '')?.at(-1)?.verdict ?? null
+  const saying = ({ cause, layer, attribute, value }: NonNullable<Mark['verdict']>) =>
+    JSON.stringify([cause, layer, attribute, value])
+  const [one, other] = [direct && saying(direct), mark.verdict && saying(mark.verdict)]
+  const differences = JSON.stringify(differencesOf(incident.data, gathered))
+  if (one !== other) others.push(`${incident.seed} ${incident.class}: played ${one}, gathered ${other}; ${differences}`)
+  else if (differences !== '{}') others.push(`${incident.seed} ${incident.class}: the same verdict; ${differences}`)
 }
 
 function wrongLine({ seed: at, kind, asks, style, truth, verdict, ...mark }: Mark): string {

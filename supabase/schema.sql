@@ -113,6 +113,23 @@ comment on column telltale.alert_notifications.last_status is 'What the last att
 comment on column telltale.alert_notifications.last_error is 'Why the last attempt failed, without the address; null when it did not.';
 comment on column telltale.alert_notifications.last_at is 'When it was last tried.';
 
+create table telltale.alert_questions (
+  alert_id uuid not null,
+  tries smallint not null,
+  tried_at timestamp with time zone not null
+);
+alter table telltale.alert_questions add constraint alert_questions_alert_id_fkey FOREIGN KEY (alert_id) REFERENCES telltale.alerts(alert_id) ON DELETE CASCADE;
+alter table telltale.alert_questions add constraint alert_questions_pkey PRIMARY KEY (alert_id);
+alter table telltale.alert_questions add constraint alert_questions_were_asked CHECK ((tries > 0));
+alter table telltale.alert_questions enable row level security;
+create policy alert_questions_read on telltale.alert_questions for select to authenticated using (( SELECT telltale.is_reader() AS is_reader));
+grant select on telltale.alert_questions to authenticated;
+grant select on telltale.alert_questions to service_role;
+comment on table telltale.alert_questions is 'How often it was asked why, for an alert.';
+comment on column telltale.alert_questions.alert_id is 'Which alert.';
+comment on column telltale.alert_questions.tries is 'How often.';
+comment on column telltale.alert_questions.tried_at is 'When last.';
+
 create table telltale.alert_rules (
   rule_id text collate "C" not null,
   name text not null,
@@ -1742,6 +1759,25 @@ $function$;
 comment on function telltale.alert_push() is 'AlertPush {rev, at_us, total, alerts}: the 50 gravest that fire or are acknowledged, absolute; the highest rev wins. Definer:
 part of the readers.';
 
+CREATE OR REPLACE FUNCTION telltale.alert_question_filter(a telltale.alerts)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO ''
+AS $function$
+  select jsonb_strip_nulls(jsonb_build_object('service', nullif(a.service, ''), 'environment', nullif(a.environment, '')))
+    || case
+      -- A place in the session is compared with the other places since the trouble began.
+      when s.kind = 'call' and s.name ~ '^[0-9]{1,9}$'
+        then jsonb_build_object('call_number', s.name::bigint, 'from', telltale.us_of(a.started_at - interval '10 minutes'))
+      else jsonb_build_object('after', telltale.us_of(a.started_at))
+        || case when s.kind in ('tool', 'provider', 'model') and s.name <> 'other' then jsonb_build_object(s.kind, s.name) else '{}' end
+      end
+  from (select split_part(a.evidence ->> 'subject', ':', 1) as kind,
+    substr(a.evidence ->> 'subject', strpos(a.evidence ->> 'subject', ':') + 1) as name) as s
+$function$;
+comment on function telltale.alert_question_filter(telltale.alerts) is 'The filter of why_data about an alert: the calls of its service and subject since it began, against those before.';
+
 CREATE OR REPLACE FUNCTION telltale.alert_rules_data(only_rule text)
  RETURNS jsonb
  LANGUAGE sql
@@ -2221,6 +2257,39 @@ AS $function$
 $function$;
 grant execute on function telltale.claim_alert_push() to service_role;
 comment on function telltale.claim_alert_push() is 'AlertPush where the open pages do not know the last revision, null where they do or there are none. Definer: for the edge alone.';
+
+CREATE OR REPLACE FUNCTION telltale.claim_alert_question(tries_max integer, gap_s integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+declare
+  v_alert telltale.alerts;
+  v_tries integer;
+  v_now timestamptz := telltale.clock();
+begin
+  select a.* into v_alert from telltale.alerts as a
+  left join telltale.alert_questions as q on q.alert_id = a.alert_id
+  where a.state in ('firing', 'acknowledged') and a.verdict is null
+    and (a.topic = 'latency' or (a.topic = 'unusual' and a.evidence ->> 'metric' = 'p95_ms'))
+    and coalesce(q.tries, 0) < tries_max
+    and (q.tried_at is null or q.tried_at <= v_now - make_interval(secs => gap_s))
+  order by q.tried_at nulls first, a.fired_at, a.alert_id
+  limit 1;
+  if not found then
+    return null;
+  end if;
+  insert into telltale.alert_questions as q (alert_id, tries, tried_at) values (v_alert.alert_id, 1, v_now)
+  on conflict (alert_id) do update set tries = q.tries + 1, tried_at = excluded.tried_at
+  returning q.tries into v_tries;
+  return jsonb_build_object('alert_id', v_alert.alert_id, 'last', v_tries >= tries_max,
+    'filter', telltale.alert_question_filter(v_alert));
+end
+$function$;
+grant execute on function telltale.claim_alert_question(integer,integer) to service_role;
+comment on function telltale.claim_alert_question(integer,integer) is 'An alert of latency that is open and of which nobody said why yet, tried fewer than tries_max times and not within gap_s
+seconds: {alert_id, filter: of why_data, last: it is not tried again}; null where there is none. Definer: for the edge alone.';
 
 CREATE OR REPLACE FUNCTION telltale.claim_notifications(n integer)
  RETURNS jsonb
@@ -7740,6 +7809,33 @@ grant execute on function telltale.store_alert_outcome(jsonb) to service_role;
 comment on function telltale.store_alert_outcome(jsonb) is 'Stores an AlertOutcome (src/core/alert/alert_pass.ts), with the notifications that it asks for, unless anything changed
 since the revision that it was judged from: {stored, revision}. Definer: no role may write the tables.';
 
+CREATE OR REPLACE FUNCTION telltale.store_alert_verdict(alert_id uuid, verdict jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  v_revision bigint;
+begin
+  select s.revision + 1 into v_revision from telltale.alert_state as s for update;
+  update telltale.alerts as a set verdict = store_alert_verdict.verdict, revision = v_revision
+  where a.alert_id = store_alert_verdict.alert_id and a.verdict is null and a.state <> 'resolved';
+  if not found then
+    return jsonb_build_object('stored', false);
+  end if;
+  update telltale.alert_state set revision = v_revision;
+  -- What nobody was told yet says it from the beginning; what was sent stays as it was sent.
+  update telltale.alert_notifications as n set payload = n.payload || jsonb_build_object('verdict', store_alert_verdict.verdict)
+  where n.alert_id = store_alert_verdict.alert_id and n.state = 'waiting' and n.attempts = 0;
+  return jsonb_build_object('stored', true);
+end
+$function$;
+grant execute on function telltale.store_alert_verdict(uuid,jsonb) to service_role;
+comment on function telltale.store_alert_verdict(uuid,jsonb) is 'Keeps why, a WhyAnswer, with an open alert that has none, and with the notifications of it that were never tried: {stored}.
+Definer: no role may write the tables.';
+
 CREATE OR REPLACE FUNCTION telltale.store_detections(findings jsonb)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -9422,46 +9518,36 @@ declare
   v_region jsonb := nullif(question -> 'region', 'null');
   -- What the question calls slow, so that few of many stay in the sample; null where the engine has to find them.
   v_slow text := case
-    when question ->> 'call_number' is not null then format('number = %s', (question -> 'call_number')::bigint)
-    when question ->> 'after_us' is not null then format('us >= %s', (question -> 'after_us')::bigint)
-    when question ->> 'above_ms' is not null then format('duration_ms > %s', (question -> 'above_ms')::numeric)
-    when question ->> 'trace_id' is not null then format('trace_id = %L', question ->> 'trace_id')
-    when v_region is not null then format('us >= %s and us < %s and duration_ms >= %s and duration_ms < %s',
+    when question ->> 'call_number' is not null then format('n.number = %s', (question -> 'call_number')::bigint)
+    when question ->> 'after_us' is not null then format('n.us >= %s', (question -> 'after_us')::bigint)
+    when question ->> 'above_ms' is not null then format('n.duration_ms > %s', (question -> 'above_ms')::numeric)
+    when question ->> 'trace_id' is not null then format('n.trace_id = %L', question ->> 'trace_id')
+    when v_region is not null then format('n.us >= %s and n.us < %s and n.duration_ms >= %s and n.duration_ms < %s',
       (v_region -> 'from_us')::bigint, (v_region -> 'to_us')::bigint, (v_region -> 'min_ms')::numeric,
       coalesce(v_region ->> 'max_ms', '1e300'))
     else 'false' end;
 begin
   return query execute format(
     'with every as materialized (
-      -- Also what does not match: a call may have waited for one of another tool.
-      select t.trace_id, t.day, t.started_at as at, telltale.us_of(t.started_at) as us, t.duration_ms, t.outcome, t.tool,
-        t.session_key, t.process_id, t.call_number, t.span_count,
-        t.started_at >= %1$L and t.duration_ms is not null and (%3$s) as matching
-      from telltale.traces as t
-      where t.started_at >= %1$L::timestamptz - interval ''1 hour'' and t.started_at < %2$L
-        and t.day between (%1$L::timestamptz at time zone ''UTC'')::date - 1 and (%2$L::timestamptz at time zone ''UTC'')::date + 1
-        and coalesce((select false from telltale.trace_joins as j where j.inner_trace_id = t.trace_id), true)
-      order by t.started_at desc, t.trace_id desc limit 200000
-    ), placed as (
-      select e.*, row_number() over in_session as nth,
-        lag(trace_id) over in_session as previous_id, lag(tool) over in_session as previous_tool,
-        lag(outcome) over in_session as previous_outcome, lag(us) over in_session as previous_us,
-        lag(duration_ms) over in_session as previous_ms,
-        lag(trace_id) over in_process as before_id, lag(tool) over in_process as before_tool,
-        lag(outcome) over in_process as before_outcome, lag(us) over in_process as before_us,
-        lag(duration_ms) over in_process as before_ms,
-        row_number() over in_process - 1 as begun
-      from every as e
-      window in_session as (partition by session_key order by at, trace_id),
-        in_process as (partition by process_id order by at, trace_id)
-    ), ended as (
-      -- How many of the same process had ended at each start: both kinds of moments in one order, the ends first.
-      select trace_id, sum(1 - begins) over (partition by process_id order by at_us, begins, trace_id) as ended
-      from (
-        select process_id, us as at_us, 1 as begins, trace_id from every
-        union all
-        select process_id, us + (duration_ms * 1000)::bigint, 0, null from every where duration_ms is not null
-      ) as moment
+      -- Also what does not match: a call may have waited for one of another tool. An id is a place in the order of starts.
+      select row_number() over (order by at, trace_id) as id, l.* from (
+        -- As us_of, in floating point, which has room for µs until the year 2255: of this many the difference shows.
+        select t.trace_id, t.day, t.started_at as at, round(date_part(''epoch'', t.started_at) * 1e6)::bigint as us, t.duration_ms, t.outcome, t.tool,
+          t.session_key, t.process_id, t.call_number, t.span_count, t.sampled is null as whole,
+          t.started_at >= %1$L and t.duration_ms is not null and (%3$s) as matching
+        from telltale.traces as t
+        where t.started_at >= %1$L::timestamptz - interval ''1 hour'' and t.started_at < %2$L
+          and t.day between (%1$L::timestamptz at time zone ''UTC'')::date - 1 and (%2$L::timestamptz at time zone ''UTC'')::date + 1
+          and coalesce((select false from telltale.trace_joins as j where j.inner_trace_id = t.trace_id), true)
+        order by t.started_at desc, t.trace_id desc limit 200000
+      ) as l
+    ), in_session as materialized (
+      select session_key, array_agg(id order by id) as ids from every where session_key is not null group by session_key
+    ), in_process as materialized (
+      select process_id, array_agg(id order by id) as ids from every group by process_id
+    ), in_end as materialized (
+      select process_id, array_agg(us + (duration_ms * 1000)::bigint order by us + (duration_ms * 1000)::bigint) as ends
+      from every where duration_ms is not null group by process_id
     ), tools as (
       select exists (select from every where matching and tool is not null) as called
     ), earlier as (
@@ -9471,44 +9557,65 @@ begin
           where o.session_key = s.session_key and o.started_at < %1$L::timestamptz - interval ''1 hour''
             and o.day between (%1$L::timestamptz at time zone ''UTC'')::date - 2 and (%1$L::timestamptz at time zone ''UTC'')::date
           limit 100000) as listed) as n
-      from (select distinct session_key from placed
+      from (select distinct session_key from every
         where matching and call_number is null and session_key is not null) as s
-    ), numbered as (
-      select p.*, coalesce(p.call_number, p.nth + earlier.n) as number
-      from placed as p cross join tools left join earlier on earlier.session_key = p.session_key
-      -- Listing tools and saying hello are no calls, where there are calls.
-      where p.matching and (p.tool is not null or not tools.called)
-    ), marked as (
-      select n.*, coalesce(%4$s, false) as slow, hashtextextended(trace_id, 0) as lot from numbered as n
+    ), marked as materialized (
+      select n.id, n.trace_id, n.span_count, n.whole, n.number, coalesce(%4$s, false) as slow,
+        hashtextextended(n.trace_id, 0) as lot
+      from (
+        select e.*, coalesce(e.call_number, width_bucket(e.id, s.ids) + earlier.n) as number
+        from every as e cross join tools
+        left join in_session as s on s.session_key = e.session_key
+        left join earlier on earlier.session_key = e.session_key
+        -- Listing tools and saying hello are no calls, where there are calls.
+        where e.matching and (e.tool is not null or not tools.called)
+      ) as n
+    ), cohorts as (
+      select count(*) as total, count(*) filter (where slow) as slow, count(*) filter (where slow and whole) as slow_whole,
+        count(*) filter (where not slow and whole) as other_whole
+      from marked
+    ), drawn as (
+      -- Half of the places for each side, and what one side leaves for the other. What has lost its spans to sampling tells
+      -- nothing, but counts with those that stand for it.
+      (select * from marked where slow and whole order by lot, trace_id
+        limit (select greatest(%5$s / 2, %5$s - other_whole) from cohorts))
+      union all
+      (select * from marked where not slow and whole order by lot, trace_id
+        limit (select greatest(%5$s / 2, %5$s - slow_whole) from cohorts))
     ), lined as (
-      select m.*, row_number() over (partition by slow order by lot, trace_id) as place,
-        count(*) over (partition by slow) as cohort, count(*) over () as total,
-        sum(span_count) over (partition by slow order by lot, trace_id) as spans_so_far
-      from marked as m
+      select d.*, row_number() over by_lot as place, sum(span_count) over by_lot as spans_so_far
+      from drawn as d window by_lot as (partition by slow order by lot, trace_id)
     ), chosen as materialized (
-      -- Half of the places for each side, and what one side leaves for the other.
-      select l.*, count(*) over (partition by slow) as kept from lined as l
-      where l.place <= greatest(%5$s / 2, %5$s - (l.total - l.cohort)) and (l.spans_so_far <= %6$s / 2 or l.place = 1)
+      select l.id, l.number, k.total, (case when l.slow then k.slow else k.total - k.slow end)::double precision
+        / count(*) over (partition by l.slow) as weight
+      from lined as l cross join cohorts as k
+      where l.spans_so_far <= %6$s / 2 or l.place = 1
+    ), placed as materialized (
+      select c.*, e.trace_id, e.day, e.at, e.us, e.duration_ms, e.outcome, e.tool, e.session_key, e.process_id,
+        p.place - 1 - width_bucket(e.us, x.ends) as running, p.ids[p.place - 1] as before, s.ids[width_bucket(e.id, s.ids) - 1] as previous
+      from chosen as c join every as e on e.id = c.id
+      join in_end as x on x.process_id = e.process_id
+      join lateral (select r.ids, width_bucket(e.id, r.ids) as place from in_process as r where r.process_id = e.process_id) as p on true
+      left join in_session as s on s.session_key = e.session_key
     ), whole as (
       select j.root, j.spans from telltale.joined_spans_of(array(
-        select c.trace_id from chosen as c join telltale.trace_joins as j on j.outer_trace_id = c.trace_id group by 1)) as j
+        select c.trace_id from placed as c join telltale.trace_joins as j on j.outer_trace_id = c.trace_id group by 1)) as j
     )
     select c.total, jsonb_build_object(
       ''trace_id'', c.trace_id, ''started_us'', c.us, ''duration_ms'', c.duration_ms, ''outcome'', c.outcome, ''tool'', c.tool,
       ''provider'', t.provider, ''model'', t.model, ''session_key'', c.session_key, ''session_rule'', t.session_rule,
       ''call_number'', c.number, ''bytes_in'', t.bytes_in, ''bytes_out'', t.bytes_out, ''tokens_in'', t.tokens_in,
-      ''tokens_out'', t.tokens_out, ''process'', c.process_id, ''running'', c.begun - e.ended,
-      ''weight'', c.cohort::double precision / c.kept,
-      ''previous'', case when c.session_key is not null and c.previous_id is not null then jsonb_build_object(
-        ''trace_id'', c.previous_id, ''tool'', c.previous_tool, ''outcome'', c.previous_outcome,
-        ''gap_ms'', (c.us - c.previous_us) / 1000.0 - c.previous_ms) end,
-      ''before'', case when c.before_id is not null then jsonb_build_object(
-        ''trace_id'', c.before_id, ''tool'', c.before_tool, ''outcome'', c.before_outcome,
-        ''gap_ms'', (c.us - c.before_us) / 1000.0 - c.before_ms) end),
+      ''tokens_out'', t.tokens_out, ''process'', c.process_id, ''running'', c.running, ''weight'', c.weight,
+      ''previous'', case when p.id is not null then jsonb_build_object(
+        ''trace_id'', p.trace_id, ''tool'', p.tool, ''outcome'', p.outcome, ''gap_ms'', (c.us - p.us) / 1000.0 - p.duration_ms) end,
+      ''before'', case when b.id is not null then jsonb_build_object(
+        ''trace_id'', b.trace_id, ''tool'', b.tool, ''outcome'', b.outcome, ''gap_ms'', (c.us - b.us) / 1000.0 - b.duration_ms) end),
       coalesce(w.spans, t.spans)
-    from chosen as c
-    join telltale.traces as t on t.trace_id = c.trace_id and t.day = c.day
-    join ended as e on e.trace_id = c.trace_id
+    from placed as c
+    -- By its key: few of many are wanted.
+    cross join lateral (select * from telltale.traces as own where own.trace_id = c.trace_id and own.day = c.day limit 1) as t
+    left join every as p on p.id = c.previous
+    left join every as b on b.id = c.before
     left join whole as w on w.root = c.trace_id
     order by c.at, c.trace_id',
     v_since, v_till,

@@ -77,6 +77,8 @@ for (const { name, open, reason } of testDatabases) {
       ['claim_alert_push', {}],
       ['note_alert_push', { revision: 1 }],
       ['claim_notifications', { n: 1 }],
+      ['claim_alert_question', { tries_max: 1, gap_s: 1 }],
+      ['store_alert_verdict', { alert_id: randomUUID(), verdict: {} }],
       ['note_deliveries', { deliveries: {} }],
       ['set_rule', { rule: {} }],
       ['remove_rule', { rule_id: 'x' }],
@@ -85,7 +87,9 @@ for (const { name, open, reason } of testDatabases) {
       ['test_destination', { name: 'x' }],
       // Those that are one rpc: the others are verbs of the edge.
       ...tickSteps
-        .filter((step) => !['detect_anomalies', 'evaluate_alerts', 'send_notifications'].includes(step))
+        .filter(
+          (step) => !['detect_anomalies', 'evaluate_alerts', 'explain_alerts', 'send_notifications'].includes(step),
+        )
         .map((step): [string, Record<string, unknown>] => [`tick_${step}`, {}]),
     ]
 

@@ -3,22 +3,37 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { evaluateAlerts } from '../functions/action/evaluate_alerts.ts'
+import { explainAlerts } from '../functions/action/explain_alerts.ts'
 import { sendNotifications } from '../functions/action/send_notifications.ts'
 import { destinationPolicyOf } from '../functions/store/destination_check.ts'
 import { HttpNotifier } from '../functions/store/http_notifier.ts'
-import type { AlertReading, AlertStore, Notification, Notifier, PushChannel } from '../functions/store/port.ts'
+import type {
+  AlertQuestion,
+  AlertReading,
+  AlertStore,
+  AlertWhyStore,
+  Notification,
+  Notifier,
+  PushChannel,
+} from '../functions/store/port.ts'
 import type { AlertDocument, AlertPush } from '../src/core/alert/alert_document.ts'
 import type { Batch, TelltaleRecord } from '../src/core/record.ts'
+import type { WhyData } from '../src/core/why/why_data.ts'
 import { nodeDial } from '../src/local/node_dial.ts'
 import { stoppedClock, type TestDatabase } from './postgres_fixture.ts'
 import { aBatch, aSpan, rowsOf, traceId } from './rows_fixture.ts'
 
 /** The edge's store over a database of the test's own: the same functions, called by name. */
-export function alertStoreOf(database: TestDatabase): AlertStore {
+export function alertStoreOf(database: TestDatabase): AlertStore & AlertWhyStore {
   return {
     readAlertInputs: async () => (await database.rpc('alert_inputs')) as AlertReading,
     storeAlertOutcome: async (outcome) =>
       ((await database.rpc('store_alert_outcome', { outcome })) as { stored: boolean }).stored,
+    claimAlertQuestion: async (tries_max, gap_s) =>
+      (await database.rpc('claim_alert_question', { tries_max, gap_s })) as AlertQuestion | null,
+    readWhyData: async (filter, traces_max) => (await database.rpc('why_data', { filter, traces_max })) as WhyData,
+    storeAlertVerdict: async (alert_id, verdict) =>
+      ((await database.rpc('store_alert_verdict', { alert_id, verdict })) as { stored: boolean }).stored,
     claimAlertPush: async () => (await database.rpc('claim_alert_push')) as AlertPush | null,
     noteAlertPush: async (revision) => void (await database.rpc('note_alert_push', { revision })),
     claimNotifications: async (n) => (await database.rpc('claim_notifications', { n })) as Notification[],
@@ -83,6 +98,7 @@ export async function openAlerts(database: TestDatabase, startUs = simulationUs)
       return (await this.open()).map(({ rule_id, state }) => `${rule_id} ${state}`).sort()
     },
     evaluate: () => evaluateAlerts(store, channel),
+    explain: () => explainAlerts(store),
     async open(): Promise<readonly AlertDocument[]> {
       const { rows } = (await database.rpc('alerts')) as { rows: AlertDocument[] }
       return rows

@@ -82,7 +82,7 @@ test('reportPage() says that there is nothing to say where nothing is', async ()
 
 test('markup never lets text become a tag, an attribute or a line of its own', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (text) => {
+    fc.property(fc.string({ unit: fc.constantFrom(...'<>&"\'`=\n\r\u0000\u2028\u202e ax') }), (text) => {
       const { html } = markup`<p title="${text}">${text}</p>`
       expect(html.match(/</g)).toHaveLength(2)
       expect(html.match(/"/g)).toHaveLength(2)

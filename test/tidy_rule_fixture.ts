@@ -162,7 +162,7 @@ const linesMax = 350
 const testLinesMax = 400
 const generatedLinesMax = 12_000
 /** What is one file by its nature: a Python daemon takes its reporter as one, and bounds are seen beside each other. */
-const wholeFiles: { readonly [path: string]: number } = { 'src/python/telltale.py': 5_500, 'src/core/limit.ts': 500 }
+const wholeFiles: { readonly [path: string]: number } = { 'src/python/telltale.py': 5_500, 'src/core/limit.ts': 520 }
 const migrationLinesMax = 700
 
 export const filesAreShort: Rule = (files) =>

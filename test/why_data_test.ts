@@ -134,6 +134,35 @@ for (const { name, open, reason } of testDatabases) {
       expect(weightOf(found.traces)).toBeCloseTo(300, 6)
     })
 
+    test('why_data() leaves out calls whose spans were let go, which those that are left stand for', async () => {
+      const calls = Array.from({ length: 20 }, (_, n) => ({
+        at: n * 10,
+        ms: n % 2 === 0 ? 500 : 5,
+        session: 's',
+        process: processId,
+        tool: 'chat',
+      }))
+      await putCalls(calls)
+      const quick = [2, 4, 6, 8, 10].map((n) => traceId(n))
+      await database.query(`update telltale.traces set spans = '{}', sampled = '{}' where trace_id = any ($1)`, [quick])
+      const { traces, matched } = await gather({ above_ms: 100 })
+      expect(matched).toBe(20)
+      expect(traces).toHaveLength(15)
+      expect(traces.every(({ spans }) => Object.keys(spans).length > 0)).toBe(true)
+      for (const [isSlow, weight] of [
+        [true, 1],
+        [false, 2],
+      ] as const) {
+        const side = traces.filter(({ duration_ms }) => duration_ms > 100 === isSlow)
+        expect(side.map((trace) => trace.weight)).toEqual(side.map(() => weight))
+      }
+      // Places are told among all calls.
+      expect(traces.find(({ trace_id }) => trace_id === traceId(5))).toMatchObject({
+        call_number: 5,
+        previous: { trace_id: traceId(4) },
+      })
+    })
+
     test('why_data() shows a call that two recorders saw once, with the spans of both', async () => {
       await put([aSpan({ trace_id: traceId(1), span_id: '00000000000000a1', layer: 'shim' })])
       await put([aSpan({ trace_id: traceId(2), span_id: '00000000000000b1', layer: 'tool' })], otherProcess)

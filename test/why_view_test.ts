@@ -35,7 +35,14 @@ test('whyFilterOf() asks about what the place shows; a call number or a least du
   expect(whyFilterOf(placeAt('/?call_number=3&min_duration_ms=50'), nowUs, null)).toMatchObject({ call_number: 3 })
   expect(whyFilterOf(placeAt('/?call_number=3&min_duration_ms=50'), nowUs, null)).not.toHaveProperty('above_ms')
   expect(whyFilterOf(placeAt('/?min_duration_ms=50'), nowUs, null)).toMatchObject({ above_ms: 50 })
-  expect(whyFilterOf(placeAt('/?tool=chat'), nowUs, 'abc')).toEqual({ trace_id: 'abc' })
+  expect(whyFilterOf(placeAt('/?tool=chat'), nowUs, { traceId: 'abc' })).toEqual({ trace_id: 'abc' })
+  const region = { from: 3, to: 7, min_ms: 100 }
+  expect(whyFilterOf(placeAt('/?from=1&to=9&tool=chat&min_duration_ms=50'), nowUs, { region })).toEqual({
+    from: 1,
+    to: 9,
+    tool: 'chat',
+    region,
+  })
 })
 
 test('factsOfVerdict() names the wait and its holder, and leaves out what does not apply', () => {

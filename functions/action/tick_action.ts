@@ -1,5 +1,6 @@
 import type {
   AlertStore,
+  AlertWhyStore,
   DetectorStore,
   MemoryMeter,
   Notifier,
@@ -9,12 +10,13 @@ import type {
 } from '../store/port.ts'
 import { detectAnomalies } from './detect_anomalies.ts'
 import { evaluateAlerts } from './evaluate_alerts.ts'
+import { explainAlerts } from './explain_alerts.ts'
 import { measureResources } from './measure_resources.ts'
 import { sendNotifications } from './send_notifications.ts'
 
 /** What the steps of the tick that are more than one rpc work with. */
 export type TickParts = {
-  readonly store: DetectorStore & ResourceStore & AlertStore
+  readonly store: DetectorStore & ResourceStore & AlertStore & AlertWhyStore
   /** Where Postgres is. */
   readonly instance: string
   /** Null where there is no hot tier. */
@@ -31,6 +33,7 @@ export function tickActionsOf({ store, instance, redis, channel, notifier, chanc
     measure_resources: () => measureResources({ store, instance, redis }),
     detect_anomalies: () => detectAnomalies(store),
     evaluate_alerts: () => evaluateAlerts(store, channel),
+    explain_alerts: () => explainAlerts(store),
     send_notifications: () => sendNotifications(store, notifier, chance),
   }
 }

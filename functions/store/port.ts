@@ -8,6 +8,8 @@ import type { HotBatch, Push } from '../../src/core/live_snapshot.ts'
 import type { HotEntry, HotView, LiveState } from '../../src/core/live_state.ts'
 import type { Accepted, Gauge, Message, ProcessInfo, Rejection, RunningCall, Source } from '../../src/core/record.ts'
 import type { TraceRow } from '../../src/core/trace.ts'
+import type { WhyAnswer } from '../../src/core/why/why_answer.ts'
+import type { WhyData } from '../../src/core/why/why_data.ts'
 import type { MinutePart, Window } from '../../src/core/window.ts'
 
 /** An error as it is stored: a record of type error, or an event with an error. Times are µs since the epoch. */
@@ -134,6 +136,7 @@ export const tickSteps = [
   'measure_resources',
   'detect_anomalies',
   'evaluate_alerts',
+  'explain_alerts',
   'send_notifications',
   'decide_sampling',
   'drop_partitions',
@@ -284,6 +287,21 @@ export interface AlertStore {
   /** Takes notifications that are due, for `notificationLeaseSeconds`. */
   claimNotifications(n: number): Promise<readonly Notification[]>
   noteDeliveries(deliveries: readonly Delivery[]): Promise<void>
+}
+
+/** An alert of which nobody has said why: what to ask of `why_data`, and whether it is the last time. */
+export type AlertQuestion = {
+  readonly alert_id: string
+  readonly filter: { readonly [key: string]: unknown }
+  readonly last: boolean
+}
+
+/** What it takes to say why an alert fires. Each method is one rpc; each throws StoreError. */
+export interface AlertWhyStore {
+  claimAlertQuestion(triesMax: number, gapSeconds: number): Promise<AlertQuestion | null>
+  readWhyData(filter: AlertQuestion['filter'], tracesMax: number): Promise<WhyData>
+  /** False where the alert is over, or has a verdict. */
+  storeAlertVerdict(alertId: string, verdict: WhyAnswer): Promise<boolean>
 }
 
 export const destinationKinds = ['webhook', 'slack', 'discord', 'email'] as const

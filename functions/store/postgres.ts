@@ -3,9 +3,13 @@ import type { AlertPush } from '../../src/core/alert/alert_document.ts'
 import type { AlertOutcome } from '../../src/core/alert/alert_pass.ts'
 import { isObject } from '../../src/core/json_object.ts'
 import { statementMsMax, storeSlackMs, turnMsMax } from '../../src/core/limit.ts'
+import type { WhyAnswer } from '../../src/core/why/why_answer.ts'
+import type { WhyData } from '../../src/core/why/why_data.ts'
 import {
+  type AlertQuestion,
   type AlertReading,
   type AlertStore,
+  type AlertWhyStore,
   type BatchRows,
   type BatchStore,
   type Delivery,
@@ -41,7 +45,7 @@ type Answer = { readonly error: Refusal | null; readonly data: unknown; readonly
 type Refusal = { readonly code?: string | null; readonly details?: string | null }
 
 /** Supabase Postgres over its REST interface, as service_role. Each method is one rpc. */
-export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore, AlertStore {
+export class PostgresStore implements BatchStore, TickStore, DetectorStore, ResourceStore, AlertStore, AlertWhyStore {
   readonly #quick: Client
   readonly #patient: Client
 
@@ -138,6 +142,26 @@ export class PostgresStore implements BatchStore, TickStore, DetectorStore, Reso
     if (reply === null) return null
     if (!isObject(reply) || typeof reply.rev !== 'number') throw misread('claim_alert_push')
     return reply as AlertPush
+  }
+
+  async claimAlertQuestion(triesMax: number, gapSeconds: number): Promise<AlertQuestion | null> {
+    const reply = await this.#call(this.#quick, 'claim_alert_question', { tries_max: triesMax, gap_s: gapSeconds })
+    if (reply === null) return null
+    if (!isObject(reply) || typeof reply.alert_id !== 'string' || !isObject(reply.filter))
+      throw misread('claim_alert_question')
+    return reply as AlertQuestion
+  }
+
+  async readWhyData(filter: AlertQuestion['filter'], tracesMax: number): Promise<WhyData> {
+    const reply = await this.#call(this.#patient, 'why_data', { filter, traces_max: tracesMax })
+    if (!isObject(reply) || !Array.isArray(reply.traces) || !isObject(reply.question)) throw misread('why_data')
+    return reply as WhyData
+  }
+
+  async storeAlertVerdict(alertId: string, verdict: WhyAnswer): Promise<boolean> {
+    const reply = await this.#call(this.#quick, 'store_alert_verdict', { alert_id: alertId, verdict })
+    if (!isObject(reply) || typeof reply.stored !== 'boolean') throw misread('store_alert_verdict')
+    return reply.stored
   }
 
   async noteAlertPush(revision: number): Promise<void> {

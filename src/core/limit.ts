@@ -216,6 +216,10 @@ export const alertOpenMax = 500
 export const alertSeriesListedMax = 10
 export const alertsPushedMax = 50
 export const alertRulesMax = 200
+/** Why an alert fires is asked so often, so many seconds apart, of at most so many calls. */
+export const verdictTriesMax = 4
+export const verdictGapSeconds = 30
+export const verdictTracesMax = 1_500
 export const alertReplayHoursMax = 168
 export const alertChunkHoursMax = 6
 /** Within it alerts of one topic and service are told of as one. */
@@ -487,6 +491,10 @@ assert(connectionChannelsMax < framesPerSecondMax, 'a client may join all of its
 assert(redisBodyBytesMax < redisReplyBytesMax, 'a value that one command could write can be read')
 assert(redisReplyBytesMax < redisBytesMax, 'a reply is smaller than what is kept')
 assert(redisSweepKeysMax * 10 >= redisKeysMax, 'every key that expired is gone within ten sweeps')
+assert(
+  verdictTriesMax * verdictGapSeconds <= alertAfterSeconds,
+  'why is asked while what began the alert is what is slow',
+)
 assert(alertsPushedMax <= alertOpenMax && alertOpenMax <= pageRowsMax, 'every open alert can be read')
 assert(embeddedTickMs < alertLookGapSeconds * 1_000, 'a pass that comes in time looks at what the last one saw')
 assert(alertRefreshSeconds * 2 < alertLookGapSeconds, 'an alert that stays as it is counts as looked at')

@@ -21,7 +21,7 @@ describeOnStage('every page looks right', (stage) => {
     const client = stackClientOf(stage().stack.env)
     await client.rpc('set_rule', { rule: { rule_id: 'new_error', filter: {} } })
     await client.rpc('add_destination', { wanted: { name: 'pager', kind: 'slack', url: 'https://127.0.0.1/' } })
-    const demo = startDemo({ env: stage().stack.env, log: () => undefined })
+    const demo = startDemo({ env: { ...stage().stack.env, TELLTALE_DEMO_PACE: '0.3' }, log: () => undefined })
     stage().keep(() => demo.stop())
     page = (await stage().openSignedIn('/')).page
     await waitUntilLive(page)
@@ -30,12 +30,12 @@ describeOnStage('every page looks right', (stage) => {
       .locator('tt-recent-errors li')
       .first()
       .waitFor({ timeout: 3 * waitMsMax })
-    await page.goto('/traces')
+    await page.goto('/traces?call_number=3')
+    // As many as a verdict needs.
     await page
       .locator('tt-trace-list tbody tr')
-      .filter({ hasText: 'debug' })
       .filter({ hasText: 'OK' })
-      .first()
+      .nth(9)
       .waitFor({ timeout: 3 * waitMsMax })
     // What stands still can be held against itself.
     await demo.stop()
@@ -58,7 +58,7 @@ describeOnStage('every page looks right', (stage) => {
     await looksRight(page)
   })
   test('a trace that waited', async () => {
-    await page.goto('/traces?tool=debug')
+    await page.goto('/traces?call_number=3&service=exai-shim')
     await page.locator('tt-trace-list tbody tr a.open').first().click()
     await page.getByRole('treeitem').filter({ hasText: 'held by' }).first().click()
     await looksRight(page)
@@ -88,6 +88,26 @@ describeOnStage('every page looks right', (stage) => {
     await page.getByLabel('Heatmap of').selectOption('Layers by tool')
     await page.locator('tt-where-page tt-heat-table tbody tr').first().waitFor()
     await looksRight(page)
+  })
+  test('why calls are slow, with the sentence and the way to the calls that show it', async () => {
+    await page.goto('/?call_number=3')
+    const panel = page.locator('tt-why-panel')
+    await panel.getByRole('button', { name: 'Find out' }).click()
+    await panel.locator('.verdict').filter({ hasText: 'wait for permit session_sem, held by chat' }).waitFor()
+    await looksRight(page)
+    await panel.locator('li a.mono').first().click()
+    await page.getByRole('treeitem').filter({ hasText: 'held by' }).first().waitFor()
+  })
+  test('why the calls of a region are slow, or that nothing sets them apart', async () => {
+    await page.goto('/where')
+    await page.locator('tt-heat-grid .plot').focus()
+    for (const key of ['ArrowLeft', 'Shift+ArrowLeft', 'Shift+ArrowUp', 'Shift+ArrowUp']) await page.keyboard.press(key)
+    const panel = page.locator('tt-why-panel')
+    await panel.getByRole('button', { name: 'Find out' }).click()
+    await panel.locator('.verdict').waitFor()
+    await looksRight(page)
+    await page.getByRole('button', { name: 'Let it go' }).click()
+    await panel.waitFor({ state: 'detached' })
   })
   test('the list of errors', async () => {
     await page.goto('/errors')

@@ -89,7 +89,7 @@ export class OverviewPage extends LitElement {
       const { place, live } = this
       if (api === null || path === null || place === null) return null
       const filter = filterOf(place, this.#now())
-      const errorFilter = filterOf({ ...place, page: 'errors' }, this.#now())
+      const errorFilter = filterOf({ ...place, page: 'error' }, this.#now())
       const lost = live !== null && live.gaps.missing + live.gaps.dropped > 0
       const [overview, series, errors, gaps] = await Promise.all([
         api.overview(filter),

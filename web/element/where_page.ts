@@ -10,6 +10,7 @@ import {
   heatTableOf,
   placeOfRegion,
   regionText,
+  whyRegionOf,
 } from '../view/heatmap_view.ts'
 import { holderLinesOf, holdersText } from '../view/holder_view.ts'
 import type { Heatmap, Holders, TimeTree } from '../view/lens_answer.ts'
@@ -25,6 +26,7 @@ import './heat_table.ts'
 import './holder_table.ts'
 import './read_state.ts'
 import './time_tree.ts'
+import './why_panel.ts'
 
 /** Where time goes: heatmaps, the spans of many traces as one tree, and who held what was waited for. */
 export class WherePage extends LitElement {
@@ -155,6 +157,7 @@ export class WherePage extends LitElement {
   #chosen(heat: Heatmap, region: HeatRegion, place: Place) {
     const shown = placeOfRegion(heat, region, place)
     const n = callsIn(heat, region)
+    const why = whyRegionOf(heat, region)
     const list =
       heat.y === 'latency' && heat.read === heat.matched
         ? `List ${countText(n)} ${n === 1 ? 'call' : 'calls'}`
@@ -164,7 +167,8 @@ export class WherePage extends LitElement {
       <a class="button" href=${pathOf(shown)}>Look at it alone</a>
       <a class="button" href=${pathOf(withPlace(shown, { page: 'traces' }))}>${list}</a>
       <button type="button" class="plain" @click=${this.#forget}>Let it go</button>
-    </p>`
+    </p>
+    ${why === null ? nothing : html`<tt-why-panel .api=${this.api} .place=${place} .region=${why} .nowUs=${this.#now()}></tt-why-panel>`}`
   }
 
   #treeOf(tree: TimeTree) {

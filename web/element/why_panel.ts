@@ -4,7 +4,7 @@ import type { WhyAnswer } from '../../src/core/why/why_answer.ts'
 import type { Api } from '../api.ts'
 import { percentText } from '../view/number_text.ts'
 import { type Place, pathOf, withPlace } from '../view/place.ts'
-import { cohortLinesOf, factsOfVerdict, whyFilterOf } from '../view/why_view.ts'
+import { cohortLinesOf, factsOfVerdict, type WhyRegion, type WhySubject, whyFilterOf } from '../view/why_view.ts'
 import { sharedStyle } from './shared_style.ts'
 import './read_state.ts'
 
@@ -72,6 +72,7 @@ export class WhyPanel extends LitElement {
     api: { attribute: false },
     place: { attribute: false },
     traceId: { attribute: false },
+    region: { attribute: false },
     nowUs: { attribute: false },
     asked: { state: true },
   }
@@ -79,6 +80,8 @@ export class WhyPanel extends LitElement {
   declare place: Place | null
   /** The one call that is asked about; null: what the place shows. */
   declare traceId: string | null
+  /** The part of a heatmap that is asked about; null: what the place shows. */
+  declare region: WhyRegion | null
   declare nowUs: number
   /** What was asked last, as text; null before anything was. */
   declare asked: string | null
@@ -94,6 +97,7 @@ export class WhyPanel extends LitElement {
     this.api = null
     this.place = null
     this.traceId = null
+    this.region = null
     this.nowUs = 0
     this.asked = null
   }
@@ -102,13 +106,15 @@ export class WhyPanel extends LitElement {
   override willUpdate(changed: PropertyValues<this>): void {
     const before = changed.get('place')
     if (before && this.place !== null && pathOf(before) !== pathOf(this.place)) this.asked = null
+    if (changed.has('region') && JSON.stringify(changed.get('region')) !== JSON.stringify(this.region))
+      this.asked = null
   }
 
   override render() {
     const { place } = this
     if (place === null) return nothing
     const busy = this.asked !== null && this.#read.status === TaskStatus.PENDING
-    const what = this.traceId === null ? 'Why are calls slow?' : 'Why was this call slow?'
+    const what = titleOf(this.#subject())
     return html`
       <div class="row spread">
         <h2>${what}</h2>
@@ -166,13 +172,23 @@ export class WhyPanel extends LitElement {
         )}</ul>`
   }
 
+  #subject(): WhySubject {
+    if (this.traceId !== null) return { traceId: this.traceId }
+    return this.region === null ? null : { region: this.region }
+  }
+
   #ask(): void {
     if (this.place === null) return
-    const asked = JSON.stringify(whyFilterOf(this.place, this.nowUs, this.traceId))
+    const asked = JSON.stringify(whyFilterOf(this.place, this.nowUs, this.#subject()))
     // The same question again: with what has come in since.
     if (asked === this.asked) void this.#read.run()
     else this.asked = asked
   }
+}
+
+function titleOf(subject: WhySubject): string {
+  if (subject === null) return 'Why are calls slow?'
+  return 'traceId' in subject ? 'Why was this call slow?' : 'Why are these calls slow?'
 }
 
 customElements.define('tt-why-panel', WhyPanel)

@@ -6,6 +6,7 @@ import { countText, durationText, percentText, pluralText, timeText } from './nu
 import { type FilterKey, type Place, pathOf, withFilter, withPlace } from './place.ts'
 import { callName } from './session_lens_view.ts'
 import { layersInOrder } from './trace_layer_view.ts'
+import type { WhyRegion } from './why_view.ts'
 
 // A heatmap as values: a grid over time, of which a region may be chosen, or a table of names.
 
@@ -97,6 +98,15 @@ export function placeOfRegion(heat: Heatmap, region: HeatRegion, place: Place): 
   const max = most === null ? before[1] : Math.min(most, before[1] ?? most)
   const withMin = withFilter(narrowed, 'min_duration_ms', min ? String(min) : null)
   return withFilter(withMin, 'max_duration_ms', max === null || max === undefined ? null : String(max))
+}
+
+/** Part of a grid of latency over time as `why_data` takes it; null of another grid. Bounds that are none are absent. */
+export function whyRegionOf(heat: Heatmap, region: HeatRegion): WhyRegion | null {
+  if (heat.x !== 'time' || heat.y !== 'latency') return null
+  const rows = rowsOf(heat, region)
+  const min_ms = heat.rows[Math.min(...rows)]?.min_ms ?? null
+  const max_ms = heat.rows[Math.max(...rows)]?.max_ms ?? null
+  return { ...timesOf(heat, region), ...(min_ms === null ? {} : { min_ms }), ...(max_ms === null ? {} : { max_ms }) }
 }
 
 /** A heatmap of names: one row a name, one column a layer, p95 below the median. */

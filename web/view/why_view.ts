@@ -14,12 +14,24 @@ const narrowing = [
   'environment',
 ] as const satisfies readonly FilterKey[]
 
+/** Calls of a part of the time and of the latencies: instants in µs, those before `to` and below `max_ms`. */
+export type WhyRegion = {
+  readonly from: number
+  readonly to: number
+  readonly min_ms?: number
+  readonly max_ms?: number
+}
+
+/** What is asked about beside what the place shows: one call, or a part of it; null: all of it. */
+export type WhySubject = { readonly traceId: string } | { readonly region: WhyRegion } | null
+
 /** The filter of `telltale.why_data`: of one trace, else of what the place shows; a call number or a least duration in it names the slow calls. */
-export function whyFilterOf(place: Place, nowUs: number, traceId: string | null): Record<string, unknown> {
-  if (traceId !== null) return { trace_id: traceId }
+export function whyFilterOf(place: Place, nowUs: number, subject: WhySubject): Record<string, unknown> {
+  if (subject !== null && 'traceId' in subject) return { trace_id: subject.traceId }
   const filter: Record<string, unknown> = { from: fromOf(place, nowUs) }
   if (place.to_us !== null) filter.to = place.to_us
   for (const key of narrowing) if (place.filter[key] !== undefined) filter[key] = place.filter[key]
+  if (subject !== null) return { ...filter, region: subject.region }
   const { call_number, min_duration_ms } = place.filter
   if (call_number !== undefined) filter.call_number = Number(call_number)
   else if (min_duration_ms !== undefined) filter.above_ms = Number(min_duration_ms)
