@@ -12,7 +12,7 @@ const extraPartMin = 0.3
 const wholeZ = 3.5
 
 /** `sum` is the extra time of all its calls, in ms. */
-type Mode = { readonly mask: Uint8Array; readonly z: number; readonly sum: number }
+export type Mode = { readonly mask: Uint8Array; readonly z: number; readonly sum: number }
 
 /** The second mode, of the whole or of a part, that has most extra time in sum. */
 export function modeOf(
