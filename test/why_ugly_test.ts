@@ -5,7 +5,7 @@ import type { StoredSpan, StoredSpans } from '../src/core/trace.ts'
 import { whyOf } from '../src/core/why/why.ts'
 import { causes, type WhyAnswer } from '../src/core/why/why_answer.ts'
 import type { Predecessor, WhyData, WhyProcess, WhyQuestion, WhyTrace } from '../src/core/why/why_data.ts'
-import { startUs, whyDataOf } from './why_fixture.ts'
+import { type Call, chanceOf, startUs, whyDataOf } from './why_fixture.ts'
 
 // Data as no simulation plays it: the engine answers whatever it is given, and in the words of its own contract.
 
@@ -97,40 +97,88 @@ const alike: fc.Arbitrary<Partial<WhyTrace>> = fc.oneof(
   fc.constantFrom({ spans: {} }, { started_us: startUs }, { tool: 'a', process: 'gone' }, { weight: 0 }),
 )
 
-const question: fc.Arbitrary<WhyQuestion> = fc
-  .record(
-    {
-      call_number: fc.constantFrom(0, 1, 3),
-      after_us: instantUs,
-      above_ms: uglyNumber,
-      trace_id: fc.constantFrom('nothing', 'first'),
-      region: fc.record({ from_us: instantUs, to_us: instantUs, min_ms: uglyNumber, max_ms: nullOr(uglyNumber) }),
-    },
-    { requiredKeys: [] },
-  )
-  .map((some) => ({
-    ...{ call_number: null, after_us: null, above_ms: null, trace_id: null, region: null },
-    ...some,
-    from_us: startUs,
-    to_us: startUs + 1_000_000,
-  }))
+const region = fc.record({ from_us: instantUs, to_us: instantUs, min_ms: uglyNumber, max_ms: nullOr(uglyNumber) })
+const question: fc.Arbitrary<Partial<WhyQuestion>> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant({}) },
+  fc.record({ call_number: fc.constantFrom(0, 1, 3) }),
+  fc.record({ after_us: instantUs }),
+  fc.record({ above_ms: uglyNumber }),
+  fc.record({ region }),
+  fc.record({ trace_id: fc.constantFrom('nothing', 'the first') }),
+)
 
-const ugly: fc.Arbitrary<WhyData> = fc
+function dataOf(traces: readonly WhyTrace[], asked: Partial<WhyQuestion>, rest: Omit<WhyData, 'traces' | 'question'>) {
+  const none = { call_number: null, after_us: null, above_ms: null, trace_id: null, region: null }
+  const one = asked.trace_id === 'the first' ? { trace_id: traces[0]?.trace_id ?? null } : {}
+  return { ...rest, traces, question: { ...none, from_us: startUs, to_us: startUs + 1_000_000, ...asked, ...one } }
+}
+
+/** Calls of a few kinds, each many times. */
+const repeated: fc.Arbitrary<WhyData> = fc
   .record({
     question,
     alike,
-    kinds: fc.array(trace, { minLength: 1, maxLength: 12 }),
-    order: fc.array(fc.nat(11), { maxLength: 90 }),
+    kinds: fc.array(trace, { minLength: 3, maxLength: 12, size: 'max' }),
+    seed: fc.integer(),
+    n: fc.constantFrom(0, 1, 23, 24, 40, 90),
     processes: fc.dictionary(id, process),
     matched: uglyNumber,
   })
-  .map(({ question: asks, alike: same, kinds, order, processes, matched }) => {
-    const traces = order.map((at, i): WhyTrace => {
-      const kind = kinds[at % kinds.length] as WhyTrace
-      return { ...kind, trace_id: `${kind.trace_id}${i}`, ...same }
+  .map(({ question: asked, alike: same, kinds, seed, n, ...rest }) => {
+    const chance = chanceOf(seed)
+    const traces = Array.from({ length: n }, (_, i): WhyTrace => {
+      const kind = kinds[Math.floor(chance() * kinds.length)] as WhyTrace
+      const duration_ms = kind.duration_ms + (i % 2 === 0 ? 0 : Math.floor(50 * chance()))
+      return { ...kind, duration_ms, trace_id: `${kind.trace_id}${i}`, ...same }
     })
-    const trace_id = asks.trace_id === 'first' ? (traces[0]?.trace_id ?? null) : asks.trace_id
-    return { question: { ...asks, trace_id }, matched, traces, processes }
+    return dataOf(traces, asked, rest)
+  })
+
+/** What slows some calls of a simulated world, so that there is something to find. */
+const slowed: readonly ((call: Call) => void)[] = [
+  (call) => {
+    if (call.provider === 'kimi') call.work.api *= 4
+  },
+  (call) => {
+    if (call.chance() < 0.2) call.waits.push({ layer: 'tool', name: 'permit a', ms: 2_000 + 500 * call.chance() })
+  },
+  (call) => {
+    call.work.storage += call.bytesIn * 3
+  },
+  (call) => {
+    if (call.at > 0.5) call.work.tool += 900
+  },
+  (call) => {
+    if (call.chance() < 0.2) call.work.api = 5_000 - call.work.provider
+  },
+  (call) => {
+    if (call.host === 'host-1' && call.attributes.noise_0 === 'value 1') call.work.tool += 3_000
+  },
+]
+
+/** A simulated world of which a part of the calls have something else in place of what was recorded. */
+const spoilt: fc.Arbitrary<WhyData> = fc
+  .record({
+    seed: fc.integer({ min: 1, max: 100_000 }),
+    cause: fc.nat(slowed.length - 1),
+    traces: fc.constantFrom(24, 60, 150),
+    question: fc.oneof(question, fc.constantFrom({ above_ms: 1_000 }, { after_us: startUs + 1_800_000_000 })),
+    spoiling: fc.constantFrom(0, 0.05, 0.5, 1),
+    processes: fc.option(fc.dictionary(id, process), { nil: undefined }),
+    part: trace,
+    kept: fc.array(fc.constantFrom('duration_ms', 'started_us', 'spans', 'tool', 'call_number', 'bytes_in', 'running')),
+  })
+  .map(({ seed, cause, traces: n, question: asked, spoiling, processes, part, kept }) => {
+    const world = whyDataOf({ seed, traces: n, tools: 2, disturb: slowed[cause] as (call: Call) => void })
+    const chance = chanceOf(seed)
+    const spoil = (one: WhyTrace): WhyTrace => {
+      const keeps = Object.fromEntries(['trace_id', ...kept].map((key) => [key, one[key as keyof WhyTrace]]))
+      return chance() < spoiling ? { ...part, ...keeps } : one
+    }
+    return dataOf(world.traces.map(spoil), asked, {
+      matched: world.matched,
+      processes: processes ?? world.processes,
+    })
   })
 
 function expectWellFormed(answer: WhyAnswer, data: WhyData): void {
@@ -158,9 +206,12 @@ function expectWellFormed(answer: WhyAnswer, data: WhyData): void {
   }
 }
 
-test('whyOf() answers well-formed whatever the data', () => {
+test.each([
+  ['calls of a few kinds, each many times', repeated, 400],
+  ['a simulated world that is spoilt in part', spoilt, 200],
+])('whyOf() answers well-formed of %s', (_, data, numRuns) => {
   fc.assert(
-    fc.property(ugly, (data) => expectWellFormed(whyOf(data), data)),
-    { numRuns: 600 },
+    fc.property(data, (ugly) => expectWellFormed(whyOf(ugly), ugly)),
+    { numRuns },
   )
 })
