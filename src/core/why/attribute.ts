@@ -72,7 +72,7 @@ function greatestOf({ spans }: WhyTrace, field: 'tokens_in' | 'tokens_out'): num
   let greatest: number | null = null
   for (const id in spans) {
     const tokens = spans[id]?.[field]
-    if (tokens !== undefined && tokens > (greatest ?? -1)) greatest = tokens
+    if (tokens !== undefined && Number.isFinite(tokens) && tokens > (greatest ?? -1)) greatest = tokens
   }
   return greatest
 }
@@ -184,6 +184,10 @@ function filledOf(values: readonly (Value | undefined)[]): readonly (Value | und
 const measured =
   /(_ms|_us|_ns|_seconds|_secs|latency|duration|elapsed)$|^attempts?$|^(retries|retry_count)$|^telltale\.(attempt|retry_count|chunk_count|progress_count|derived|sampled|fault|truncated|evicted|uncaught|event|outcome|holder|argument_hash|connection_id)|(^|[._])(trace|span|request|session|connection|conversation|continuation|message|error|process)[._]?id$|^error|^(http\.response\.)?status(_code)?$|resend_count/i
 
+function isValue(value: Json): value is Value {
+  return value !== null && typeof value !== 'object' && (typeof value !== 'number' || Number.isFinite(value))
+}
+
 /** The attributes of a call's spans; of several spans that say the same name the one that began first counts. */
 function recordedOf(traces: readonly WhyTrace[]): [string, (Value | undefined)[]][] {
   const columns = new Map<string, (Value | undefined)[]>()
@@ -197,7 +201,7 @@ function recordedOf(traces: readonly WhyTrace[]): [string, (Value | undefined)[]
       if (span?.attributes === undefined) continue
       for (const name in span.attributes) {
         const value = span.attributes[name] as Json
-        if (refused.has(name) || value === null || typeof value === 'object') continue
+        if (refused.has(name) || !isValue(value)) continue
         const before = began.get(name)
         if (before !== undefined && before <= span.start_us) continue
         let column = columns.get(name)

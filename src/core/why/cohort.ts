@@ -19,11 +19,9 @@ export type Asked = {
 /** What the statistics look at, at most; more tells nothing new. */
 const tracesAnalysed = 10_000
 
-/** In the order of (start, trace id), those that have a duration. */
+/** In the order of (start, trace id). */
 export function sortedTracesOf({ traces }: WhyData): readonly WhyTrace[] {
-  return traces
-    .filter(({ duration_ms }) => Number.isFinite(duration_ms) && duration_ms >= 0)
-    .sort((a, b) => a.started_us - b.started_us || (a.trace_id < b.trace_id ? -1 : 1))
+  return [...traces].sort((a, b) => a.started_us - b.started_us || (a.trace_id < b.trace_id ? -1 : 1))
 }
 
 export function askedOf(question: WhyQuestion, traces: readonly WhyTrace[]): Asked {

@@ -4,7 +4,7 @@ import { extraOf, layerOfExtra } from './extra.ts'
 import { fitOf } from './factor.ts'
 import type { Features } from './feature.ts'
 import { type Finding, placeOf, responseIndexOf, responsesOf } from './finding.ts'
-import { modeOf } from './mode.ts'
+import { type Mode, modeOf } from './mode.ts'
 import { medianOf, spreadOf } from './rank.ts'
 import { type Response, type Strata, strataOf } from './response.ts'
 
@@ -23,9 +23,13 @@ export function foundFindingOf(features: Features): Finding | null {
     const { extra, k, layer, share } = placeOf(plan, leading)
     const response = responses[k] as Response
     const ranked = rankedOf(candidates, k, plan, layer)
-    const best = ranked[0] as Candidate
-    const ofMode = mode === null ? 0 : modeFitOf(strata, mode.mask, response)
-    if ((best.fits[k]?.r2 as number) >= 0.35 * ofMode) {
+    // None is left where only pairs stand out and none of them explains more than its halves do.
+    const best = ranked[0] ?? null
+    if (
+      best !== null &&
+      isMost(best, mode) &&
+      (best.fits[k]?.r2 as number) >= 0.35 * modeFitOf(strata, mode, response)
+    ) {
       const [slow, base] = contrastOf(features, best.predictor)
       const place = best === leading ? { extra, layer, share } : placeOf(plan, best)
       return {
@@ -104,6 +108,11 @@ function standsOut(codes: Int32Array, levels: number, code: number, { scores }: 
   return (sums[code] as number) / (counts[code] as number) - medianOf(others) > 3 * spreadOf(others)
 }
 
-function modeFitOf(strata: Strata, mask: Uint8Array, response: Response): number {
-  return fitOf(Float64Array.from(mask), response.scores, strata).r2
+/** Whether a candidate has a good part of the extra time that the calls of a mode of their own have in sum. */
+function isMost({ predictor, totalMs }: Candidate, mode: Mode | null): boolean {
+  return mode === null || predictor.mask === null || totalMs * predictor.count >= 0.4 * mode.sum
+}
+
+function modeFitOf(strata: Strata, mode: Mode | null, { scores }: Response): number {
+  return mode === null ? 0 : fitOf(Float64Array.from(mode.mask), scores, strata).r2
 }

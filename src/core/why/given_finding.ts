@@ -6,6 +6,8 @@ import type { Features } from './feature.ts'
 import { type Finding, placeOf, responsesOf } from './finding.ts'
 import { type Response, type Strata, strataOf } from './response.ts'
 
+/** Of the given calls' effect: what explains less only happens to go along with them. */
+const explainedMin = 0.25
 const givenZ = 4
 /** Of the whole duration, which is one response and not one of many. */
 const givenWholeZ = 3.3
@@ -38,7 +40,9 @@ export function givenFindingOf(features: Features, slow: Uint8Array, isLater: bo
   const response = plan.responses[k] as Response
   const explaining = candidates.filter(
     ({ predictor }) =>
-      predictor === given || isPartOf(predictor, given) || explainedOf(predictor, given, response, strata) >= 0.4,
+      predictor === given ||
+      isPartOf(predictor, given) ||
+      explainedOf(predictor, given, response, strata) >= explainedMin,
   )
   // What the given calls are made of must differ from the others, not by chance.
   const differing = isMix

@@ -22,22 +22,23 @@ export function mechanismOf(features: Features, slow: Uint8Array, extra: Extra, 
   const { totalMs } = extra
   if (totalMs <= 0) return null
   const retries = retriesOf(features, slow, extra, least)
-  if (retries !== null) return retries
-  const waits = new Map<string, number>()
-  for (const [i, { wait }] of features.parts.entries()) {
-    if (wait === null || isBackoff(wait) || isFirstChunk(wait)) continue
-    waits.set(wait, (waits.get(wait) ?? 0) + (extra.partMs[i] as number))
+  const [wait, ms] = longestWaitOf(features, extra)
+  if (retries !== null && extra.retryMs >= ms) return retries
+  if (ms >= least * totalMs) {
+    const layer = layerOf(features, wait, extra)
+    return { cause: 'waiting', layer, wait, holder: holderOf(features, slow, wait), share: partOf(ms, totalMs) }
   }
-  const [wait, ms] = [...waits].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0] ?? ['', 0]
-  if (ms >= least * totalMs)
-    return {
-      cause: 'waiting',
-      layer: layerOf(features, wait, extra),
-      wait,
-      holder: holderOf(features, slow, wait),
-      share: partOf(ms, totalMs),
-    }
   return firstChunkOf(features, slow, extra)
+}
+
+/** The wait that has most of the extra time, and how much. */
+function longestWaitOf({ parts }: Features, { partMs }: Extra): readonly [string, number] {
+  const waits = new Map<string, number>()
+  for (const [i, { wait }] of parts.entries()) {
+    if (wait === null || isBackoff(wait) || isFirstChunk(wait)) continue
+    waits.set(wait, (waits.get(wait) ?? 0) + (partMs[i] as number))
+  }
+  return [...waits].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))[0] ?? ['', 0]
 }
 
 /** Where most of the waiting is done. */

@@ -11,7 +11,8 @@ const shareMin = 0.03
 const extraPartMin = 0.3
 const wholeZ = 3.5
 
-type Mode = { readonly mask: Uint8Array; readonly z: number }
+/** `sum` is the extra time of all its calls, in ms. */
+export type Mode = { readonly mask: Uint8Array; readonly z: number; readonly sum: number }
 
 /** The second mode, of the whole or of a part, that has most extra time in sum. */
 export function modeOf(
@@ -20,7 +21,7 @@ export function modeOf(
   responses: readonly Response[],
   chance: number,
 ): Mode | null {
-  let best: (Mode & { readonly sum: number; readonly part: number }) | null = null
+  let best: (Mode & { readonly part: number }) | null = null
   for (const { part } of responses) {
     const mode = slowModeOf(residualLogsOf(features, strata, part), fewestCompared, chance)
     if (mode === null) continue

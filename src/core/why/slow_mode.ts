@@ -17,7 +17,7 @@ export function slowModeOf(
   const n = order.length
   if (n < 3 * fewest) return null
   const sorted = Float64Array.from(order, (i) => values[i] as number)
-  const spread = Math.max(spreadOf(sorted.subarray(0, Math.floor(n * 0.9))), 0.02)
+  const spread = Math.max(spreadOf(sorted.subarray(0, Math.floor(n * 0.9))), spreadMin)
   const demanded = Math.log(chance / (widths.length * 8))
   const from = Math.floor(n * 0.35)
   const step = Math.max(1, Math.floor(n / 1_000))
@@ -45,6 +45,8 @@ export function slowModeOf(
 /** Of gaps, in spreads. */
 const widths = [0.75, 1, 1.5, 2, 3]
 const tailScale = 1.2
+/** A tenth more or less is no other mode, however steadily calls go otherwise. */
+const spreadMin = 0.1
 
 /** The logarithm of the probability that of `total` at most `few` fall where each falls with probability `p`. */
 function logTail(few: number, total: number, p: number): number {

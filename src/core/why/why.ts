@@ -5,12 +5,14 @@ import { type Finding, fewestCompared } from './finding.ts'
 import { foundFindingOf } from './found_finding.ts'
 import { givenFindingOf } from './given_finding.ts'
 import { selectedFindingOf } from './selected_finding.ts'
+import { soundOf } from './sound_data.ts'
 import type { WhyAnswer } from './why_answer.ts'
 import type { WhyData, WhyQuestion, WhyTrace } from './why_data.ts'
 import { factorsOf, verdictOf } from './why_verdict.ts'
 
 /** Names what makes slow calls slow, or says that there is nothing to name. The same data has the same answer. */
-export function whyOf(data: WhyData): WhyAnswer {
+export function whyOf(gathered: WhyData): WhyAnswer {
+  const data = soundOf(gathered)
   const traces = sortedTracesOf(data)
   const asked = askedOf(data.question, traces)
   const tooFew = tooFewOf(asked, traces.length)
