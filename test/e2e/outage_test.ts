@@ -20,7 +20,7 @@ const reason = noChromiumReason()
 const notLiveMsMax = liveFreshMsMax + 1_000 + 2_000
 
 // What a broken way sounds like in a browser: what a page reads over and over, its socket, and nothing else.
-const read = String.raw`http://127\.0\.0\.1:\d+/(?:functions/v1/live\?\S+|rest/v1/rpc/(?:overview|series|errors|gaps|traces))`
+const read = String.raw`http://127\.0\.0\.1:\d+/(?:functions/v1/live\?\S+|rest/v1/rpc/(?:overview|series|errors|gaps|traces|open_alerts))`
 const lost = 'net::ERR_(?:CONNECTION_RESET|CONNECTION_CLOSED|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)'
 const unreached = [
   new RegExp(`^${lost} ${read}$`),
