@@ -13,6 +13,8 @@ export type Features = TraceParts & {
   readonly tool: Category
   readonly categories: readonly Category[]
   readonly quantities: readonly Quantity[]
+  /** Of a process id; empty where it is not known. */
+  readonly serviceOf: (process: string) => string
 }
 
 /** The columns of some of the data's traces, which stand in the order of (start, trace id). */
@@ -28,5 +30,6 @@ export function featuresOf(data: WhyData, traces: readonly WhyTrace[]): Features
     tool: categories.find(({ name }) => name === 'tool') as Category,
     categories: [...categories, ...neighboursOf(data, traces), ...tellingSpansOf(parts, durationMs)],
     quantities,
+    serviceOf: (process) => data.processes[process]?.service ?? '',
   }
 }

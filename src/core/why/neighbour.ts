@@ -11,7 +11,7 @@ export function neighboursOf(data: WhyData, traces: readonly WhyTrace[]): readon
         const other = trace[which]
         return other === null ? undefined : (read(other) ?? undefined)
       })
-      const category = categoryOf(`${which}.${name}`, 'previous', values)
+      const category = flaggedOf(categoryOf(`${which}.${name}`, 'previous', values))
       if (category !== null) categories.push(category)
     }
     add('raised', ({ outcome }) => isFailure(outcome))
@@ -20,6 +20,13 @@ export function neighboursOf(data: WhyData, traces: readonly WhyTrace[]): readon
   }
   categories.push(...coldStartsOf(data, traces))
   return categories
+}
+
+/** That nothing went wrong before, or that a process is not new, is no cause: of truth values only `true` is kept. */
+function flaggedOf(category: Category | null): Category | null {
+  const at = category?.values.indexOf('true') ?? -1
+  if (category === null || category.values.some((value) => value !== 'true' && value !== 'false')) return category
+  return at < 0 ? null : { ...category, values: ['true'], codes: category.codes.map((code) => (code === at ? 0 : -1)) }
 }
 
 const coldCalls = [1, 2, 3, 4, 5]
@@ -35,10 +42,12 @@ function coldStartsOf({ question, processes, traces: all }: WhyData, traces: rea
   for (const list of starts.values()) list.sort((a, b) => a - b)
   const own = traces.map((trace) => youngOf(trace, young))
   const coldWhere = (is: (trace: WhyTrace, id: string) => boolean): Category | null =>
-    categoryOf(
-      'cold_start',
-      'attribute',
-      traces.map((trace, i) => (own[i] as string[]).some((id) => is(trace, id))),
+    flaggedOf(
+      categoryOf(
+        'cold_start',
+        'attribute',
+        traces.map((trace, i) => (own[i] as string[]).some((id) => is(trace, id))),
+      ),
     )
   return [
     ...coldCalls.map((calls) =>

@@ -32,7 +32,7 @@ function reasonOf({ layer }: Subject, { cause, attribute, value, slope }: Named)
     case 'waiting':
       return `because they wait for ${String(attribute)}${value === null ? '' : `, held by ${String(value)}`}`
     case 'grows_with':
-      return `because the time${where} grows with ${String(attribute)}${slope === null ? '' : `, by ${slopeText(slope)}`}`
+      return `because the time${where} grows with ${String(attribute)}${slope === null ? '' : slopeText(String(attribute), slope)}`
     case 'attribute_value':
       return `because of ${pairText(attribute, value)}${where === '' ? '' : `, which is slow${where}`}`
     case 'fixed_timeout':
@@ -65,15 +65,22 @@ export function durationText(ms: number): string {
   return ms < 100_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 1_000)} s`
 }
 
-function slopeText(slope: number): string {
-  for (const [units, text] of [
-    [1, 'one'],
-    [1_000, 'thousand'],
-    [1_000_000, 'million'],
-  ] as const) {
-    if (slope * units >= 1 || units === 1_000_000) return `${durationText(slope * units)} for each ${text} more`
-  }
-  return ''
+/** What is counted: of what one more is called, and what several are, where anybody would count so many. */
+const units: readonly { readonly name: RegExp; readonly one: string; readonly many?: string }[] = [
+  { name: /^call_number$/, one: 'call more' },
+  { name: /^running$/, one: 'call more that runs besides' },
+  { name: /(^|[._])bytes([._]|$)/, one: 'byte more', many: 'bytes more' },
+  { name: /(^|[._])tokens([._]|$)/, one: 'token more', many: 'tokens more' },
+]
+const anything = { one: 'one more', many: 'more' }
+
+/** For as few more as take a millisecond or longer; empty where nothing that can be read would be said. */
+function slopeText(name: string, slope: number): string {
+  const { one, many } = units.find((unit) => unit.name.test(name)) ?? { ...anything, name: null }
+  const steps: (readonly [number, string])[] = [[1, one]]
+  if (many !== undefined) steps.push([1_000, `1,000 ${many}`], [1_000_000, `million ${many}`])
+  const [count, text] = steps.find(([times]) => slope * times >= 1) ?? (steps.at(-1) as readonly [number, string])
+  return slope * count < 0.05 ? '' : `, by ${durationText(slope * count)} for each ${text}`
 }
 
 function instantOf(us: number): string {

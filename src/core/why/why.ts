@@ -1,14 +1,16 @@
 import { type Asked, analysedOf, askedOf, cohortOf, sortedTracesOf } from './cohort.ts'
+import { factorsOf } from './considered.ts'
 import { exemplarsOf } from './exemplar.ts'
 import { featuresOf } from './feature.ts'
 import { type Finding, fewestCompared } from './finding.ts'
 import { foundFindingOf } from './found_finding.ts'
 import { givenFindingOf } from './given_finding.ts'
 import { selectedFindingOf } from './selected_finding.ts'
+import { durationText } from './sentence.ts'
 import { soundOf } from './sound_data.ts'
 import type { WhyAnswer } from './why_answer.ts'
 import type { WhyData, WhyQuestion, WhyTrace } from './why_data.ts'
-import { factorsOf, verdictOf } from './why_verdict.ts'
+import { verdictOf } from './why_verdict.ts'
 
 /** Names what makes slow calls slow, or says that there is nothing to name. The same data has the same answer. */
 export function whyOf(gathered: WhyData): WhyAnswer {
@@ -31,13 +33,14 @@ export function whyOf(gathered: WhyData): WhyAnswer {
   const scale = asked.kind === 'found' ? traces.length / Math.max(1, looked.length) : 1
   const cohorts =
     asked.kind === 'found' ? scaled(cohortsOf(looked, finding?.slow ?? slow), scale) : cohortsOf(traces, asked.slow)
-  const verdict = finding === null ? null : verdictOf(finding, callsOf(data.question, asked, finding))
+  const calls = finding === null ? '' : callsOf(data.question, asked, finding)
+  const verdict = finding === null ? null : verdictOf(finding, calls)
   return {
     ...cohorts,
     verdict,
-    factors: finding === null ? [] : factorsOf(finding, callsOf(data.question, asked, finding)),
+    factors: finding === null ? [] : factorsOf(finding, calls, verdict),
     exemplars: finding === null ? [] : exemplarsOf(finding),
-    note: noteOf(data, traces, asked, finding, verdict !== null),
+    note: noteOf(data, traces, asked, finding, calls, verdict !== null),
   }
 }
 
@@ -80,11 +83,25 @@ function callsOf(question: WhyQuestion, { kind }: Asked, { ranked, isMode }: Fin
   return `Calls with ${best.names.map((name, i) => `${name} ${best.values[i]}`).join(' and ')}`
 }
 
+/** That calls are slower and nothing tells why; where nothing could have told, that too. */
+function unexplainedOf({ features, extra }: Finding, calls: string): string {
+  const [only, ...more] = new Set(features.parts.map(({ layer }) => layer))
+  const where =
+    only === undefined
+      ? ' No spans say where they spend it.'
+      : more.length === 0
+        ? ` Only layer ${only} was recorded of them, so where they spend it cannot be told.`
+        : ''
+  if (extra.totalMs <= 0) return `Nothing that is known of these calls tells why they are slow.${where}`
+  return `${calls} take ${durationText(extra.totalMs)} longer at the median; nothing that is known of them tells why.${where}`
+}
+
 function noteOf(
   { matched }: WhyData,
   traces: readonly WhyTrace[],
   { kind }: Asked,
   finding: Finding | null,
+  calls: string,
   isNamed: boolean,
 ): string | null {
   const notes: string[] = []
@@ -94,7 +111,7 @@ function noteOf(
         ? kind === 'found'
           ? 'No calls stand out as slow.'
           : 'The difference is too small to be told from chance, or to matter.'
-        : 'Nothing that is known of these calls tells why they are slow.',
+        : unexplainedOf(finding, calls),
     )
   }
   if (matched > traces.length) notes.push(`A sample of ${traces.length} of ${matched} calls was looked at.`)

@@ -1,6 +1,7 @@
 import type { Candidate } from './candidate.ts'
 import { confidenceOf } from './confidence.ts'
 import type { Finding } from './finding.ts'
+import { isLayerTelling } from './layer.ts'
 import { type Mechanism, mechanismOf, partOf } from './mechanism.ts'
 import { overheadOf } from './overhead.ts'
 import { countOf } from './rank.ts'
@@ -8,9 +9,9 @@ import { sentenceOf } from './sentence.ts'
 import { sinceOf } from './since.ts'
 import { slopeOf } from './slope.ts'
 import { timeoutMassOf } from './timeout_mass.ts'
-import type { Cause, Factor, Verdict } from './why_answer.ts'
+import type { Verdict } from './why_answer.ts'
 
-type Named = Pick<Verdict, 'cause' | 'attribute' | 'value' | 'share'> & { readonly layer?: string }
+export type Named = Pick<Verdict, 'cause' | 'attribute' | 'value' | 'share'> & { readonly layer?: string }
 
 /** What a finding amounts to; null where nothing but chance or nature can be told. `calls` begins the sentence. */
 export function verdictOf(finding: Finding, calls: string): Verdict | null {
@@ -80,7 +81,9 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
   // Now and then every layer is slow: tails are long by nature.
   const isRare = !finding.isAsked && countOf(slow) < rareShare * features.n
   if (best === null && (finding.layerShare < 0.5 || isRare)) return null
-  return { cause: 'layer_slow', attribute: null, value: null, share: finding.layerShare }
+  if (finding.layer === null || !isLayerTelling(features, finding.layer)) return null
+  // Where none has half of it, every layer has its part, and all of them have all of it.
+  return { cause: 'layer_slow', attribute: null, value: null, share: finding.layerShare < 0.5 ? 1 : finding.layerShare }
 }
 
 /** Whether nearly all slow calls, and hardly any others, are those that the predictor holds for. */
@@ -111,7 +114,7 @@ function isHeld(mechanism: Mechanism | null): boolean {
   return mechanism?.cause === 'waiting' && mechanism.holder !== null
 }
 
-function attributedOf(finding: Finding, best: Candidate): Named | null {
+export function attributedOf(finding: Finding, best: Candidate): Named | null {
   const { kind, names, values, family } = best.predictor
   const share = shareOf(finding, best)
   if (kind === 'quantity') return { cause: 'grows_with', attribute: names[0] as string, value: null, share }
@@ -127,7 +130,7 @@ function attributedOf(finding: Finding, best: Candidate): Named | null {
   return { cause: 'attribute_value', attribute: names[0] as string, value: values[0] as string | number, share }
 }
 
-function previousOf(finding: Finding, best: Candidate): Named {
+export function previousOf(finding: Finding, best: Candidate): Named {
   const { names, values } = best.predictor
   const at = names.findIndex((name) => name.endsWith('.tool'))
   const value =
@@ -172,46 +175,4 @@ function usualOf(ms: Float64Array, codes: Int32Array, base: Uint8Array): Map<num
     else list.push(ms[i] as number)
   }
   return new Map([...lists].map(([code, list]) => [code, list.sort((a, b) => a - b)[list.length >> 1] as number]))
-}
-
-/** What else was considered. */
-export function factorsOf(finding: Finding, calls: string): Factor[] {
-  const { ranked, layer, extra, features } = finding
-  const factors: Factor[] = []
-  for (const candidate of ranked.slice(0, 8)) {
-    const named =
-      candidate.predictor.family === 'previous' ? previousOf(finding, candidate) : attributedOf(finding, candidate)
-    if (named === null) continue
-    const { cause, attribute, value } = named
-    const share = Math.round(named.share * 1_000) / 1_000
-    const slope = cause === 'grows_with' ? slopeOf(finding, String(attribute)) : null
-    const subject = { calls, extraMs: candidate.totalMs, layer, share, since: null }
-    factors.push({
-      cause,
-      layer,
-      attribute,
-      value,
-      share,
-      sentence: sentenceOf(subject, { cause, attribute, value, slope }),
-    })
-  }
-  const parts = features.parts
-    .map((part, i) => ({ ...part, ms: extra.partMs[i] as number }))
-    .filter(({ ms }) => ms > 0.1 * extra.totalMs)
-    .sort((a, b) => b.ms - a.ms)
-  for (const part of parts.slice(0, 4)) {
-    const cause: Cause = part.wait === null ? 'layer_slow' : 'waiting'
-    const share = Math.round(partOf(part.ms, extra.totalMs) * 1_000) / 1_000
-    const named = { cause, attribute: part.wait, value: null, slope: null }
-    const subject = { calls, extraMs: extra.totalMs, layer: part.layer, share, since: null }
-    factors.push({
-      cause,
-      layer: part.layer,
-      attribute: part.wait,
-      value: null,
-      share,
-      sentence: sentenceOf(subject, named),
-    })
-  }
-  return factors
 }
