@@ -113,34 +113,39 @@ test('whyOf() considers nothing twice, nothing that is its verdict, and no growt
   expect(considered).toBeGreaterThan(10)
 })
 
-/** Half of the tools are another service's, on a host of its own, whose process is new. */
+/** Every other call is another service's, on a host of its own, whose process is new. */
 function ofTwoServices(data: WhyData): WhyData {
   const process = (service: string, started_us: number): WhyProcess => ({
-    ...{ service, environment: 'production', instance: `${service} 1`, version: '1', host: `${service} host` },
+    ...{ service, environment: `of ${service}`, instance: `${service} 1`, version: '1', host: `${service} host` },
     started_us,
   })
-  const traces = data.traces.map((trace) => {
-    const own = Number(trace.tool?.slice(-1)) % 2 === 0 ? 'search' : 'chat'
+  const traces = data.traces.map((trace, index) => {
+    const own = index % 2 === 0 ? 'search' : 'chat'
     const spans = Object.entries(trace.spans).map(([id, span]): [string, StoredSpan] => [id, { ...span, process: own }])
     return { ...trace, process: own, spans: Object.fromEntries(spans) }
   })
   return { ...data, traces, processes: { search: process('search', startUs), chat: process('chat', 0) } }
 }
 
-test('whyOf() considers no host, instance, version or cold start that only tells one service from another', () => {
-  let considered = 0
+test('whyOf() names a service, and not what only tells it from another', () => {
   for (let seed = 1; seed <= 4; seed++) {
     const data = whyDataOf({
       ...{ seed, traces: 400, noiseAttributes: 3, question: { above_ms: 1_800 } },
       disturb: (call) => {
-        if (Number(call.tool.slice(-1)) % 2 === 1 && call.chance() < 0.7) call.work.storage += 2_000
-        if (call.attributes.noise_0 === 'value 1') call.work.storage += 500
+        if (call.index % 2 === 1 && call.chance() < 0.5) call.work.storage += 1_500 + 4_000 * call.chance()
       },
     })
-    const { factors } = whyOf(ofTwoServices(data))
+    const { verdict, factors } = whyOf(ofTwoServices(data))
+    expect(verdict).toMatchObject({ cause: 'attribute_value', attribute: 'service', value: 'chat' })
     const names = factors.flatMap(({ attribute }) => attribute ?? [])
-    considered += names.length
-    for (const name of ['host', 'instance', 'version', 'cold_start']) expect(names).not.toContain(name)
+    for (const name of ['host', 'instance', 'version', 'environment', 'cold_start']) expect(names).not.toContain(name)
   }
-  expect(considered).toBeGreaterThan(0)
+})
+
+test('whyOf() names a host of a service that has several', () => {
+  const disturb = (call: Call): void => {
+    if (call.host === 'host-1' && call.chance() < 0.6) call.work.storage += 2_000 + 3_000 * call.chance()
+  }
+  const { verdict } = whyOf(whyDataOf({ seed: 3, traces: 400, question: { above_ms: 1_800 }, disturb }))
+  expect(verdict).toMatchObject({ cause: 'attribute_value', attribute: 'host', value: 'host-1' })
 })

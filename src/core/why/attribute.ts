@@ -32,7 +32,6 @@ export function attributesOf(
     ['provider', (trace) => trace.provider],
     ['model', (trace) => trace.model],
     ['environment', (trace) => data.processes[trace.process]?.environment],
-    ['service', (trace) => data.processes[trace.process]?.service],
     ['session_rule', (trace) => trace.session_rule],
   ]
   for (const [name, read] of known) {
@@ -79,7 +78,10 @@ function greatestOf({ spans }: WhyTrace, field: 'tokens_in' | 'tokens_out'): num
 
 const servicesMax = 8
 
-/** Version, host and instance of each service that has a part in the calls: a shim's host is not its daemon's. */
+/**
+ * Which services have a part in the calls, and of each that has several its version, host and instance: a shim's host is not
+ * its daemon's, and the only host of a service says no more than the service does.
+ */
 function placesOf({ processes }: WhyData, traces: readonly WhyTrace[]): Category[] {
   const columns = new Map<string, (WhyProcess | undefined)[]>()
   const inner = new Set<string>()
@@ -103,15 +105,22 @@ function placesOf({ processes }: WhyData, traces: readonly WhyTrace[]): Category
   }
   return [...columns]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([service, column]) =>
-      (['version', 'host', 'instance'] as const).map((name) =>
-        categoryOf(
-          name,
-          inner.size === 0 || inner.has(service) ? 'attribute' : 'outer',
-          column.map((process) => process?.[name] ?? undefined),
+    .flatMap(([service, column]) => {
+      const family = inner.size === 0 || inner.has(service) ? 'attribute' : 'outer'
+      const partOf = column.map((process) => (process === undefined ? undefined : service))
+      const isTelling = (name: 'version' | 'host' | 'instance'): boolean =>
+        new Set(column.flatMap((process) => (process === undefined ? [] : [process[name]]))).size > 1
+      return [
+        categoryOf('service', family, partOf),
+        ...(['version', 'host', 'instance'] as const).filter(isTelling).map((name) =>
+          categoryOf(
+            name,
+            family,
+            column.map((process) => process?.[name] ?? undefined),
+          ),
         ),
-      ),
-    )
+      ]
+    })
     .filter((category) => category !== null)
 }
 

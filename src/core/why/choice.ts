@@ -104,7 +104,7 @@ const builtIn: ReadonlyMap<string, number> = new Map([
   ['cold_start', 1.6],
   ['host', 1.7],
   ['instance', 1.8],
+  ['service', 2.9],
   ['environment', 3],
-  ['service', 3],
   ['session_rule', 3],
 ])

@@ -53,7 +53,9 @@ function namedOf(finding: Finding, best: Candidate | null): Named | null {
   }
   if (mass !== null) return { cause: 'fixed_timeout', attribute: null, value: mass.value, share: mass.share }
   if (mechanism?.cause === 'retries') {
-    return { cause: 'retries', attribute: null, value: mechanism.attempts, share: mechanism.share }
+    // The attempts lie in one layer and the pauses between them may lie in another: that which has most is named.
+    const retried = finding.layer === null ? {} : { layer: finding.layer }
+    return { cause: 'retries', attribute: null, value: mechanism.attempts, share: mechanism.share, ...retried }
   }
   const growth = growthOf(finding)
   if (mechanism?.cause === 'waiting') {
