@@ -84,8 +84,8 @@ test('startDemo() is told apart by its verdict: the third calls wait for the per
         attribute: 'permit session_sem',
         value: 'chat',
       })
-      // Those that are found hold calls that are slow for other reasons too.
-      expect(answer.verdict?.share).toBeGreaterThan(filter.call_number === undefined ? 0.5 : 0.7)
+      // Of ten calls at a fifth of the time the shares scatter; the cause does not.
+      expect(answer.verdict?.share).toBeGreaterThan(0.4)
       const who = filter.call_number === undefined ? '' : '^Calls numbered 3 .*'
       expect(answer.verdict?.sentence).toMatch(new RegExp(`${who} wait for permit session_sem, held by chat;`))
     }
