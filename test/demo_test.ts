@@ -70,13 +70,13 @@ test('startDemo() makes the third call of a session wait for permits that nobody
 
 test('startDemo() is told apart by its verdict: the third calls wait for the permits that leak', async () => {
   const thirds = () => ended().filter(({ entry, call_number, layer }) => entry && layer === 'shim' && call_number === 3)
-  await eventually(() => thirds().length >= 10, 45_000)
+  await eventually(() => thirds().length >= 16, 60_000)
   const database = await openPglite()
   try {
     const days = [-1, 0, 1].map((n) => new Date(Date.now() + n * 86_400_000).toISOString().slice(0, 10))
     await database.rpc('make_partitions', { days })
     for (const batch of far.batches) await database.rpc('ingest_batch', { batch: rowsOf(batch) })
-    for (const filter of [{ call_number: 3 }, { call_number: 3, service: 'exai-shim' }, {}]) {
+    for (const filter of [{ call_number: 3 }, { call_number: 3, service: 'exai-shim' }]) {
       const answer = await answerWhy((name, args) => database.rpc(name, args), filter)
       expect(answer.verdict, JSON.stringify(answer)).toMatchObject({
         cause: 'waiting',
@@ -84,15 +84,14 @@ test('startDemo() is told apart by its verdict: the third calls wait for the per
         attribute: 'permit session_sem',
         value: 'chat',
       })
-      // Of ten calls at a fifth of the time the shares scatter; the cause does not.
+      // Of few calls at a fifth of the time the shares scatter; the cause does not.
       expect(answer.verdict?.share).toBeGreaterThan(0.4)
-      const who = filter.call_number === undefined ? '' : '^Calls numbered 3 .*'
-      expect(answer.verdict?.sentence).toMatch(new RegExp(`${who} wait for permit session_sem, held by chat;`))
+      expect(answer.verdict?.sentence).toMatch(/^Calls numbered 3 .* wait for permit session_sem, held by chat;/)
     }
   } finally {
     await database.close()
   }
-}, 60_000)
+}, 90_000)
 
 test('startDemo() shows errors with their causes, and errors of unmodified servers through the tap', async () => {
   const isCaused = (error: { error_type: string; traceback: string | null }) =>
