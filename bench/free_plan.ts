@@ -1,11 +1,16 @@
-// What one daemon and a hundred cost in a month: function calls, Redis commands, and the database with thirty days of detail
-// and thirteen months of hours. Calls follow from the paces in src/core/limit.ts; sizes are measured: simulated hours of a
+// What one daemon and a hundred cost in a month, ticks and alerts included: function calls, Redis commands, and the database
+// with thirty days of detail, thirteen months of hours, and what detector and alerts keep. Calls follow from the paces in src/core/limit.ts; sizes are measured: simulated hours of a
 // daemon are stored, ticked and weighed: what a day's partitions weigh before anything is in them, and what each hour adds.
 // Usage: node bench/free_plan.ts [--hours N]
 import { randomUUID } from 'node:crypto'
-import { tickSteps } from '../functions/store/port.ts'
+import { detectAnomalies } from '../functions/action/detect_anomalies.ts'
+import { evaluateAlerts } from '../functions/action/evaluate_alerts.ts'
+import { tickVerbs } from '../functions/action/tick_action.ts'
+import { type StepAnswer, tickSteps } from '../functions/store/port.ts'
 import { gaugePaceMs, hostedFlushMs, hourDaysKept, minuteDaysKept } from '../src/core/limit.ts'
 import type { TelltaleRecord } from '../src/core/record.ts'
+import { alertStoreOf } from '../test/alert_fixture.ts'
+import { detectorStoreOf } from '../test/detector_fixture.ts'
 import { noPostgresReason, openPglite, openServer, stoppedClock } from '../test/postgres_fixture.ts'
 import { aBatch, aSpan, minuteUs, nowUs, rowsOf } from '../test/rows_fixture.ts'
 import { chanceOf } from '../test/simulated_day_fixture.ts'
@@ -36,6 +41,20 @@ async function bytesOf(tables: readonly string[]): Promise<number> {
 }
 
 const detail = ['traces', 'trace_days', 'errors', 'messages', 'gauges', 'batches', 'rollup_minutes']
+const watching = [
+  'detectors',
+  'detector_series',
+  'anomalies',
+  'incidents',
+  'alerts',
+  'alert_marks',
+  'alert_stretches',
+  'alert_notifications',
+]
+const verbs: { readonly [step: string]: () => Promise<StepAnswer> } = {
+  detect_anomalies: () => detectAnomalies(detectorStoreOf(database)),
+  evaluate_alerts: () => evaluateAlerts(alertStoreOf(database), null),
+}
 const chance = chanceOf(3)
 const emptyDayBytes = (await bytesOf(detail)) / 5 // tick_make_partitions() made five days.
 let seq = 0
@@ -67,6 +86,14 @@ async function storeHour(fromUs: number, requestsAnHour: number, process: string
   return batches
 }
 
+/** Every step until nothing of it waits; nobody is to be told, and nothing explained. */
+async function tick(): Promise<void> {
+  for (const step of tickSteps) {
+    const run = verbs[step] ?? (tickVerbs.some((verb) => verb === step) ? null : () => database.rpc(`tick_${step}`))
+    while (run !== null && ((await run()) as { more: boolean }).more);
+  }
+}
+
 /** A call through shim, daemon, tool, provider and API, with the attributes that recorders set. */
 function requestOf(endUs: number): TelltaleRecord[] {
   const trace_id = randomUUID().replaceAll('-', '')
@@ -94,11 +121,12 @@ function requestOf(endUs: number): TelltaleRecord[] {
 }
 
 console.log(
-  'daemon                                  functions/month  redis/month   detail MB   hours MB   inside the free plans',
+  'daemon                                  functions/month  redis/month   detail MB   hours MB   watch MB   inside the free plans',
 )
 for (const { name, requestsAnHour, count } of daemons) {
   await database.query(`truncate telltale.traces, telltale.trace_days, telltale.gauges, telltale.batches,
-    telltale.rollup_minutes, telltale.rollup_hours, telltale.processes, telltale.sources cascade`)
+    telltale.rollup_minutes, telltale.rollup_hours, telltale.processes, telltale.sources, telltale.detectors,
+    telltale.detector_series, telltale.anomalies, telltale.incidents, telltale.alerts cascade`)
   const empty = await bytesOf(detail)
   const process = randomUUID()
   let batches = 0
@@ -106,7 +134,7 @@ for (const { name, requestsAnHour, count } of daemons) {
   for (let hour = 0; hour < hours; hour += 1) {
     batches += await storeHour(startUs + hour * 3.6e9, requestsAnHour, process)
     await setClock(startUs + (hour + 1) * 3.6e9 + 3 * minuteUs)
-    for (const step of tickSteps) while (((await database.rpc(`tick_${step}`)) as { more: boolean }).more);
+    await tick()
     if (hour === 0) afterFirst = await bytesOf(detail)
   }
   const hourBytesOfDetail = ((await bytesOf(detail)) - afterFirst) / (hours - 1)
@@ -122,8 +150,11 @@ for (const { name, requestsAnHour, count } of daemons) {
   // Daemons share the partitions of a day.
   const detailMb = (minuteDaysKept * (dayBytes + hourBytesOfDetail * 24 * count)) / 1e6
   const hoursMb = (hourBytes * 24 * hourDaysKept * count) / 1e6
-  const isFree = functions < free.functions && redis < free.redis && detailMb + hoursMb < free.databaseMb
-  const columns = [functions.toFixed(0), redis.toFixed(0), detailMb.toFixed(1), hoursMb.toFixed(1)]
+  // States do not grow with time; each daemon has its own.
+  const watchMb = ((await bytesOf(watching)) * count) / 1e6
+  const databaseMb = detailMb + hoursMb + watchMb
+  const isFree = functions < free.functions && redis < free.redis && databaseMb < free.databaseMb
+  const columns = [functions.toFixed(0), redis.toFixed(0), detailMb.toFixed(1), hoursMb.toFixed(1), watchMb.toFixed(1)]
   console.log(`${name.padEnd(40)}${columns.map((text) => text.padStart(12)).join(' ')}   ${isFree ? 'yes' : 'no'}`)
   console.log(`    after ${hours} hours: ${share} MB`)
 }

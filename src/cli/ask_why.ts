@@ -19,9 +19,32 @@ export function registerWhy(program: Command): void {
     .option('--exit-code', `end with ${verdictExitCode} where a cause is found, for CI`)
     .action(async (options: Options) => {
       const client = stackClientOf(await readSettings())
-      const answer = await answerWhy((name, args) => client.rpc(name, args), whyFilterOf(options))
+      const told = tellOfWaiting()
+      const answer = await answerWhy(async (name, args) => {
+        told('reading the calls')
+        const data = await client.rpc(name, args)
+        told('comparing them')
+        return data
+      }, whyFilterOf(options)).finally(() => told(null))
       const style = { colour: colourWanted(process.env, process.stdout.isTTY === true) }
       process.stdout.write(options.json ? `${JSON.stringify(answer)}\n` : whyText(answer, style))
       if (options.exitCode && answer.verdict !== null) process.exitCode = verdictExitCode
     })
+}
+
+/** On a terminal, where it takes longer than a second, what it is at; null takes it away again. */
+function tellOfWaiting(): (what: string | null) => void {
+  if (process.stderr.isTTY !== true) return () => {}
+  let now = ''
+  let shown = false
+  const timer = setTimeout(() => show(), 1_000)
+  const show = () => {
+    shown = true
+    process.stderr.write(`\r\x1b[K${now} …`)
+  }
+  return (what) => {
+    now = what ?? ''
+    if (what === null) clearTimeout(timer)
+    if (shown) what === null ? process.stderr.write('\r\x1b[K') : show()
+  }
 }
