@@ -33,6 +33,8 @@ const starting = [
   new RegExp(`^503 ${read}(?:: .*telltale is starting.*)?$`),
   new RegExp(String.raw`^error: Failed to load resource: the server responded with a status of 503 .*\(${read}\)$`),
   /^error: WebSocket connection to \S+ failed: Error during WebSocket handshake: Unexpected response code: 503/,
+  // It was killed between taking the connection and answering.
+  /^error: WebSocket connection to \S+ failed: Connection closed before receiving a handshake response/,
 ]
 
 const title = `the page through outages${reason === null ? '' : `, skipped: ${reason}`}`
