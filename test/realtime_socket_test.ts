@@ -150,7 +150,7 @@ test('a private channel refuses whoever shows no token, an ended one, a foreign 
     [project.publishableKey, unauthorized],
     [
       await signToken(project.keys, { sub: member, role: 'authenticated' }, '-5s'),
-      expect.stringMatching(/^InvalidJWTToken: Token has expired [45] sec/),
+      expect.stringMatching(/^InvalidJWTToken: Token has expired [4-9] sec/),
     ],
     [
       await signToken(project.keys, { sub: member, role: 'authenticated' }, '-1h'),
