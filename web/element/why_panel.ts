@@ -106,8 +106,9 @@ export class WhyPanel extends LitElement {
   override willUpdate(changed: PropertyValues<this>): void {
     const before = changed.get('place')
     if (before && this.place !== null && pathOf(before) !== pathOf(this.place)) this.asked = null
-    if (changed.has('region') && JSON.stringify(changed.get('region')) !== JSON.stringify(this.region))
-      this.asked = null
+    // Of another region, or of the same that was read anew, the same is asked.
+    const moved = changed.has('region') && JSON.stringify(changed.get('region')) !== JSON.stringify(this.region)
+    if (moved && this.asked !== null) this.#ask()
   }
 
   override render() {
