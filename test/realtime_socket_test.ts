@@ -145,13 +145,12 @@ test('a private channel refuses whoever shows no token, an ended one, a foreign 
   const foreign = await signToken(await readProjectKeys(dir), { sub: member, role: 'authenticated' })
   rmSync(dir, { recursive: true })
   const unauthorized = 'Unauthorized: You do not have permissions to read from this Channel topic: telltale:live'
-  const cases: [string | undefined, unknown][] = [
+  // Signed when its turn comes, since what is expected tells its age.
+  const ended = () => signToken(project.keys, { sub: member, role: 'authenticated' }, '-5s')
+  const cases: [string | undefined | typeof ended, unknown][] = [
     [undefined, unauthorized],
     [project.publishableKey, unauthorized],
-    [
-      await signToken(project.keys, { sub: member, role: 'authenticated' }, '-5s'),
-      expect.stringMatching(/^InvalidJWTToken: Token has expired [4-9] sec/),
-    ],
+    [ended, expect.stringMatching(/^InvalidJWTToken: Token has expired [45] sec/)],
     [
       await signToken(project.keys, { sub: member, role: 'authenticated' }, '-1h'),
       expect.stringMatching(/^InvalidJWTToken: Token has expired 3\d\d\d sec/),
@@ -165,7 +164,8 @@ test('a private channel refuses whoever shows no token, an ended one, a foreign 
     ['x.y.z', 'MalformedJWT: The token provided is not a valid JWT'],
     ['a\nb', 'MalformedJWT: The token provided is not a valid JWT'],
   ]
-  for (const [shown, reason] of cases) {
+  for (const [offered, reason] of cases) {
+    const shown = typeof offered === 'function' ? await offered() : offered
     expect(await client.join('telltale:live', privately(shown)), String(shown)).toEqual(refused(reason))
   }
   const topics = ['telltale:live ', "telltale:live' or true --", 'telltale', 'telltale:live\u0000']
