@@ -9,11 +9,11 @@ import { tickVerbs } from '../functions/action/tick_action.ts'
 import { type StepAnswer, tickSteps } from '../functions/store/port.ts'
 import { gaugePaceMs, hostedFlushMs, hourDaysKept, minuteDaysKept } from '../src/core/limit.ts'
 import type { TelltaleRecord } from '../src/core/record.ts'
+import { chanceOf } from '../src/demo/chance.ts'
 import { alertStoreOf } from '../test/alert_fixture.ts'
 import { detectorStoreOf } from '../test/detector_fixture.ts'
 import { noPostgresReason, openPglite, openServer, stoppedClock } from '../test/postgres_fixture.ts'
 import { aBatch, aSpan, minuteUs, nowUs, rowsOf } from '../test/rows_fixture.ts'
-import { chanceOf } from '../test/simulated_day_fixture.ts'
 
 const hours = process.argv[2] === '--hours' ? Number(process.argv[3]) : 6
 const monthSeconds = 30 * 86_400

@@ -1,4 +1,4 @@
-import { type Chance, chanceOf } from '../src/demo/chance.ts'
+import { type Chance, chanceOf, normalOf } from '../src/demo/chance.ts'
 
 /** What an incident draws from: everything in it follows from one seed. */
 export type Dice = {
@@ -24,7 +24,7 @@ export type Dice = {
 export function diceOf(seed: number): Dice {
   const chance = chanceOf(seed)
   const whole = (least: number, most: number) => least + Math.floor(chance() * (most - least + 1))
-  const normal = () => Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
+  const normal = () => normalOf(chance)
   const hex = (digits: number) => {
     let text = ''
     while (text.length < digits)

@@ -4,7 +4,7 @@
 // Usage: node bench/nab_synthetic.ts <out folder> [seed]
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type Chance, chanceOf } from '../src/demo/chance.ts'
+import { type Chance, chanceOf, normalOf } from '../src/demo/chance.ts'
 
 const [out, seed = '1'] = process.argv.slice(2)
 if (out === undefined) {
@@ -26,7 +26,6 @@ type Kind = {
   readonly series: (chance: Chance, file: number) => (at: number, since: number | null, which: number) => number
 }
 
-const normal = (chance: Chance) => Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
 const pareto = (chance: Chance, index: number) => (1 - chance()) ** (-1 / index)
 const wave = (at: number) => Math.sin((2 * Math.PI * at) / day)
 const hump = (at: number, oClock: number, width: number) => Math.exp(-((((at % day) / hour - oClock) / width) ** 2))
@@ -45,8 +44,8 @@ const kinds: readonly Kind[] = [
         if (chance() < 0.002) burst += base * 0.5 * pareto(chance, 1.5)
         if (since === 0) burst += base * (6 + 20 * chance())
         burst *= 0.9
-        const mean = (base * (1 + 0.5 * wave(at)) + burst) * Math.exp(0.25 * normal(chance))
-        return Math.max(0, Math.round(mean + Math.sqrt(mean) * normal(chance)))
+        const mean = (base * (1 + 0.5 * wave(at)) + burst) * Math.exp(0.25 * normalOf(chance))
+        return Math.max(0, Math.round(mean + Math.sqrt(mean) * normalOf(chance)))
       }
     },
   },
@@ -59,12 +58,12 @@ const kinds: readonly Kind[] = [
     series: (chance, file) => {
       let mood = 0
       return (at, since) => {
-        mood = 0.8 * mood + 0.2 * normal(chance)
+        mood = 0.8 * mood + 0.2 * normalOf(chance)
         const jam = since !== null && since < 12
         const rush = hump(at, 8, 2) + hump(at, 17, 2.5)
         if (file % 2 === 0)
-          return Math.max(0, 6 * hump(at, 13, 6) + 8 * rush * Math.exp(0.4 * mood) + normal(chance) + (jam ? 18 : 0))
-        return Math.max(0, Math.round(78 - 15 * Math.max(0, mood) * rush + 3 * normal(chance) - (jam ? 38 : 0)))
+          return Math.max(0, 6 * hump(at, 13, 6) + 8 * rush * Math.exp(0.4 * mood) + normalOf(chance) + (jam ? 18 : 0))
+        return Math.max(0, Math.round(78 - 15 * Math.max(0, mood) * rush + 3 * normalOf(chance) - (jam ? 38 : 0)))
       }
     },
   },
@@ -77,8 +76,8 @@ const kinds: readonly Kind[] = [
     series: (chance) => {
       let level = 0
       return (at, since) => {
-        level = 0.97 * level + 0.04 * normal(chance)
-        const usual = 0.1 * Math.exp(level + 0.15 * normal(chance) + 0.2 * wave(at)) * (chance() < 0.003 ? 2 : 1)
+        level = 0.97 * level + 0.04 * normalOf(chance)
+        const usual = 0.1 * Math.exp(level + 0.15 * normalOf(chance) + 0.2 * wave(at)) * (chance() < 0.003 ? 2 : 1)
         return since !== null && since < 3 ? usual * (3 + 3 * chance()) : usual
       }
     },
@@ -92,9 +91,9 @@ const kinds: readonly Kind[] = [
     series: (chance, file) => {
       let drift = 0
       return (at, since) => {
-        drift = 0.998 * drift + 0.4 * normal(chance)
-        if (file % 2 === 0) return 88 + drift + 2 * normal(chance) - (since === null ? 0 : 60 * 0.995 ** since)
-        return Math.max(0, 35 + 10 * wave(at) + 5 * normal(chance) + (since !== null && since < 1_500 ? 30 : 0))
+        drift = 0.998 * drift + 0.4 * normalOf(chance)
+        if (file % 2 === 0) return 88 + drift + 2 * normalOf(chance) - (since === null ? 0 : 60 * 0.995 ** since)
+        return Math.max(0, 35 + 10 * wave(at) + 5 * normalOf(chance) + (since !== null && since < 1_500 ? 30 : 0))
       }
     },
   },
@@ -112,7 +111,7 @@ const kinds: readonly Kind[] = [
         (weekend ? 0 : 4_000 * hump(at, 8, 2)) +
         8_000 * hump(at, 19.5, 3)
       return Math.round(
-        usual * (since !== null && since < 48 ? (which % 2 === 0 ? 1.4 : 0.55) : 1) * (1 + 0.05 * normal(chance)),
+        usual * (since !== null && since < 48 ? (which % 2 === 0 ? 1.4 : 0.55) : 1) * (1 + 0.05 * normalOf(chance)),
       )
     },
   },

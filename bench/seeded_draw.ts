@@ -1,3 +1,5 @@
+import { chanceOf } from '../src/demo/chance.ts'
+
 /** Chance: everything that a message has that is not its cause. */
 export type Draw = {
   int(least: number, most: number): number
@@ -13,13 +15,7 @@ const words = ['alpha', 'orders', 'report', 'northwind', 'draft', 'invoice', 'su
 
 /** Numbers by mulberry32, the same for one seed everywhere. */
 export function drawFrom(seed: number): Draw {
-  let state = seed >>> 0
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
+  const next = chanceOf(seed)
   const int = (least: number, most: number): number => least + Math.floor(next() * (most - least + 1))
   const pick = <T>(list: readonly T[]): T => list[int(0, list.length - 1)] as T
   const hex = (digits: number): string => Array.from({ length: digits }, () => int(0, 15).toString(16)).join('')

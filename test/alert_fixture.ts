@@ -19,6 +19,7 @@ import type {
 import type { AlertDocument, AlertPush } from '../src/core/alert/alert_document.ts'
 import type { Batch, TelltaleRecord } from '../src/core/record.ts'
 import type { WhyData } from '../src/core/why/why_data.ts'
+import { normalOf } from '../src/demo/chance.ts'
 import { nodeDial } from '../src/local/node_dial.ts'
 import { stoppedClock, type TestDatabase } from './postgres_fixture.ts'
 import { aBatch, aSpan, rowsOf, traceId } from './rows_fixture.ts'
@@ -124,21 +125,9 @@ export function aCall(endUs: number, ms: number, changes: Record<string, unknown
   ]
 }
 
-/** Numbers from a seed, 0..1. */
-export function chanceOf(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 /** A latency as calls have them: log-normal about a median, in ms. */
 export function latencyOf(chance: () => number, median: number, sigma = 0.4): number {
-  const normal = Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
-  return median * Math.exp(sigma * normal)
+  return median * Math.exp(sigma * normalOf(chance))
 }
 
 export type Received = { readonly headers: IncomingHttpHeaders; readonly body: string; readonly path: string }

@@ -1,10 +1,10 @@
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type AlertHistory, replayRule } from '../src/core/alert/alert_replay.ts'
+import { chanceOf } from '../src/demo/chance.ts'
 import {
   aCall,
   addWebhook,
-  chanceOf,
   latencyOf,
   localNotifier,
   openAlerts,

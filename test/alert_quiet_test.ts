@@ -3,7 +3,8 @@ import type { AlertInputs, MinuteSeries, OpenAlert } from '../src/core/alert/ale
 import { passOver } from '../src/core/alert/alert_pass.ts'
 import type { AlertRule } from '../src/core/alert/alert_rule.ts'
 import { mergeSeries, minutePartsOf, type Series } from '../src/core/window.ts'
-import { aCall, chanceOf, latencyOf } from './alert_fixture.ts'
+import { chanceOf } from '../src/demo/chance.ts'
+import { aCall, latencyOf } from './alert_fixture.ts'
 import { inputsOf, place, secondUs, stored } from './alert_input_fixture.ts'
 import { withPglite } from './postgres_fixture.ts'
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { verdictGapSeconds, verdictTriesMax } from '../src/core/limit.ts'
 import type { WhyAnswer } from '../src/core/why/why_answer.ts'
+import { chanceOf } from '../src/demo/chance.ts'
 import {
   aCall,
   addWebhook,
-  chanceOf,
   latencyOf,
   localNotifier,
   openAlerts,

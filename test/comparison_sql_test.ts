@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Outcome } from '../src/core/outcome.ts'
 import type { Span } from '../src/core/record.ts'
+import { chanceOf } from '../src/demo/chance.ts'
 import { type TestDatabase, testDatabases } from './postgres_fixture.ts'
 import { aBatch, aSpan, dayUs, minuteUs, noonUs, nowUs, rowsOf } from './rows_fixture.ts'
 
@@ -39,17 +40,6 @@ type Trend = {
 
 const lists = ['layers', 'tools', 'providers', 'models', 'calls'] as const
 const hourUs = 60 * minuteUs
-
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-function chanceOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 let made = 0
 

@@ -2,7 +2,7 @@ import { detectAnomalies } from '../functions/action/detect_anomalies.ts'
 import type { DetectorStore } from '../functions/store/port.ts'
 import type { Span } from '../src/core/record.ts'
 import { minutePartsOf } from '../src/core/window.ts'
-import { type Chance, chanceOf } from '../src/demo/chance.ts'
+import { chanceOf, normalOf } from '../src/demo/chance.ts'
 import { stoppedClock, type TestDatabase } from './postgres_fixture.ts'
 import { aBatch, aSpan, rowsOf, traceId } from './rows_fixture.ts'
 
@@ -17,10 +17,6 @@ export type Traffic = {
 
 const tools = ['chat', 'analyze', 'debug'] as const
 
-function normal(chance: Chance): number {
-  return Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
-}
-
 /** The spans of every call, by their end: a tool that asks a model. Calls come at random, latencies are log-normal. */
 export function spansOf({ from, to, perSecond, medianMs, failing }: Traffic, seed: number): Span[] {
   const chance = chanceOf(seed)
@@ -33,7 +29,7 @@ export function spansOf({ from, to, perSecond, medianMs, failing }: Traffic, see
       const tool = tools[Math.floor(chance() * tools.length)] as string
       const at = second + chance()
       const start_us = Math.round(at * 1_000_000)
-      const end_us = start_us + Math.round(medianMs(provider, at) * Math.exp(0.4 * normal(chance)) * 1_000)
+      const end_us = start_us + Math.round(medianMs(provider, at) * Math.exp(0.4 * normalOf(chance)) * 1_000)
       const outcome = chance() < (failing?.(provider, at) ?? 0.005) ? 'server_fault' : 'ok'
       const number = 1 + Math.floor(chance() * 7)
       const whole = { trace_id: traceId(spans.length), start_us, outcome } as const

@@ -3,7 +3,7 @@ import { type Incident, incidentsOf, type Member } from '../src/core/anomaly/inc
 import { type Metric, type Minute, seenIn } from '../src/core/anomaly/measure.ts'
 import { type Outcome, watchSeries } from '../src/core/anomaly/watch.ts'
 import { detectorLateSeconds, detectorPaceSeconds } from '../src/core/limit.ts'
-import { type Chance, chanceOf } from '../src/demo/chance.ts'
+import { type Chance, chanceOf, normalOf } from '../src/demo/chance.ts'
 
 /** A daemon's day in minutes: how many calls come in each, and what they are like. `at` is s since the day's start. */
 export type Day = {
@@ -19,14 +19,10 @@ export type Day = {
 
 type Call = { readonly second: number; readonly ms: number; readonly failed: boolean; readonly keys: readonly string[] }
 
-function normal(chance: Chance): number {
-  return Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
-}
-
 /** Random with this mean, and more spread than chance alone: who calls comes and goes. */
 function countOf(mean: number, chance: Chance): number {
   const rate = mean * (0.6 + 0.8 * chance())
-  if (rate > 40) return Math.max(0, Math.round(rate + Math.sqrt(rate) * normal(chance)))
+  if (rate > 40) return Math.max(0, Math.round(rate + Math.sqrt(rate) * normalOf(chance)))
   let [count, product] = [0, chance()]
   for (const limit = Math.exp(-rate); product > limit; product *= chance()) count += 1
   return count
@@ -37,7 +33,7 @@ function callsOf(day: Day, at: number, chance: Chance): Call[] {
     const pick = chance()
     return {
       second: 60 * chance(),
-      ms: day.medianMs(at) * Math.exp(day.spread * normal(chance)),
+      ms: day.medianMs(at) * Math.exp(day.spread * normalOf(chance)),
       failed: chance() < day.failing(at),
       keys: [
         'all',

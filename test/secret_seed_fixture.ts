@@ -1,9 +1,10 @@
+import { type Chance, chanceOf } from '../src/demo/chance.ts'
+
 // Secrets that never were: of every form and under every name, as many as wanted, the same for the same seed.
 
 /** `text` as it would stand in a log line; or, where only its name betrays it, a member of an object. */
 export type SeededSecret = { readonly text: string; readonly name: string; readonly value: string }
 
-type Chance = () => number
 type Draw = (characters: string, length: number) => string
 
 const base62 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
@@ -39,17 +40,6 @@ export function leaksIn(text: string): readonly string[] {
   return [...text.matchAll(marked), ...text.matchAll(encoded)].map(({ index }) =>
     text.slice(Math.max(0, index - 60), index + 60),
   )
-}
-
-/** Mulberry32. */
-function chanceOf(seed: number): Chance {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
 }
 
 function drawOf(chance: Chance): Draw {

@@ -1,17 +1,7 @@
 import type { Outcome } from '../src/core/outcome.ts'
 import type { Batch, Span } from '../src/core/record.ts'
+import { chanceOf } from '../src/demo/chance.ts'
 import { aBatch, aSpan, minuteUs } from './rows_fixture.ts'
-
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
-export function chanceOf(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 /** A batch on its way: the edge sees it at `atUs`; the same may come more than once. */
 export type Arrival = { readonly atUs: number; readonly batch: Batch }

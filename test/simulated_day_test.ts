@@ -6,6 +6,7 @@ import { ingestApp } from '../functions/route/ingest.ts'
 import { type BatchStore, StoreError, type TickStore, tickSteps } from '../functions/store/port.ts'
 import { UpstashHotStore } from '../functions/store/redis.ts'
 import { mergeSeries, minutePartsOf, type Series } from '../src/core/window.ts'
+import { chanceOf } from '../src/demo/chance.ts'
 import { createIngestKey } from '../src/local/ingest_key.ts'
 import {
   noPostgresReason,
@@ -17,7 +18,7 @@ import {
 } from './postgres_fixture.ts'
 import { openEmbeddedRedis, type RedisRest } from './redis_rest_fixture.ts'
 import { dayUs, minuteUs, nowUs } from './rows_fixture.ts'
-import { chanceOf, simulatedDay } from './simulated_day_fixture.ts'
+import { simulatedDay } from './simulated_day_fixture.ts'
 import { cellOfParts, expectStats, statsOf } from './stats_fixture.ts'
 
 // Ten daemons for a day, through the edge's own route: duplicates, reordering, late data, an hour without Redis, ticks that

@@ -2,6 +2,7 @@ import type { Outcome } from '../src/core/outcome.ts'
 import type { Json } from '../src/core/record.ts'
 import type { StoredSpan } from '../src/core/trace.ts'
 import type { Predecessor, WhyData, WhyProcess, WhyQuestion, WhyTrace } from '../src/core/why/why_data.ts'
+import { type Chance, chanceOf as chanceFrom, normalOf } from '../src/demo/chance.ts'
 
 // A small daemon on paper: tools of their own speeds, providers, sessions, attributes that mean nothing, and what a test adds.
 
@@ -46,19 +47,9 @@ export type World = {
 export const startUs = 1_760_000_000_000_000
 const rangeUs = 3_600_000_000
 
-export function chanceOf(seed: number): () => number {
-  let state = (seed * 2_654_435_761) >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
-export function normalOf(chance: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
+/** Seeds that lie side by side begin far apart. */
+export function chanceOf(seed: number): Chance {
+  return chanceFrom((seed * 2_654_435_761) >>> 0)
 }
 
 const providers: readonly (readonly [string, string])[] = [

@@ -11,11 +11,14 @@ export function chanceOf(seed: number): Chance {
   }
 }
 
+/** A value of the standard normal distribution, by the Box-Muller transform. */
+export function normalOf(chance: Chance): number {
+  return Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
+}
+
 /** A latency in ms as servers have it: mostly near the median, now and then a multiple of it, at most five times. */
 export function latencyMs(medianMs: number, chance: Chance): number {
-  // A log-normal value by the Box-Muller transform.
-  const normal = Math.sqrt(-2 * Math.log(1 - chance())) * Math.cos(2 * Math.PI * chance())
-  return Math.round(medianMs * Math.min(5, Math.exp(0.35 * normal)))
+  return Math.round(medianMs * Math.min(5, Math.exp(0.35 * normalOf(chance))))
 }
 
 export function pick<T>(items: readonly T[], chance: Chance): T {
