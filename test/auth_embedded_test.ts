@@ -225,7 +225,10 @@ test('a token that is foreign, changed, unsigned or run out opens nothing', asyn
   const { access_token: good } = await sessionFor(email)
   const [head = '', payload = '', signature = ''] = good.split('.')
   const changed = Buffer.from(
-    JSON.stringify({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), sub: id.replace(/^./, '0') }),
+    JSON.stringify({
+      ...JSON.parse(Buffer.from(payload, 'base64url').toString()),
+      sub: id.replace(/^./, (digit) => (digit === '0' ? '1' : '0')),
+    }),
   )
   const { keys } = project.embedded
   const foreign = await new SignJWT({ sub: id, role: 'service_role' })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { layers } from '../src/core/layer.ts'
+import type { ActiveSession } from '../src/core/live_snapshot.ts'
 import type { GapRow, HealthStatus, KeyStats, SeriesPoint, Stats } from '../web/view/answer.ts'
 import { emptyLive, type LiveView, liveViewOf, withPush, withSnapshot } from '../web/view/live_view.ts'
 import {
@@ -170,7 +171,7 @@ test('refreshIsDue() reads again soon after news, and seldom without', () => {
 
 test('sessionsIn() lists what a filter says of sessions, and activeSessionPlace() leads to their calls', () => {
   const facts = { client: null, calls: 1, running: 0, last_at_us: atUs, tool: null, model: null }
-  const sessionOf = (session_key: string, service: string, environment: string) => ({
+  const sessionOf = (session_key: string, service: string, environment: string): ActiveSession => ({
     ...facts,
     session_key,
     service,
@@ -179,8 +180,7 @@ test('sessionsIn() lists what a filter says of sessions, and activeSessionPlace(
     tokens_out: null,
   })
   const sessions = [sessionOf('s', 'exai', 'test'), sessionOf('s', 'shim', 'test'), sessionOf('t', 'exai', 'live')]
-  const shown = (path: string) =>
-    sessionsIn(placeAt(path), sessions).map((session) => sessions.findIndex((one) => one === session))
+  const shown = (path: string) => sessionsIn(placeAt(path), sessions).map((session) => sessions.indexOf(session))
   expect([shown('/'), shown('/?service=exai'), shown('/?session=s&environment=live'), shown('/?tool=x')]).toEqual([
     [0, 1, 2],
     [0, 2],
